@@ -1,0 +1,349 @@
+/**
+ * caxton.ts: write a Caxton agent in AssemblyScript 0.28. Guest interface, version 1.
+ *
+ * A whole agent:
+ *
+ *     import { Message, settle } from "./caxton";
+ *     export { caxton_alloc } from "./caxton";
+ *
+ *     export function handle_message(ptr: usize, len: i32): i32 {
+ *       const message = Message.read(ptr, len);
+ *       if (message == null) return 1;
+ *       if (!message.wantsReply) return 0;
+ *       return settle(message.reply("inform", message.content));
+ *     }
+ *
+ * A received message stays where the host wrote it, outside the garbage-collected heap. It, and every
+ * `Json` taken from it, is valid until the handler returns; `toString()` makes a copy that lasts.
+ *
+ * JSON is read in place and not checked for validity: the host has done that before it delivers.
+ * Nothing is read outside the given text even if it is not JSON at all.
+ */
+
+// ---- What the host offers ---------------------------------------------------------------------
+
+@external("caxton", "send_message")
+declare function send_message(ptr: usize, len: i32): i32;
+@external("caxton", "log")
+declare function host_log(level: i32, ptr: usize, len: i32): void;
+@external("caxton", "now_us")
+declare function now_us(): i64;
+@external("caxton", "random")
+declare function random(ptr: usize, len: i32): void;
+@external("caxton", "set_timer")
+declare function set_timer(delay_us: i64): i32;
+@external("caxton", "cancel_timer")
+declare function cancel_timer(id: i32): i32;
+@external("caxton", "kv_get")
+declare function kv_get(key: usize, key_len: i32): i32;
+@external("caxton", "kv_set")
+declare function kv_set(key: usize, key_len: i32, value: usize, value_len: i32): i32;
+@external("caxton", "kv_delete")
+declare function kv_delete(key: usize, key_len: i32): i32;
+@external("caxton", "call_tool")
+declare function call_tool(ptr: usize, len: i32): i32;
+@external("caxton", "read_result")
+declare function read_result(ptr: usize, len: i32): i32;
+@external("caxton", "subscribe")
+declare function host_subscribe(ptr: usize, len: i32): i32;
+@external("caxton", "unsubscribe")
+declare function host_unsubscribe(ptr: usize, len: i32): i32;
+
+/** Every result below zero is one of these. */
+export namespace Failure {
+  export const INVALID: i32 = -1;
+  export const UNKNOWN_RECEIVER: i32 = -2;
+  export const WOULD_BLOCK: i32 = -3;
+  export const TOO_LARGE: i32 = -4;
+  export const NOT_PERMITTED: i32 = -5;
+  export const RATE_LIMITED: i32 = -6;
+  export const TIMED_OUT: i32 = -7;
+  export const NOT_FOUND: i32 = -8;
+}
+
+export const enum Level { Trace, Debug, Info, Warn, Error }
+
+// ---- Memory -----------------------------------------------------------------------------------
+
+let regionStart: usize = 0;
+let regionPages: i32 = 0;
+
+/**
+ * Where the host writes the next message. The region is made of pages of its own: the collector
+ * neither sees nor moves it, and each message reuses it.
+ *
+ * @returns its address, or 0 when memory cannot grow
+ */
+export function caxton_alloc(size: i32): usize {
+  let pages = i32((u64(u32(size)) + 0xffff) >> 16);
+  if (pages == 0) pages = 1;
+  if (pages <= regionPages) return regionStart;
+  const end = i32(regionStart >> 16) + regionPages;
+  if (regionPages > 0 && end == memory.size()) {
+    if (memory.grow(pages - regionPages) < 0) return 0;
+  } else {
+    // The heap has grown behind the old region, which is lost: at least double, so that all lost
+    // regions together are no larger than this one.
+    if (pages < regionPages * 2) pages = regionPages * 2;
+    const first = memory.grow(pages);
+    if (first < 0) return 0;
+    regionStart = usize(first) << 16;
+  }
+  regionPages = pages;
+  return regionStart;
+}
+
+/** Takes the place of the `abort` that would be imported from the host otherwise. */
+export function abort(message: string | null, file: string | null, line: u32, column: u32): void {
+  if (message != null) log(Level.Error, message);
+  if (file != null) log(Level.Error, file + ":" + line.toString() + ":" + column.toString());
+  unreachable();
+}
+
+/** Seeds Math.random from the host, so that a replay draws the same numbers. */
+export function seed(): f64 {
+  random(changetype<usize>(SEED), 8);
+  // 52 random bits behind a fixed exponent: every value is an ordinary number, never NaN.
+  return reinterpret<f64>(load<u64>(changetype<usize>(SEED)) >> 12 | 0x3ff0000000000000);
+}
+const SEED = new StaticArray<u8>(8);
+
+// @ts-ignore: decorators are allowed on functions here
+@inline
+function utf8(text: string): ArrayBuffer {
+  // Half a surrogate pair has no UTF-8; the host would refuse the whole message.
+  return String.UTF8.encode(text, false, String.UTF8.ErrorMode.REPLACE);
+}
+
+// ---- Reading JSON -----------------------------------------------------------------------------
+
+const QUOTE: u8 = 0x22, BACKSLASH: u8 = 0x5c, COMMA: u8 = 0x2c, COLON: u8 = 0x3a;
+const OPEN_BRACE: u8 = 0x7b, CLOSE_BRACE: u8 = 0x7d, OPEN_BRACKET: u8 = 0x5b, CLOSE_BRACKET: u8 = 0x5d;
+
+function isSpace(c: u8): bool {
+  return c == 0x20 || c == 0x0a || c == 0x09 || c == 0x0d;
+}
+
+function skipSpace(p: usize, end: usize): usize {
+  while (p < end && isSpace(load<u8>(p))) p++;
+  return p;
+}
+
+/** From behind an opening quote to its closing quote, or 0. */
+function stringEnd(p: usize, end: usize): usize {
+  while (p < end) {
+    const c = load<u8>(p);
+    if (c == QUOTE) return p;
+    p += c == BACKSLASH ? 2 : 1;
+  }
+  return 0;
+}
+
+/**
+ * From the first byte of a value to behind its last, or 0. Counts brackets instead of recursing, so
+ * that no depth of nesting can exhaust the stack.
+ */
+function valueEnd(start: usize, end: usize): usize {
+  let p = start, depth = 0;
+  while (p < end) {
+    const c = load<u8>(p);
+    if (c == QUOTE) {
+      p = stringEnd(p + 1, end);
+      if (p == 0) return 0;
+      if (depth == 0) return p + 1;
+    } else if (c == OPEN_BRACE || c == OPEN_BRACKET) {
+      depth++;
+    } else if (c == CLOSE_BRACE || c == CLOSE_BRACKET) {
+      if (depth == 0) return p > start ? p : 0; // ends the object around a bare value
+      if (--depth == 0) return p + 1;
+    } else if (depth == 0 && (c == COMMA || isSpace(c))) {
+      return p > start ? p : 0;
+    }
+    p++;
+  }
+  return depth != 0 || p == start ? 0 : p;
+}
+
+function hexUnit(text: string, at: i32): i32 {
+  let unit = 0;
+  if (at + 4 > text.length) return -1;
+  for (let i = at; i < at + 4; i++) {
+    const c = text.charCodeAt(i), letter = c | 0x20;
+    if (c >= 0x30 && c <= 0x39) unit = unit << 4 | (c - 0x30);
+    else if (letter >= 0x61 && letter <= 0x66) unit = unit << 4 | (letter - 0x57);
+    else return -1;
+  }
+  return unit;
+}
+
+/** What stands between the quotes of a JSON string, or null if its escapes are wrong. */
+function unescape(start: usize, end: usize): string | null {
+  const text = String.UTF8.decodeUnsafe(start, end - start);
+  let i = text.indexOf("\\");
+  if (i < 0) return text;
+  // Escapes name UTF-16 units, which is what strings are made of here, and never lengthen the text.
+  const units = new StaticArray<u16>(text.length);
+  memory.copy(changetype<usize>(units), changetype<usize>(text), usize(i) << 1);
+  let n = i;
+  while (i < text.length) {
+    let unit = text.charCodeAt(i++);
+    if (unit == BACKSLASH) {
+      if (i == text.length) return null;
+      unit = text.charCodeAt(i++);
+      switch (unit) {
+        case 0x6e: { unit = 0x0a; break; } // n
+        case 0x74: { unit = 0x09; break; } // t
+        case 0x72: { unit = 0x0d; break; } // r
+        case 0x62: { unit = 0x08; break; } // b
+        case 0x66: { unit = 0x0c; break; } // f
+        case 0x22: case 0x5c: case 0x2f: break; // quote, backslash, slash
+        case 0x75: { // u
+          unit = hexUnit(text, i);
+          if (unit < 0) return null;
+          i += 4;
+          break;
+        }
+        default: return null;
+      }
+    }
+    unchecked(units[n++] = u16(unit));
+  }
+  return String.UTF16.decodeUnsafe(changetype<usize>(units), usize(n) << 1);
+}
+
+function sameBytes(ptr: usize, len: i32, other: ArrayBuffer): bool {
+  return len == other.byteLength && memory.compare(ptr, changetype<usize>(other), len) == 0;
+}
+
+/** One JSON value as text: a part of a received message, or made by `JsonObject` or `Json.of`. */
+export class Json {
+  /** No value at all; leaves a field out where it is sent. */
+  static readonly ABSENT: Json = new Json(0, 0, null);
+
+  /** @param owner keeps the bytes alive, unless they are part of a received message */
+  constructor(readonly ptr: usize, readonly len: i32, private readonly owner: ArrayBuffer | null) {}
+
+  /** From JSON text, which is not checked. */
+  static of(text: string): Json {
+    const bytes = utf8(text);
+    return new Json(changetype<usize>(bytes), bytes.byteLength, bytes);
+  }
+
+  get isAbsent(): bool {
+    return this.len == 0;
+  }
+
+  /** The JSON text, as a copy that lasts. */
+  toString(): string {
+    return String.UTF8.decodeUnsafe(this.ptr, this.len);
+  }
+
+  /** What a JSON string stands for, or null if this is none. */
+  text(): string | null {
+    const end = this.ptr + this.len - 1;
+    if (this.len < 2 || load<u8>(this.ptr) != QUOTE || load<u8>(end) != QUOTE) return null;
+    return unescape(this.ptr + 1, end);
+  }
+
+  /** Whether this is a whole decimal number that fits; 1.0 and 1e3 do not count. */
+  get isInteger(): bool {
+    const negative = this.len > 0 && load<u8>(this.ptr) == 0x2d;
+    if (this.len == i32(negative)) return false;
+    const limit = u64(i64.MAX_VALUE) + u64(negative);
+    let value: u64 = 0;
+    for (let i = i32(negative); i < this.len; i++) {
+      const digit = u64(load<u8>(this.ptr + i)) - 0x30;
+      if (digit > 9 || value > (limit - digit) / 10) return false;
+      value = value * 10 + digit;
+    }
+    return true;
+  }
+
+  /** The integer; `otherwise` if this is none. */
+  integer(otherwise: i64 = 0): i64 {
+    if (!this.isInteger) return otherwise;
+    const negative = load<u8>(this.ptr) == 0x2d;
+    let value: i64 = 0;
+    for (let i = i32(negative); i < this.len; i++) value = value * 10 + (load<u8>(this.ptr + i) - 0x30);
+    return negative ? -value : value;
+  }
+
+  get isTrue(): bool {
+    return this.len == 4 && load<u32>(this.ptr) == 0x65757274; // "true", little-endian
+  }
+
+  /**
+   * A field at the top level of this object, or `Json.ABSENT`. Of a repeated key the last counts, as
+   * for the host's own decoder: two readings of one message would be a way round the host's checks.
+   */
+  get(name: string): Json {
+    const wanted = utf8(name);
+    const fields = new Fields(this);
+    let found = Json.ABSENT;
+    while (fields.next())
+      if (fields.keyIs(name, wanted)) found = fields.value();
+    return found;
+  }
+}
+
+/** Walks the fields of one object, without descending into it. */
+class Fields {
+  private at: usize;
+  private end: usize;
+  private keyStart: usize = 0;
+  private keyEnd: usize = 0;
+  private valueStart: usize = 0;
+  private valueEnd: usize = 0;
+
+  constructor(private readonly object: Json) {
+    this.end = object.ptr + object.len;
+    const p = skipSpace(object.ptr, this.end);
+    this.at = p < this.end && load<u8>(p) == OPEN_BRACE ? p + 1 : 0;
+  }
+
+  /** False once the text turned out not to be an object. */
+  get isSound(): bool {
+    return this.at != 0;
+  }
+
+  next(): bool {
+    const end = this.end;
+    let p = this.at;
+    if (p == 0) return false;
+    p = skipSpace(p, end);
+    if (p < end && load<u8>(p) == COMMA) p = skipSpace(p + 1, end);
+    if (p < end && load<u8>(p) == CLOSE_BRACE) {
+      this.at = p;
+      return false;
+    }
+    this.at = 0;
+    if (p >= end || load<u8>(p) != QUOTE) return false;
+    this.keyStart = p + 1;
+    p = stringEnd(p + 1, end);
+    if (p == 0) return false;
+    this.keyEnd = p;
+    p = skipSpace(p + 1, end);
+    if (p >= end || load<u8>(p) != COLON) return false;
+    this.valueStart = skipSpace(p + 1, end);
+    p = valueEnd(this.valueStart, end);
+    if (p == 0) return false;
+    this.valueEnd = p;
+    this.at = p;
+    return true;
+  }
+
+  /** @param bytes `name` in UTF-8 */
+  keyIs(name: string, bytes: ArrayBuffer): bool {
+    const len = i32(this.keyEnd - this.keyStart);
+    if (sameBytes(this.keyStart, len, bytes)) return true;
+    // A key may be spelled with escapes, which are always longer than what they stand for.
+    if (len <= bytes.byteLength) return false;
+    for (let p = this.keyStart; p < this.keyEnd; p++)
+      if (load<u8>(p) == BACKSLASH) return unescape(this.keyStart, this.keyEnd) == name;
+    return false;
+  }
+
+  value(): Json {
+    return this.object.part(this.valueStart, this.valueEnd);
+  }
+}

@@ -1,0 +1,1 @@
+"""Caxton: a multi-agent orchestration server."""

@@ -1,0 +1,469 @@
+"""The error tree. Every deliberate error has a public `code` that never changes its meaning.
+
+A class takes facts, keeps them as attributes and writes its own sentence: what happened, to which thing, the limit and
+the value, what to do next. Text of strangers (guests, clients) appears only as `repr`, cut to a readable length.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_QUOTED = 80
+"""Longest piece of somebody else's text that an error repeats; a terminal line."""
+
+
+def quoted(value: object) -> str:
+    """`value` as `repr`, cut to `MAX_QUOTED` characters: safe to print, never a flood."""
+    text = repr(value[: MAX_QUOTED + 1] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
+
+
+class CaxtonError(Exception):
+    """Base of all deliberate errors. `details()` gives the facts for a machine to read."""
+
+    code: str = "INTERNAL_ERROR"
+
+    def details(self) -> dict[str, Any]:
+        """The facts of this error as JSON-ready values; the names are those of its attributes."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+class InternalError(CaxtonError):
+    """Something went wrong that is our fault."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the server log has the details under this trace id")
+
+
+# --- names and input ---------------------------------------------------------------------------------------------
+
+
+class InvalidRequest(CaxtonError):
+    """A request body, query or header breaks its rule."""
+
+    code = "INVALID_REQUEST"
+
+    def __init__(self, reason: str, *, field: str | None = None) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+
+
+class InvalidName(CaxtonError):
+    """A name from outside is not one."""
+
+    code = "INVALID_NAME"
+
+    def __init__(self, kind: str, value: object) -> None:
+        super().__init__(
+            f"{quoted(value)} is no {kind}: use 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit"
+        )
+        self.kind = kind
+
+
+class InvalidValue(CaxtonError):
+    """A size, duration or number breaks its rule or its bounds."""
+
+    code = "INVALID_VALUE"
+
+    def __init__(self, what: str, value: object, rule: str) -> None:
+        super().__init__(f"{what}: {quoted(value)} will not do; {rule}")
+        self.what = what
+
+
+class WorkspaceNotFound(CaxtonError):
+    """No such workspace."""
+
+    code = "WORKSPACE_NOT_FOUND"
+
+    def __init__(self, workspace: str) -> None:
+        super().__init__(f"there is no workspace {quoted(workspace)}; this server has 'default'")
+        self.workspace = workspace
+
+
+# --- modules -----------------------------------------------------------------------------------------------------
+
+
+class InvalidWasm(CaxtonError):
+    """The bytes are no WebAssembly module that Caxton can host."""
+
+    code = "INVALID_WASM"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this module cannot be hosted: {reason}")
+        self.reason = reason
+
+
+class WasmTooLarge(CaxtonError):
+    """The module is over the size limit."""
+
+    code = "WASM_TOO_LARGE"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the module has {size_bytes} bytes, the limit is {limit_bytes}; strip debug information (wasm-strip, -s)"
+        )
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+
+
+class CompileLimitExceeded(CaxtonError):
+    """The compiler ran out of its time or memory on this module."""
+
+    code = "COMPILE_LIMIT_EXCEEDED"
+
+    def __init__(self, cpu_s: int, memory_bytes: int) -> None:
+        super().__init__(
+            f"compiling this module needs more than {cpu_s} s of CPU or {memory_bytes >> 20} MiB; make it smaller"
+        )
+        self.cpu_s, self.memory_bytes = cpu_s, memory_bytes
+
+
+class SandboxUnavailable(CaxtonError):
+    """The WebAssembly engine on this machine is not the one that Caxton was built for."""
+
+    code = "SANDBOX_UNAVAILABLE"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the sandbox cannot start: {reason}; reinstall Caxton with its locked packages")
+
+
+# --- agents ------------------------------------------------------------------------------------------------------
+
+
+class AgentNotFound(CaxtonError):
+    """No agent of that name in this workspace."""
+
+    code = "AGENT_NOT_FOUND"
+
+    def __init__(self, name: str, *, nearest: str | None = None) -> None:
+        hint = f"did you mean {quoted(nearest)}?" if nearest else "'caxton agent list' shows what is deployed"
+        super().__init__(f"there is no agent {quoted(name)}; {hint}")
+        self.name, self.nearest = name, nearest
+
+
+class AgentAlreadyExists(CaxtonError):
+    """The name is taken."""
+
+    code = "AGENT_ALREADY_EXISTS"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"agent {name!r} is deployed already; remove it first, or put a new version of it")
+        self.name = name
+
+
+class AgentStateConflict(CaxtonError):
+    """The agent is in a state in which this cannot be done."""
+
+    code = "AGENT_STATE_CONFLICT"
+
+    def __init__(self, name: str, state: str, wanted: str) -> None:
+        super().__init__(f"agent {name!r} is {state}; {wanted}")
+        self.name, self.state = name, state
+
+
+class AgentFailed(CaxtonError):
+    """The agent took a message and failed on it."""
+
+    code = "AGENT_FAILED"
+
+    def __init__(self, name: str, reason: str, *, trap: str | None, functions: list[str], log: list[str]) -> None:
+        super().__init__(f"agent {name!r} failed on this message: {reason}; 'caxton logs --agent {name}' has its log")
+        self.name, self.trap, self.functions, self.log = name, trap, functions, log
+
+
+class DeploymentFailed(CaxtonError):
+    """The module is fine but the agent did not come up, so nothing was deployed."""
+
+    code = "DEPLOYMENT_FAILED"
+
+    def __init__(self, name: str, reason: str, *, log: list[str]) -> None:
+        super().__init__(f"agent {name!r} did not start, so nothing was deployed: {reason}")
+        self.name, self.reason, self.log = name, reason, log
+
+
+class TooManyInstances(CaxtonError):
+    """The server holds as many sandboxes as it may."""
+
+    code = "TOO_MANY_INSTANCES"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"this server holds its {limit} instances already; remove agents or raise max_instances")
+        self.limit = limit
+
+
+# --- messages ----------------------------------------------------------------------------------------------------
+
+
+class InvalidMessage(CaxtonError):
+    """Not JSON, or a field of the message breaks its rule; `field` names it."""
+
+    code = "INVALID_MESSAGE"
+
+    def __init__(self, reason: str, *, field: str | None = None) -> None:
+        super().__init__(f"the message was refused: {reason}")
+        self.field = field
+
+
+class MessageTooLarge(CaxtonError):
+    """The message is over the size limit."""
+
+    code = "MESSAGE_TOO_LARGE"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the message has {size_bytes} bytes, the limit is {limit_bytes}; send a reference to the data instead"
+        )
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+
+
+class UnknownReceiver(CaxtonError):
+    """Nobody of that name or capability can receive."""
+
+    code = "UNKNOWN_RECEIVER"
+
+    def __init__(self, receiver: str) -> None:
+        super().__init__(f"nobody here receives for {quoted(receiver)}; 'caxton agent list' shows who could")
+        self.receiver = receiver
+
+
+class MailboxFull(CaxtonError):
+    """The receiver holds as much unhandled mail as its quota allows."""
+
+    code = "MAILBOX_FULL"
+
+    def __init__(self, receiver: str, limit_messages: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the mailbox of {quoted(receiver)} is full ({limit_messages} messages or {limit_bytes >> 20} MiB); retry later"
+        )
+        self.receiver, self.limit_messages, self.limit_bytes = receiver, limit_messages, limit_bytes
+
+
+class ReplyTimeout(CaxtonError):
+    """No reply came within the deadline. The message itself stays accepted."""
+
+    code = "REPLY_TIMEOUT"
+
+    def __init__(self, receiver: str, timeout_s: float, conversation_id: str) -> None:
+        super().__init__(
+            f"{quoted(receiver)} did not reply within {timeout_s:g} s; "
+            f"a later reply is kept under conversation {quoted(conversation_id)}"
+        )
+        self.receiver, self.timeout_s, self.conversation_id = receiver, timeout_s, conversation_id
+
+
+# --- access ------------------------------------------------------------------------------------------------------
+
+
+class Unauthorized(CaxtonError):
+    """No token, or one that proves nothing. One text for all causes: it must not help a guesser."""
+
+    code = "UNAUTHORIZED"
+
+    def __init__(self) -> None:
+        super().__init__("a valid token is needed: send 'Authorization: Bearer …' (the CLI finds it by itself)")
+
+
+class Forbidden(CaxtonError):
+    """The principal is known and may not do this."""
+
+    code = "FORBIDDEN"
+
+    def __init__(self, principal: str, action: str) -> None:
+        super().__init__(f"{quoted(principal)} may not {action}; ask for a role that allows it")
+        self.principal, self.action = principal, action
+
+
+class HostNotAllowed(CaxtonError):
+    """The Host or Origin header names another site: most likely a web page that reaches for this server."""
+
+    code = "HOST_NOT_ALLOWED"
+
+    def __init__(self, header: str, value: str) -> None:
+        super().__init__(f"{header} {quoted(value)} is not one of this server's; add it to allowed_hosts if it should be")
+        self.header = header
+
+
+# --- server and settings -----------------------------------------------------------------------------------------
+
+
+class ShuttingDown(CaxtonError):
+    """The server is draining and takes no new work."""
+
+    code = "SHUTTING_DOWN"
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping and takes no new work; retry against it once it is back")
+
+
+class ServerNotReady(CaxtonError):
+    """The server is starting and not yet serving."""
+
+    code = "SERVER_NOT_READY"
+
+    def __init__(self) -> None:
+        super().__init__("the server is starting; retry in a moment")
+
+
+class InvalidConfig(CaxtonError):
+    """A setting is unknown or its value breaks its rule."""
+
+    code = "INVALID_CONFIG"
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+
+
+class DataDirInUse(CaxtonError):
+    """Another server holds the data directory."""
+
+    code = "DATA_DIR_IN_USE"
+
+    def __init__(self, path: str, pid: int | None) -> None:
+        holder = f"the server with process id {pid}" if pid else "another server"
+        super().__init__(f"{path} is in use by {holder}; stop it ('caxton server stop') or choose another --data-dir")
+        self.path, self.pid = path, pid
+
+
+class DataDirUnusable(CaxtonError):
+    """The data directory cannot be made, read or written."""
+
+    code = "DATA_DIR_UNUSABLE"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot hold the server's data: {reason}; choose another --data-dir")
+        self.path = path
+
+
+class PortInUse(CaxtonError):
+    """The address cannot be bound."""
+
+    code = "PORT_IN_USE"
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another --port, or stop what listens there")
+        self.host, self.port = host, port
+
+
+class StorageFailed(CaxtonError):
+    """The journal could not be written; the server stops acknowledging."""
+
+    code = "STORAGE_FAILED"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the journal cannot be written: {reason}; free or repair the disk, then start again")
+
+
+class JournalTooNew(CaxtonError):
+    """The data was written by a later version of Caxton."""
+
+    code = "JOURNAL_TOO_NEW"
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(f"the journal has schema version {found}, this Caxton knows up to {known}; use the later version")
+        self.found, self.known = found, known
+
+
+class ServerUnreachable(CaxtonError):
+    """The CLI or client found no server at the address."""
+
+    code = "SERVER_UNREACHABLE"
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"no Caxton server answers at {url} ({reason}); start one with 'caxton server start'")
+        self.url = url
+
+
+# --- client and command line -------------------------------------------------------------------------------------
+
+
+class ServerTimeout(CaxtonError):
+    """The server took the request and gave no answer in time. What was asked may still be done."""
+
+    code = "SERVER_TIMEOUT"
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        super().__init__(f"{url} gave no answer within {timeout_s:g} s; it may still do what was asked: look before you retry")
+        self.url, self.timeout_s = url, timeout_s
+
+
+class UnexpectedAnswer(CaxtonError):
+    """Something answers at the address, and not as a Caxton server does."""
+
+    code = "UNEXPECTED_ANSWER"
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"what answers at {url} is no Caxton server that this client knows: {reason}; check the address")
+        self.url = url
+
+
+class InvalidUsage(CaxtonError):
+    """The command line cannot be understood."""
+
+    code = "INVALID_USAGE"
+
+    def __init__(self, reason: str, *, command: str | None = None) -> None:
+        super().__init__(reason)
+        self.command = command
+
+
+class ContextNotFound(CaxtonError):
+    """The contexts file has no context of that name."""
+
+    code = "CONTEXT_NOT_FOUND"
+
+    def __init__(self, name: str, *, nearest: str | None = None) -> None:
+        hint = f"did you mean {quoted(nearest)}?" if nearest else "a server that starts here adds the context 'local'"
+        super().__init__(f"there is no context {quoted(name)}; {hint}")
+        self.name, self.nearest = name, nearest
+
+
+class FileMissing(CaxtonError):
+    """A file named on the command line is not there."""
+
+    code = "FILE_NOT_FOUND"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is no file {quoted(path)}; check the path, relative ones start in the current directory")
+        self.path = path
+
+
+class FileUnreadable(CaxtonError):
+    """A file named on the command line cannot be read, or is not the kind of file it should be."""
+
+    code = "FILE_UNREADABLE"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{quoted(path)} cannot be read: {reason}")
+        self.path = path
+
+
+class ServerNotRunning(CaxtonError):
+    """No server runs on the data directory."""
+
+    code = "SERVER_NOT_RUNNING"
+
+    def __init__(self, data_dir: str) -> None:
+        super().__init__(f"no server runs on {data_dir}; start one with 'caxton server start', or name its --data-dir")
+        self.data_dir = data_dir
+
+
+class ServerStartFailed(CaxtonError):
+    """A server started in the background ended, or did not get ready in time."""
+
+    code = "SERVER_START_FAILED"
+
+    def __init__(self, reason: str, *, log_path: str, log: list[str]) -> None:
+        super().__init__(f"the server did not start: {reason}; its log is {log_path}")
+        self.reason, self.log_path, self.log = reason, log_path, log
+
+
+class ServerStopTimeout(CaxtonError):
+    """The server was asked to stop and is still there."""
+
+    code = "SERVER_STOP_TIMEOUT"
+
+    def __init__(self, pid: int, timeout_s: float) -> None:
+        super().__init__(
+            f"the server with process id {pid} is still stopping after {timeout_s:g} s; wait, or kill it with --force"
+        )
+        self.pid, self.timeout_s = pid, timeout_s

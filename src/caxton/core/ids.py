@@ -1,0 +1,36 @@
+"""Names, parsed once at the edge and trusted afterwards."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from caxton.core.errors import InvalidName
+
+AgentName = NewType("AgentName", str)
+WorkspaceName = NewType("WorkspaceName", str)
+
+DEFAULT_WORKSPACE = WorkspaceName("default")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+
+
+def parse_agent_name(value: object) -> AgentName:
+    """Turn a value from outside into an `AgentName`; raises `InvalidName`."""
+    return AgentName(_parse("agent name", value))
+
+
+def parse_workspace_name(value: object) -> WorkspaceName:
+    """Turn a value from outside into a `WorkspaceName`; raises `InvalidName`."""
+    return WorkspaceName(_parse("workspace name", value))
+
+
+def parse_capability(value: object) -> str:
+    """Turn a value from outside into the name of a capability; raises `InvalidName`."""
+    return _parse("capability", value)
+
+
+def _parse(kind: str, value: object) -> str:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise InvalidName(kind, value)

@@ -1,0 +1,135 @@
+"""What the doors show and take: the JSON bodies of the REST API, shared by server, client and CLI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Resources(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Limits of one agent as a person asks for them; what is left out keeps the server's default.
+
+    Sizes and durations are numbers (bytes, seconds) or texts like `16MB` and `5s`.
+    """
+
+    memory: str | int | None = None
+    """Linear memory of each instance. Default 10 MiB."""
+    timeout: str | int | float | None = None
+    """Wall time of one message, waiting included. Default 5 s."""
+    cpu_time: str | int | float | None = None
+    """Time one message may compute. Default 1 s."""
+    messages_per_s: int | None = None
+    """Messages the agent may send in a second."""
+    log_bytes_per_s: str | int | None = None
+    """Log text the agent may write in a second."""
+    host_calls: int | None = None
+    """Host functions one message may call."""
+    table_elements: int | None = None
+    mailbox_messages: int | None = None
+    mailbox_bytes: str | int | None = None
+
+
+class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What to deploy, beside the module's bytes. Also the shape of an agent-config.yaml."""
+
+    name: str
+    version: str | None = None
+    """A label of the user's own."""
+    runtime: str = "wasm"
+    replicas: int = 1
+    capabilities: list[str] = []
+    resources: Resources = Resources()
+
+
+class AgentView(msgspec.Struct, kw_only=True):
+    """One agent as it is now."""
+
+    id: str
+    name: str
+    workspace: str
+    type: str
+    """`wasm`."""
+    status: str
+    """`loaded`, `running`, `draining`, `stopped` or `failed`."""
+    reason: str | None
+    """Why it failed or stopped, when there is something to say."""
+    replicas: int
+    healthy: int
+    """Instances that are up."""
+    revision: int
+    """Counts the modules and settings deployed under this name, from 1."""
+    version: str | None
+    module_sha256: str
+    module_bytes: int
+    capabilities: list[str]
+    memory_limit_bytes: int
+    memory_bytes: int
+    """Linear memory of all instances together."""
+    timeout_s: float
+    cpu_time_s: float
+    mailbox_messages: int
+    mailbox_bytes: int
+    messages_handled: int
+    messages_failed: int
+    restarts: int
+    deployed_at: str
+    """ISO 8601, UTC."""
+    uptime_s: float | None
+    """Since it was last started; null unless running."""
+
+
+class Receipt(msgspec.Struct, kw_only=True):
+    """Proof that a message was accepted: it is on disk."""
+
+    message_id: str
+    conversation_id: str
+    status: str = "accepted"
+    durability: str = "fsync"
+
+
+class LogLine(msgspec.Struct, kw_only=True):
+    """One line of an agent's log."""
+
+    seq: int
+    """Grows over all agents of the server: the order in which lines were written."""
+    at: str
+    """ISO 8601, UTC."""
+    agent: str
+    replica: int
+    level: str
+    """`trace`, `debug`, `info`, `warn`, `error`."""
+    source: str
+    """`guest` (log), `stdout`, `stderr`, or `host` for what Caxton says about the agent."""
+    text: str
+
+
+class ServerView(msgspec.Struct, kw_only=True):
+    """The server as a whole."""
+
+    status: str
+    """`ready`, `starting`, `stopping` or `read-only`."""
+    version: str
+    pid: int
+    started_at: str
+    uptime_s: float
+    data_dir: str
+    agents: dict[str, int]
+    """Agents by status."""
+    instances: int
+    messages_handled: int
+    messages_pending: int
+    dead_letters: int
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """An error as RFC 9457 has it (`application/problem+json`), with our stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    trace_id: str
+    instance: str | None = None
+    details: dict[str, Any] = {}

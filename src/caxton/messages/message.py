@@ -1,0 +1,43 @@
+"""The ACL message as it travels: FIPA's parameters (SC00061G) and Caxton's own few."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class AclMessage(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """One message. Keys not listed here are ignored when a message is read.
+
+    `content` stays the raw JSON bytes that its sender wrote: it is parsed by the receiver alone.
+    """
+
+    performative: str
+    """The communicative act, spelled as in FIPA SC00037J."""
+    sender: str = ""
+    """Name of the agent, or `client:NAME` for somebody outside. Set by the host, whatever was sent."""
+    receiver: str | list[str] = ""
+    """Agent name, list of names, `topic://NAME`, or `client:NAME` for a reply to somebody outside."""
+    capability: str | None = None
+    """Instead of a receiver: any agent that offers this capability."""
+    content: msgspec.Raw = msgspec.Raw(b"")
+    """Any JSON value."""
+    reply_to: str | None = None
+    language: str | None = None
+    encoding: str | None = None
+    ontology: str | None = None
+    protocol: str | None = None
+    conversation_id: str | None = None
+    reply_with: str | None = None
+    in_reply_to: str | None = None
+    reply_by: str | None = None
+    """ISO 8601 time after which the answer is of no use."""
+    message_id: str = ""
+    """Unique; set by the host."""
+    timestamp: int = 0
+    """Microseconds since 1970 UTC; set by the host when the message was accepted."""
+    priority: int | None = None
+    ttl_ms: int | None = None
+    traceparent: str | None = None
+    """W3C trace context; set by the host."""
+    attempt: int = 1
+    """Counts from 1; more than 1 says that this message was handed over before."""

@@ -1,0 +1,11 @@
+"""Results below zero that host functions give to guests (docs/reference/guest-interface.md)."""
+
+OK = 0
+INVALID = -1
+UNKNOWN_RECEIVER = -2
+WOULD_BLOCK = -3
+TOO_LARGE = -4
+NOT_PERMITTED = -5
+RATE_LIMITED = -6
+TIMED_OUT = -7
+NOT_FOUND = -8

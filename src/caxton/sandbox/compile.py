@@ -1,0 +1,93 @@
+"""From a module's bytes to native code: a child process compiles, a signed cache remembers.
+
+A cache file is code that will run in this process, and wasmtime accepts most damaged ones: each carries an HMAC made
+with a key of this data directory, and a file that does not verify is as good as absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from caxton.core.errors import CompileLimitExceeded, InvalidWasm
+from caxton.sandbox.compile_child import CPU_S, MEMORY_BYTES, REFUSED
+from caxton.sandbox.engine import fingerprint
+from caxton.sandbox.module import check_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WALL_S = 60.0
+"""A machine that is busy with other things may take longer than the CPU limit, but not for ever."""
+
+_MAC_BYTES = 32
+
+
+class Compiler:
+    """Compiles modules, one at a time, and keeps the results in a directory of its own."""
+
+    def __init__(self, directory: Path, key: bytes) -> None:
+        self._directory = directory
+        self._key = key
+        self._fingerprint = fingerprint()
+        self._one_at_a_time = asyncio.Lock()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def compile(self, wasm: bytes) -> bytes:
+        """Native code of `wasm`, from the cache if it is there.
+
+        Raises:
+            InvalidWasm, WasmTooLarge: it is no module that can be hosted.
+            CompileLimitExceeded: the compiler ran out of time or memory.
+        """
+        check_header(wasm)
+        path = self._directory / f"{hashlib.sha256(wasm).hexdigest()}.{self._fingerprint}.cwasm"
+        async with self._one_at_a_time:
+            compiled = self._load(path)
+            if compiled is None:
+                compiled = await _compile_in_child(wasm)
+                self._save(path, compiled)
+        return compiled
+
+    def _load(self, path: Path) -> bytes | None:
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        mac, compiled = data[:_MAC_BYTES], data[_MAC_BYTES:]
+        return compiled if hmac.compare_digest(mac, self._mac(path.name, compiled)) else None
+
+    def _save(self, path: Path, compiled: bytes) -> None:
+        """Whole or not at all: a crash in between leaves a temporary file, which nobody reads."""
+        with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as file:
+            file.write(self._mac(path.name, compiled) + compiled)
+        os.replace(file.name, path)
+
+    def _mac(self, name: str, compiled: bytes) -> bytes:
+        return hmac.digest(self._key, name.encode() + b"\0" + compiled, hashlib.sha256)
+
+
+async def _compile_in_child(wasm: bytes) -> bytes:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "caxton.sandbox.compile_child",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ.get("PATH", "")},
+    )  # fmt: skip
+    try:
+        out, reason = await asyncio.wait_for(child.communicate(wasm), WALL_S)
+    except TimeoutError:
+        raise CompileLimitExceeded(CPU_S, MEMORY_BYTES) from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode == 0:
+        return out
+    if child.returncode == REFUSED:
+        raise InvalidWasm(reason.decode("utf-8", "replace"))
+    raise CompileLimitExceeded(CPU_S, MEMORY_BYTES)

@@ -1,0 +1,68 @@
+"""The port through which guests reach the world: what the imports of module `caxton` do is up to its implementer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Host(Protocol):
+    """One per instance. Every method returns at once; an `int` result goes to the guest as it is (sandbox/codes.py).
+
+    `bytes` come straight from guest memory: unchecked, already copied.
+    """
+
+    def send_message(self, data: bytes) -> int:
+        """Send the JSON message `data`; 0 or an error."""
+        ...
+
+    def log(self, level: int, text: bytes, source: str) -> None:
+        """Append to the agent's log; `source` is `guest`, `stdout` or `stderr`."""
+        ...
+
+    def now_us(self) -> int:
+        """Wall clock in microseconds since 1970 UTC."""
+        ...
+
+    def random(self, count: int) -> bytes:
+        """`count` random bytes."""
+        ...
+
+    def set_timer(self, delay_us: int) -> int:
+        """Id (>= 0) of a one-shot timer, or an error."""
+        ...
+
+    def cancel_timer(self, timer_id: int) -> int:
+        """0, or an error."""
+        ...
+
+    def kv_get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        ...
+
+    def kv_set(self, key: bytes, value: bytes) -> int:
+        """0, or an error."""
+        ...
+
+    def kv_delete(self, key: bytes) -> int:
+        """0, or an error."""
+        ...
+
+    def call_tool(self, request: bytes) -> int | bytes:
+        """The tool's result, or an error."""
+        ...
+
+    def subscribe(self, topic: bytes) -> int:
+        """0, or an error."""
+        ...
+
+    def unsubscribe(self, topic: bytes) -> int:
+        """0, or an error."""
+        ...
+
+
+class GuestStop(Exception):
+    """Raised by a host function to end the guest with a trap of our own kind."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind, self.reason = kind, reason

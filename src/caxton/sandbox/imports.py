@@ -1,0 +1,128 @@
+"""The host functions of module `caxton`: their types, and how their arguments leave and enter guest memory.
+
+A function gets the calling guest and its arguments as Python ints (i32 signed, as WebAssembly hands them over).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from caxton.sandbox.codes import INVALID, NOT_FOUND, OK, TOO_LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caxton.sandbox.guest import Guest
+
+MAX_TRANSFER_BYTES = 4 << 20
+"""Of one argument; every import has its own, tighter rule, this one bounds the copy made before it is looked at."""
+
+MAX_LOG_LINE_BYTES = 16 * 1024
+MAX_RANDOM_BYTES = 64 * 1024
+
+
+class HostFunction(NamedTuple):
+    """One import as it is offered to guests."""
+
+    params: str
+    """One letter each: `i` for i32, `l` for i64."""
+    result: str
+    """`i`, `l`, or nothing."""
+    call: Callable[..., Any]
+
+
+def send_message(guest: Guest, ptr: int, length: int) -> int:
+    data = guest.read(ptr, length)
+    return INVALID if data is None else guest.host.send_message(data)
+
+
+def _log(guest: Guest, level: int, ptr: int, length: int) -> None:
+    text = guest.read(ptr, min(length, MAX_LOG_LINE_BYTES))
+    if text is not None:
+        guest.host.log(min(max(level, 0), 4), text, "guest")
+
+
+def _now_us(guest: Guest) -> int:
+    return guest.host.now_us()
+
+
+def _random(guest: Guest, ptr: int, length: int) -> None:
+    if 0 <= length <= MAX_RANDOM_BYTES:
+        guest.write(ptr, guest.host.random(length))
+
+
+def _set_timer(guest: Guest, delay_us: int) -> int:
+    return guest.host.set_timer(delay_us) if delay_us >= 0 else INVALID
+
+
+def _cancel_timer(guest: Guest, timer_id: int) -> int:
+    return guest.host.cancel_timer(timer_id)
+
+
+def _kv_get(guest: Guest, ptr: int, length: int) -> int:
+    key = guest.read(ptr, length)
+    if key is None:
+        return INVALID
+    value = guest.host.kv_get(key)
+    if value is None:
+        return NOT_FOUND
+    guest.result_bytes = value
+    return len(value)
+
+
+def _kv_set(guest: Guest, key_ptr: int, key_length: int, ptr: int, length: int) -> int:
+    if length > MAX_TRANSFER_BYTES:
+        return TOO_LARGE
+    key, value = guest.read(key_ptr, key_length), guest.read(ptr, length)
+    return INVALID if key is None or value is None else guest.host.kv_set(key, value)
+
+
+def _kv_delete(guest: Guest, ptr: int, length: int) -> int:
+    key = guest.read(ptr, length)
+    return INVALID if key is None else guest.host.kv_delete(key)
+
+
+def _call_tool(guest: Guest, ptr: int, length: int) -> int:
+    request = guest.read(ptr, length)
+    if request is None:
+        return INVALID
+    result = guest.host.call_tool(request)
+    if isinstance(result, int):
+        return result
+    guest.result_bytes = result
+    return len(result)
+
+
+def _read_result(guest: Guest, ptr: int, length: int) -> int:
+    """Copies as much as fits; returns the number of bytes copied."""
+    part = guest.result_bytes[: max(length, 0)]
+    return len(part) if guest.write(ptr, part) else INVALID
+
+
+def _subscribe(guest: Guest, ptr: int, length: int) -> int:
+    topic = guest.read(ptr, length)
+    return INVALID if topic is None else guest.host.subscribe(topic)
+
+
+def _unsubscribe(guest: Guest, ptr: int, length: int) -> int:
+    topic = guest.read(ptr, length)
+    return INVALID if topic is None else guest.host.unsubscribe(topic)
+
+
+CAXTON_IMPORTS: dict[str, HostFunction] = {
+    "send_message": HostFunction("ii", "i", send_message),
+    "log": HostFunction("iii", "", _log),
+    "now_us": HostFunction("", "l", _now_us),
+    "random": HostFunction("ii", "", _random),
+    "set_timer": HostFunction("l", "i", _set_timer),
+    "cancel_timer": HostFunction("i", "i", _cancel_timer),
+    "kv_get": HostFunction("ii", "i", _kv_get),
+    "kv_set": HostFunction("iiii", "i", _kv_set),
+    "kv_delete": HostFunction("ii", "i", _kv_delete),
+    "call_tool": HostFunction("ii", "i", _call_tool),
+    "read_result": HostFunction("ii", "i", _read_result),
+    "subscribe": HostFunction("ii", "i", _subscribe),
+    "unsubscribe": HostFunction("ii", "i", _unsubscribe),
+}
+
+__all__ = ["CAXTON_IMPORTS", "MAX_LOG_LINE_BYTES", "OK", "HostFunction"]

@@ -1,0 +1,98 @@
+"""Why a call into a guest did not end well, as facts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from caxton.sandbox.ffi import NULL, ffi, lib
+
+_CODES = (
+    "stack_overflow",
+    "memory_out_of_bounds",
+    "heap_misaligned",
+    "table_out_of_bounds",
+    "indirect_call_to_null",
+    "bad_signature",
+    "integer_overflow",
+    "integer_division_by_zero",
+    "bad_conversion_to_integer",
+    "unreachable",
+    "interrupt",
+)
+"""wasmtime's trap codes in their order (`wasmtime/trap.h`); later ones concern features that are switched off."""
+
+_EXPLAINED = {
+    "stack_overflow": "it called too deeply (stack overflow)",
+    "memory_out_of_bounds": "it read or wrote outside its memory",
+    "table_out_of_bounds": "it used a table entry that does not exist",
+    "indirect_call_to_null": "it called an empty table entry",
+    "bad_signature": "it called a function by a wrong type",
+    "integer_overflow": "an integer overflowed",
+    "integer_division_by_zero": "it divided by zero",
+    "bad_conversion_to_integer": "it turned a number into an integer that cannot hold it",
+    "unreachable": "it gave up (unreachable: a failed assertion, panic or abort)",
+}
+
+MAX_FRAMES = 20
+"""Of a backtrace; a stack overflow has thousands."""
+
+DRIVER_FUNCTION = "caxton_deliver"
+"""Ours, below the guest's own frames; of no use to its author."""
+
+_CAUSE = re.compile(r"Caused by:\s*(?:\d+:\s*)?(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """The end of an instance: it must not be called again."""
+
+    kind: str
+    """A code of wasmtime, or `cpu_time`, `wall_time`, `host_calls`, `exit`, `bad_allocation`, `host_error`, `other`."""
+    reason: str
+    """One sentence's worth, without the agent's name."""
+    functions: list[str] = field(default_factory=list[str])
+    """Innermost first; `#n` where the module has no name section."""
+
+
+def take_trap(trap: Any) -> Trap:
+    """The facts of a `wasm_trap_t`, which is freed."""
+    code = ffi.new("uint8_t *")
+    kind = "other"
+    if lib.wasmtime_trap_code(trap, code):
+        kind = _CODES[code[0]] if code[0] < len(_CODES) else "other"
+    message = _message(lib.wasm_trap_message, trap)
+    functions = _functions(lib.wasm_trap_trace, trap)
+    lib.wasm_trap_delete(trap)
+    return Trap(kind, _EXPLAINED.get(kind, message), functions)
+
+
+def take_error(error: Any) -> Trap:
+    """The facts of a `wasmtime_error_t`, which is freed."""
+    message = _message(lib.wasmtime_error_message, error)
+    functions = _functions(lib.wasmtime_error_wasm_trace, error)
+    lib.wasmtime_error_delete(error)
+    return Trap("other", message, functions)
+
+
+def _message(read: Any, handle: Any) -> str:
+    vector = ffi.new("byte_vec_t *")
+    read(handle, vector)
+    text = bytes(ffi.buffer(vector.data, vector.size)).rstrip(b"\0").decode("utf-8", "replace")
+    lib.wasm_byte_vec_delete(vector)
+    cause = _CAUSE.search(text)
+    return (cause[1] if cause else text).strip().replace("\n", "; ")[:300]
+
+
+def _functions(read: Any, handle: Any) -> list[str]:
+    frames = ffi.new("frame_vec_t *")
+    read(handle, frames)
+    names: list[str] = []
+    for index in range(min(frames.size, MAX_FRAMES)):
+        name = lib.wasmtime_frame_func_name(frames.data[index])
+        text = f"#{index}" if name == NULL else bytes(ffi.buffer(name.data, name.size)).decode("utf-8", "replace")
+        if text != DRIVER_FUNCTION:
+            names.append(text)
+    lib.wasm_frame_vec_delete(frames)
+    return names
