@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +77,19 @@ def summary(samples_ns: Sequence[int]) -> Summary:
     }
 
 
+def busy_cores(window_s: float) -> float:
+    """How many processors this machine kept busy during the next `window_s`, while this process sleeps.
+
+    Called before measuring, it tells a quiet machine from one that somebody else uses. 0 where the system
+    does not say (not Linux).
+    """
+    idle_before, all_before = _processor_ticks()
+    time.sleep(window_s)
+    idle, total = _processor_ticks()
+    passed = total - all_before
+    return round((1 - (idle - idle_before) / passed) * (os.cpu_count() or 1), 2) if passed else 0.0
+
+
 def emit(result: Mapping[str, object], as_json: bool) -> None:
     """Print a bench's result: one JSON object on one line, or a line for each key for human eyes."""
     if as_json:
@@ -98,7 +112,8 @@ def _for_eyes(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items())
+        parts = cast("dict[object, object]", value)
+        return ", ".join(f"{key} {part}" for key, part in parts.items())
     return str(value)
 
 
@@ -106,6 +121,17 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _processor_ticks() -> tuple[int, int]:
+    """Idle time and all time of all processors since the start of the system, in ticks."""
+    try:
+        line = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0]
+    except OSError:
+        return 0, 0
+    # user nice system idle iowait irq softirq steal; guest time is in user already
+    ticks = [int(field) for field in line.split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def _cpu_model() -> str:

@@ -1,4 +1,4 @@
-"""autogen-core: two routed agents in one `SingleThreadedAgentRuntime`; the ping awaits the pong's response."""
+"""autogen-core: two routed agents in one `SingleThreadedAgentRuntime`; the ping awaits the response."""
 
 from __future__ import annotations
 

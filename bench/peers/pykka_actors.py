@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import version
 from time import perf_counter_ns
+from typing import Any
 
 import pykka
 from rounds import (
@@ -30,7 +31,7 @@ class Ball:
     """The message measured."""
 
     body: str
-    reply_to: pykka.ActorRef[pykka.ThreadingActor]
+    reply_to: pykka.ActorRef[Any]
 
 
 class Pong(pykka.ThreadingActor):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections import deque
 from importlib.metadata import version
 from time import perf_counter_ns
+from typing import Any
 
-# Read at import. The second, whatever its name says, works on Linux too: without it Ray takes the machine's own
-# address for 127.0.0.1 and its processes listen on every interface.
+# Read at import. The second, whatever its name says, works on Linux too: without it Ray takes the machine's
+# own address in place of 127.0.0.1, and its processes listen on every interface.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
@@ -42,7 +44,7 @@ class Pong:
 class Ping:
     """Plays both games from inside its own process, so that only actor calls are measured."""
 
-    def __init__(self, pong: ray.actor.ActorHandle) -> None:
+    def __init__(self, pong: Any) -> None:
         self._pong = pong
 
     def latency(self, n: int) -> list[int]:
@@ -70,7 +72,7 @@ def main() -> None:
         num_cpus=os.cpu_count(),
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
         _node_ip_address="127.0.0.1",
         _temp_dir=os.path.join(tempfile.gettempdir(), "ray"),

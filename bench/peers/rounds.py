@@ -14,7 +14,9 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # appended, so that nothing in bench/ hides a package
+sys.path.append(
+    str(Path(__file__).resolve().parents[1])
+)  # appended, so that nothing in bench/ hides a package
 
 from harness import NS_PER_S, emit, summary
 
@@ -60,7 +62,15 @@ def round_trips() -> int:
 
 
 def latency(call: Callable[[str], str], n: int) -> list[int]:
-    """Nanoseconds of `n` round trips, one in flight, after the warm-up. `call` sends a ping and returns its pong."""
+    """Nanoseconds of each of `n` round trips, one in flight, after the warm-up.
+
+    Args:
+        call: sends a ping, waits for its pong and returns it.
+        n: how many are sampled.
+
+    Raises:
+        WrongEcho: a pong was not its ping.
+    """
     samples_ns: list[int] = []
     for number in range(-warm_up(n), n):
         sent = body(number)

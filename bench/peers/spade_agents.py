@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import loguru
 import pyjabber
@@ -40,8 +40,10 @@ from spade.container import Container
 from spade.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from multiprocessing.connection import Connection
+
+T = TypeVar("T")
 
 HOST = "localhost"
 PASSWORD = "bench"  # of accounts that live in the memory of a server on loopback, for seconds
@@ -97,16 +99,15 @@ class Ping(OneShotBehaviour):
         message = await self.receive(timeout=ANSWER_TIMEOUT_S)
         if message is None:
             raise TimeoutError("no pong: the message was lost")
-        text: str = message.body
-        return text
+        return message.body or ""
 
 
 def make_server(client_port: int, server_port: int, certificates: Path) -> Server:
     """An XMPP server with its data in memory, its key in `certificates`, and no port but the two given.
 
-    Left to itself pyjabber keeps the key in its package, serves files and an administration page on port 9090, and
-    listens on the machine's own address beside loopback. No setting takes the page away: it comes with the upload
-    plug-in, and without that every session of 0.4.5 dies at login.
+    Left to itself pyjabber keeps the key in its package, serves files and an administration page on port
+    9090, and listens on the machine's own address beside loopback. No setting takes the page away: it comes
+    with the upload plug-in, and without that every session of 0.4.5 dies at login.
     """
     loguru.logger.remove()
     shutil.copytree(Path(pyjabber.__file__).parent / "network" / "certs", certificates)
@@ -174,8 +175,7 @@ def three_processes(n: int, certificates: Path) -> tuple[list[int], float]:
     """Server and pong in a child each, the ping here."""
     ports = free_ports()
     with child(serve_in_child, ports, certificates), child(answer_in_child, ports[0]):
-        played: tuple[list[int], float] = Container().loop.run_until_complete(play(n, ports[0]))
-    return played
+        return run(play(n, ports[0]))
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def serve_in_child(parent: Connection, ports: tuple[int, int], certificates: Pat
         async with running_server(*ports, certificates):
             await ready_until_parent_leaves(parent)
 
-    Container().loop.run_until_complete(serve())
+    run(serve())
 
 
 def answer_in_child(parent: Connection, port: int) -> None:
@@ -225,7 +225,13 @@ def answer_in_child(parent: Connection, port: int) -> None:
         async with running_pong(port):
             await ready_until_parent_leaves(parent)
 
-    Container().loop.run_until_complete(answer())
+    run(answer())
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` on the loop of SPADE's container, the only one on which agents can live."""
+    loop: asyncio.AbstractEventLoop = cast("Any", Container()).loop
+    return loop.run_until_complete(work)
 
 
 def free_ports() -> tuple[int, int]:
@@ -237,14 +243,16 @@ def free_ports() -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--n", type=int, default=5_000)
-    parser.add_argument("--xmpp", action="store_true", help="a process each, every message through the server")
+    parser.add_argument(
+        "--xmpp", action="store_true", help="a process each, every message through the server"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         certificates = Path(directory) / "certificates"
         if options.xmpp:
             samples_ns, rate = three_processes(options.n, certificates)
         else:
-            samples_ns, rate = Container().loop.run_until_complete(one_process(options.n, certificates))
+            samples_ns, rate = run(one_process(options.n, certificates))
     versions = {name: version(name) for name in ("spade", "pyjabber", "slixmpp_multiplatform")}
     report("spade-xmpp" if options.xmpp else "spade", samples_ns, rate, WINDOW, versions)
 

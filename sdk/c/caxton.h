@@ -93,11 +93,17 @@ static inline caxton_str caxton_s(const char *text) {
     return (caxton_str){text, (uint32_t)len};
 }
 
-CAXTON_FN bool caxton_same(caxton_str a, caxton_str b) {
-    if (a.len != b.len) return false;
-    for (uint32_t i = 0; i < a.len; i++)
-        if (a.ptr[i] != b.ptr[i]) return false;
+/* Out of line functions that are called often take pointer and length apart: a struct argument goes
+ * through memory. */
+CAXTON_FN bool caxton__same(const char *a, uint32_t a_len, const char *b, uint32_t b_len) {
+    if (a_len != b_len) return false;
+    for (uint32_t i = 0; i < a_len; i++)
+        if (a[i] != b[i]) return false;
     return true;
+}
+
+static inline bool caxton_same(caxton_str a, caxton_str b) {
+    return caxton__same(a.ptr, a.len, b.ptr, b.len);
 }
 
 static inline bool caxton_is(caxton_str text, const char *expected) {
@@ -194,30 +200,33 @@ static inline const char *caxton__skip_space(const char *p, const char *end) {
 /* From the first byte of a value to behind its last, or 0. Counts brackets instead of recursing, so
  * that no depth of nesting can exhaust the stack. */
 CAXTON_FN const char *caxton__value_end(const char *p, const char *end) {
+    const uint64_t spaces = 0x2020202020202020u; /* `| ' '` makes '[' a '{' and ']' a '}' */
     const char *start = p;
     uint32_t depth = 0;
     bool escaped;
-    while (p < end) {
-        switch (*p) {
-        case '"':
-            if (!(p = caxton__string_end(p + 1, end, &escaped))) return 0;
-            p++;
-            if (!depth) return p;
-            continue;
-        case '{': case '[':
-            depth++;
-            break;
-        case '}': case ']':
-            if (!depth) return p > start ? p : 0; /* ends the object around a bare value */
-            if (!--depth) return p + 1;
-            break;
-        case ',': case ' ': case '\n': case '\t': case '\r':
-            if (!depth) return p > start ? p : 0;
-            break;
-        }
-        p++;
+    if (p < end && *p != '"' && (*p | ' ') != '{') {
+        while (p < end && *p > ' ' && *p != ',' && (*p | ' ') != '}') p++;
+        return p > start ? p : 0;
     }
-    return depth || p == start ? 0 : p;
+    while (p < end) {
+        if (end - p >= 8) {
+            uint64_t word;
+            __builtin_memcpy(&word, p, 8);
+            uint64_t hit = caxton__has(word, '"') | caxton__has(word | spaces, '{')
+                         | caxton__has(word | spaces, '}');
+            p += hit ? __builtin_ctzll(hit) >> 3 : 8;
+            if (!hit) continue;
+        }
+        char c = *p++;
+        if (c == '"') {
+            if (!(p = caxton__string_end(p, end, &escaped))) return 0;
+            p++;
+        } else if ((c | ' ') == '{') depth++;
+        else if ((c | ' ') == '}') depth--;
+        else continue;
+        if (!depth) return p;
+    }
+    return 0;
 }
 
 /* The bytes that a JSON string (with its quotes) stands for. False if it is none. */
@@ -405,14 +414,19 @@ CAXTON_FN bool caxton__make_room(caxton_text *text, uint32_t more) {
     return true;
 }
 
-/* As it is. */
-CAXTON_FN void caxton_put(caxton_text *text, caxton_str piece) {
-    if (caxton_is_lost(piece)) text->failed = true;
-    if (!piece.len || !caxton__make_room(text, piece.len)) return;
+CAXTON_FN void caxton__put(caxton_text *text, const char *piece, uint32_t len) {
+    if (!len) return;
+    if (!piece) text->failed = true;
+    if (text->failed || !caxton__make_room(text, len)) return;
     char *out = text->ptr + text->len;
-    text->len += piece.len;
-    if (piece.len >= 32) __builtin_memcpy(out, piece.ptr, piece.len);
-    else for (uint32_t i = 0; i < piece.len; i++) out[i] = piece.ptr[i]; /* memory.copy starts slowly */
+    text->len += len;
+    if (len >= 32) __builtin_memcpy(out, piece, len);
+    else for (uint32_t i = 0; i < len; i++) out[i] = piece[i]; /* memory.copy starts slowly */
+}
+
+/* As it is. */
+static inline void caxton_put(caxton_text *text, caxton_str piece) {
+    caxton__put(text, piece.ptr, piece.len);
 }
 
 static inline void caxton_put_byte(caxton_text *text, char byte) {
@@ -662,13 +676,13 @@ static inline caxton_message caxton_answer(
     };
 }
 
-static inline int32_t caxton_reply(
+CAXTON_FN int32_t caxton_reply(
     const caxton_message *message, const char *performative, caxton_str content) {
     return caxton_send(caxton_answer(message, performative, content));
 }
 
 /* False for what is itself an answer: two agents that answer each other's answers never stop. */
-static inline bool caxton_wants_reply(const caxton_message *message) {
+CAXTON_FN bool caxton_wants_reply(const caxton_message *message) {
     return !caxton_is(message->performative, "inform") && !caxton_is(message->performative, "failure")
         && !caxton_is(message->performative, "not-understood");
 }

@@ -211,10 +211,6 @@ function unescape(start: usize, end: usize): string | null {
   return String.UTF16.decodeUnsafe(changetype<usize>(units), usize(n) << 1);
 }
 
-function sameBytes(ptr: usize, len: i32, other: ArrayBuffer): bool {
-  return len == other.byteLength && memory.compare(ptr, changetype<usize>(other), len) == 0;
-}
-
 /** One JSON value as text: a part of a received message, or made by `JsonObject` or `Json.of`. */
 export class Json {
   /** No value at all; leaves a field out where it is sent. */
@@ -277,12 +273,16 @@ export class Json {
    * for the host's own decoder: two readings of one message would be a way round the host's checks.
    */
   get(name: string): Json {
-    const wanted = utf8(name);
     const fields = new Fields(this);
     let found = Json.ABSENT;
     while (fields.next())
-      if (fields.keyIs(name, wanted)) found = fields.value();
+      if (fields.key() == name) found = fields.value();
     return found;
+  }
+
+  /** The value between two addresses inside this one. */
+  part(start: usize, end: usize): Json {
+    return new Json(start, i32(end - start), this.owner);
   }
 }
 
@@ -332,18 +332,329 @@ class Fields {
     return true;
   }
 
-  /** @param bytes `name` in UTF-8 */
-  keyIs(name: string, bytes: ArrayBuffer): bool {
-    const len = i32(this.keyEnd - this.keyStart);
-    if (sameBytes(this.keyStart, len, bytes)) return true;
-    // A key may be spelled with escapes, which are always longer than what they stand for.
-    if (len <= bytes.byteLength) return false;
-    for (let p = this.keyStart; p < this.keyEnd; p++)
-      if (load<u8>(p) == BACKSLASH) return unescape(this.keyStart, this.keyEnd) == name;
-    return false;
+  key(): string | null {
+    return unescape(this.keyStart, this.keyEnd);
   }
 
   value(): Json {
     return this.object.part(this.valueStart, this.valueEnd);
   }
+}
+
+// ---- Building JSON ----------------------------------------------------------------------------
+
+/** Bytes that grow. */
+class Bytes {
+  private bytes: ArrayBuffer = new ArrayBuffer(256);
+  len: i32 = 0;
+
+  private room(more: i32): usize {
+    if (more > this.bytes.byteLength - this.len) {
+      const bigger = new ArrayBuffer(this.len * 2 + more + 256);
+      memory.copy(changetype<usize>(bigger), changetype<usize>(this.bytes), this.len);
+      this.bytes = bigger;
+    }
+    const at = changetype<usize>(this.bytes) + this.len;
+    this.len += more;
+    return at;
+  }
+
+  byte(value: u8): void {
+    store<u8>(this.room(1), value);
+  }
+
+  copy(ptr: usize, len: i32): void {
+    memory.copy(this.room(len), ptr, len);
+  }
+
+  /** Text without anything to escape. */
+  plain(text: string): void {
+    const bytes = utf8(text);
+    this.copy(changetype<usize>(bytes), bytes.byteLength);
+  }
+
+  /** As a JSON string, quoted and escaped. */
+  quoted(text: string): void {
+    const bytes = utf8(text);
+    this.byte(QUOTE);
+    for (let i = 0; i < bytes.byteLength; i++) {
+      const c = load<u8>(changetype<usize>(bytes) + i);
+      if (c < 0x20) {
+        this.plain(c < 0x10 ? "\\u000" : "\\u001");
+        const low = c & 15;
+        this.byte(low < 10 ? 0x30 + low : 0x57 + low);
+        continue;
+      }
+      if (c == QUOTE || c == BACKSLASH) this.byte(BACKSLASH);
+      this.byte(c);
+    }
+    this.byte(QUOTE);
+  }
+
+  json(): Json {
+    return new Json(changetype<usize>(this.bytes), this.len, this.bytes);
+  }
+}
+
+/** Builds an object: `new JsonObject().integer("count", 3).end()`. */
+export class JsonObject {
+  private bytes: Bytes = new Bytes();
+
+  private name(name: string): Bytes {
+    this.bytes.byte(this.bytes.len == 0 ? OPEN_BRACE : COMMA);
+    this.bytes.quoted(name);
+    this.bytes.byte(COLON);
+    return this.bytes;
+  }
+
+  text(name: string, value: string): JsonObject {
+    this.name(name).quoted(value);
+    return this;
+  }
+
+  integer(name: string, value: i64): JsonObject {
+    this.name(name).plain(value.toString());
+    return this;
+  }
+
+  boolean(name: string, value: bool): JsonObject {
+    this.name(name).plain(value ? "true" : "false");
+    return this;
+  }
+
+  /** `Json.ABSENT` leaves the field out. */
+  json(name: string, value: Json): JsonObject {
+    if (!value.isAbsent) this.name(name).copy(value.ptr, value.len);
+    return this;
+  }
+
+  end(): Json {
+    if (this.bytes.len == 0) this.bytes.byte(OPEN_BRACE);
+    this.bytes.byte(CLOSE_BRACE);
+    return this.bytes.json();
+  }
+}
+
+// ---- Messages ---------------------------------------------------------------------------------
+
+/** One message, received or to be sent. Text fields that are absent are "". */
+export class Message {
+  /** All of it, as received; for fields without a name here, such as `attempt`. */
+  json: Json = Json.ABSENT;
+  /** Set by the host, as `sender` is; sending ignores both. */
+  messageId: string = "";
+  sender: string = "";
+  /** Instead of a receiver: whoever offers it. */
+  capability: string = "";
+  /** As `receiver`. */
+  replyTo: string = "";
+  language: string = "";
+  encoding: string = "";
+  ontology: string = "";
+  protocol: string = "";
+  conversationId: string = "";
+  replyWith: string = "";
+  inReplyTo: string = "";
+  replyBy: string = "";
+  priority: Json = Json.ABSENT;
+  ttlMs: Json = Json.ABSENT;
+
+  /** @param receiver a name, "topic://name", or the JSON text of a list of them */
+  constructor(public performative: string, public receiver: string, public content: Json) {}
+
+  /** Reads what `handle_message` was given; null if it is no JSON object. */
+  static read(ptr: usize, len: i32): Message | null {
+    const message = new Message("", "", Json.ABSENT);
+    message.json = new Json(ptr, len, null);
+    const fields = new Fields(message.json);
+    while (fields.next()) message.take(fields.key(), fields.value());
+    return fields.isSound ? message : null;
+  }
+
+  private take(key: string | null, value: Json): void {
+    if (key == null) return;
+    if (key == "content") this.content = value;
+    else if (key == "performative") this.performative = textOf(value);
+    else if (key == "sender") this.sender = textOf(value);
+    else if (key == "receiver") this.receiver = namesOf(value);
+    else if (key == "conversation_id") this.conversationId = textOf(value);
+    else if (key == "message_id") this.messageId = textOf(value);
+    else if (key == "reply_with") this.replyWith = textOf(value);
+    else if (key == "in_reply_to") this.inReplyTo = textOf(value);
+    else if (key == "reply_to") this.replyTo = namesOf(value);
+    else if (key == "reply_by") this.replyBy = textOf(value);
+    else if (key == "protocol") this.protocol = textOf(value);
+    else if (key == "capability") this.capability = textOf(value);
+    else if (key == "language") this.language = textOf(value);
+    else if (key == "encoding") this.encoding = textOf(value);
+    else if (key == "ontology") this.ontology = textOf(value);
+    else if (key == "priority") this.priority = value;
+    else if (key == "ttl_ms") this.ttlMs = value;
+  }
+
+  /** Sends; 0 or a `Failure`. The performative and a receiver or a capability are needed. */
+  send(): i32 {
+    const out = new JsonObject();
+    putText(out, "performative", this.performative);
+    putNames(out, "receiver", this.receiver);
+    putText(out, "capability", this.capability);
+    putNames(out, "reply_to", this.replyTo);
+    putText(out, "language", this.language);
+    putText(out, "encoding", this.encoding);
+    putText(out, "ontology", this.ontology);
+    putText(out, "protocol", this.protocol);
+    putText(out, "conversation_id", this.conversationId);
+    putText(out, "reply_with", this.replyWith);
+    putText(out, "in_reply_to", this.inReplyTo);
+    putText(out, "reply_by", this.replyBy);
+    out.json("priority", this.priority).json("ttl_ms", this.ttlMs);
+    // The largest comes last: whatever follows might have to copy it into a larger buffer.
+    out.json("content", this.content);
+    const json = out.end();
+    return send_message(json.ptr, json.len);
+  }
+
+  /** The answer, for changes before it is sent. FIPA: it goes to `replyTo` if there is one. */
+  answer(performative: string, content: Json): Message {
+    const to = this.replyTo != "" ? this.replyTo : this.sender;
+    const answer = new Message(performative, to, content);
+    answer.protocol = this.protocol;
+    answer.conversationId = this.conversationId;
+    answer.inReplyTo = this.replyWith;
+    return answer;
+  }
+
+  reply(performative: string, content: Json): i32 {
+    return this.answer(performative, content).send();
+  }
+
+  /** False for what is itself an answer: two agents that answer each other's answers never stop. */
+  get wantsReply(): bool {
+    const act = this.performative;
+    return act != "inform" && act != "failure" && act != "not-understood";
+  }
+}
+
+function textOf(value: Json): string {
+  const text = value.text();
+  return text == null ? "" : text;
+}
+
+/** A name, or a list of names as its JSON text. */
+function namesOf(value: Json): string {
+  if (load<u8>(value.ptr) == OPEN_BRACKET) return value.toString();
+  const name = textOf(value);
+  // No name starts like this; taken for a list it would be sent on as JSON.
+  return name.startsWith("[") ? "" : name;
+}
+
+function putText(out: JsonObject, name: string, value: string): void {
+  if (value != "") out.text(name, value);
+}
+
+function putNames(out: JsonObject, name: string, value: string): void {
+  if (value.startsWith("[")) out.json(name, Json.of(value));
+  else putText(out, name, value);
+}
+
+/**
+ * What a handler returns after its last send: 1 if a later attempt may succeed, so that the host
+ * delivers the message again; 0, done, if it would only fail again.
+ */
+export function settle(result: i32): i32 {
+  return i32(result == Failure.WOULD_BLOCK || result == Failure.RATE_LIMITED);
+}
+
+// ---- Log, clock, timers, topics ---------------------------------------------------------------
+
+export function log(level: Level, text: string): void {
+  const bytes = utf8(text);
+  host_log(level, changetype<usize>(bytes), bytes.byteLength);
+}
+
+/** Wall clock, in microseconds since 1970. */
+export function nowUs(): i64 {
+  return now_us();
+}
+
+export function randomBytes(count: i32): Uint8Array {
+  const bytes = new Uint8Array(count);
+  random(bytes.dataStart, count);
+  return bytes;
+}
+
+/** One-shot and durable. Returns the id that `handle_timer` gets, or a `Failure`. */
+export function setTimer(delayUs: i64): i32 {
+  return set_timer(delayUs);
+}
+
+export function cancelTimer(id: i32): i32 {
+  return cancel_timer(id);
+}
+
+export function subscribe(topic: string): i32 {
+  const bytes = utf8(topic);
+  return host_subscribe(changetype<usize>(bytes), bytes.byteLength);
+}
+
+export function unsubscribe(topic: string): i32 {
+  const bytes = utf8(topic);
+  return host_unsubscribe(changetype<usize>(bytes), bytes.byteLength);
+}
+
+// ---- State and tools --------------------------------------------------------------------------
+
+/** The bytes of the last kv_get or call_tool, whose result was `len`. */
+function takeResult(len: i32): Uint8Array | null {
+  if (len < 0) return null;
+  const bytes = new Uint8Array(len);
+  return read_result(bytes.dataStart, len) < 0 ? null : bytes;
+}
+
+/** Null if there is no such key. */
+export function kvGet(key: string): Uint8Array | null {
+  const bytes = utf8(key);
+  return takeResult(kv_get(changetype<usize>(bytes), bytes.byteLength));
+}
+
+export function kvSet(key: string, value: Uint8Array): i32 {
+  const bytes = utf8(key);
+  return kv_set(changetype<usize>(bytes), bytes.byteLength, value.dataStart, value.length);
+}
+
+/** Integers are kept as decimal text, so that people can read the store. */
+export function kvGetInteger(key: string, otherwise: i64 = 0): i64 {
+  const value = kvGet(key);
+  if (value == null) return otherwise;
+  return new Json(value.dataStart, value.length, value.buffer).integer(otherwise);
+}
+
+export function kvSetInteger(key: string, value: i64): i32 {
+  return kvSet(key, Uint8Array.wrap(utf8(value.toString())));
+}
+
+export function kvDelete(key: string): i32 {
+  const bytes = utf8(key);
+  return kv_delete(changetype<usize>(bytes), bytes.byteLength);
+}
+
+/** Calls a tool and waits; other agents run meanwhile. Null if it failed. */
+export function callTool(tool: string, toolArguments: Json): Json | null {
+  const call = new JsonObject().text("tool", tool).json("arguments", toolArguments).end();
+  const result = takeResult(call_tool(call.ptr, call.len));
+  return result == null ? null : new Json(result.dataStart, result.length, result.buffer);
+}
+
+/** The body of `get_capabilities`: writes the names and returns the length needed. */
+export function writeCapabilities(buffer: usize, len: i32, names: string[]): i32 {
+  const bytes = new Bytes();
+  for (let i = 0; i < names.length; i++) {
+    bytes.byte(i == 0 ? OPEN_BRACKET : COMMA);
+    bytes.quoted(names[i]);
+  }
+  if (names.length == 0) bytes.byte(OPEN_BRACKET);
+  bytes.byte(CLOSE_BRACKET);
+  const json = bytes.json();
+  if (json.len <= len) memory.copy(buffer, json.ptr, json.len);
+  return json.len;
 }

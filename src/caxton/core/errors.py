@@ -282,6 +282,58 @@ class HostNotAllowed(CaxtonError):
         self.header = header
 
 
+# --- HTTP --------------------------------------------------------------------------------------------------------
+
+
+class RouteNotFound(CaxtonError):
+    """The API has no such path."""
+
+    code = "ROUTE_NOT_FOUND"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is nothing at {quoted(path)}; GET /api/v1/openapi.json lists what there is")
+
+
+class MethodNotAllowed(CaxtonError):
+    """The path is there, and does not take this method."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(f"{quoted(method)} does nothing here; use {' or '.join(allowed)}")
+        self.allowed = allowed
+
+
+class UnsupportedMediaType(CaxtonError):
+    """The body is of a kind that this route does not read."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+    def __init__(self, header: str, value: str, wanted: list[str]) -> None:
+        super().__init__(f"{header} {quoted(value)} is not read here; send {' or '.join(wanted)}")
+        self.header, self.wanted = header, wanted
+
+
+class BodyTooLarge(CaxtonError):
+    """The request body is over the route's limit."""
+
+    code = "BODY_TOO_LARGE"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"the body has at least {size_bytes} bytes, the limit is {limit_bytes}; send less")
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+
+
+class RequestTimeout(CaxtonError):
+    """The request body did not arrive in time."""
+
+    code = "REQUEST_TIMEOUT"
+
+    def __init__(self, deadline_s: float) -> None:
+        super().__init__(f"the body took longer than {deadline_s:g} s and nothing was done; send it again")
+        self.deadline_s = deadline_s
+
+
 # --- server and settings -----------------------------------------------------------------------------------------
 
 
@@ -382,7 +434,9 @@ class ServerTimeout(CaxtonError):
     code = "SERVER_TIMEOUT"
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        super().__init__(f"{url} gave no answer within {timeout_s:g} s; it may still do what was asked: look before you retry")
+        super().__init__(
+            f"{url} gave no answer within {timeout_s:g} s; it may still do what was asked: look, then retry"
+        )
         self.url, self.timeout_s = url, timeout_s
 
 
@@ -392,7 +446,7 @@ class UnexpectedAnswer(CaxtonError):
     code = "UNEXPECTED_ANSWER"
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"what answers at {url} is no Caxton server that this client knows: {reason}; check the address")
+        super().__init__(f"what answers at {url} is no Caxton server: {reason}; check the address")
         self.url = url
 
 
@@ -412,7 +466,7 @@ class ContextNotFound(CaxtonError):
     code = "CONTEXT_NOT_FOUND"
 
     def __init__(self, name: str, *, nearest: str | None = None) -> None:
-        hint = f"did you mean {quoted(nearest)}?" if nearest else "a server that starts here adds the context 'local'"
+        hint = f"did you mean {quoted(nearest)}?" if nearest else "'caxton server start' makes the context 'local'"
         super().__init__(f"there is no context {quoted(name)}; {hint}")
         self.name, self.nearest = name, nearest
 
@@ -423,7 +477,7 @@ class FileMissing(CaxtonError):
     code = "FILE_NOT_FOUND"
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"there is no file {quoted(path)}; check the path, relative ones start in the current directory")
+        super().__init__(f"there is no file {quoted(path)}; a relative path starts in the current directory")
         self.path = path
 
 
@@ -443,7 +497,7 @@ class ServerNotRunning(CaxtonError):
     code = "SERVER_NOT_RUNNING"
 
     def __init__(self, data_dir: str) -> None:
-        super().__init__(f"no server runs on {data_dir}; start one with 'caxton server start', or name its --data-dir")
+        super().__init__(f"no server runs on {data_dir}; 'caxton server start' starts one, --data-dir names another")
         self.data_dir = data_dir
 
 
@@ -464,6 +518,6 @@ class ServerStopTimeout(CaxtonError):
 
     def __init__(self, pid: int, timeout_s: float) -> None:
         super().__init__(
-            f"the server with process id {pid} is still stopping after {timeout_s:g} s; wait, or kill it with --force"
+            f"the server (process id {pid}) is still stopping after {timeout_s:g} s; wait, or kill it with --force"
         )
         self.pid, self.timeout_s = pid, timeout_s

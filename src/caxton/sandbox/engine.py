@@ -10,6 +10,7 @@ import hashlib
 import logging
 import platform
 import threading
+import time
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -115,19 +116,23 @@ class Engine:
         self.driver = pointer(self._driver_module.ptr())
         self.deadline = ffi.callback("deadline_t", self._on_deadline, error=NULL)
         self._ticking = threading.Event()
+        self._tick_holders = 0
         self._closed = False
         self._ticker: threading.Thread | None = None
 
-    def start_ticking(self) -> None:
-        """Let time pass for guests. The server ticks while there is work; an idle one costs nothing."""
-        if self._ticker is None:
-            self._ticker = threading.Thread(target=self._tick, name="caxton-epoch", daemon=True)
-            self._ticker.start()
-        if not self._ticking.is_set():
+    def hold_ticks(self) -> None:
+        """Let time pass for guests until `release_ticks`. Between them an idle engine costs nothing."""
+        self._tick_holders += 1
+        if self._tick_holders == 1:
+            if self._ticker is None:
+                self._ticker = threading.Thread(target=self._tick, name="caxton-epoch", daemon=True)
+                self._ticker.start()
             self._ticking.set()
 
-    def stop_ticking(self) -> None:
-        self._ticking.clear()
+    def release_ticks(self) -> None:
+        self._tick_holders -= 1
+        if self._tick_holders == 0:
+            self._ticking.clear()
 
     def close(self) -> None:
         """Ends the ticking thread. Guests must be closed before."""
@@ -137,10 +142,9 @@ class Engine:
             self._ticker.join(1)
 
     def _tick(self) -> None:
-        pause = threading.Event()
         while not self._closed:
             self._ticking.wait()
-            pause.wait(TICK_S)
+            time.sleep(TICK_S)
             lib.wasmtime_engine_increment_epoch(self.handle)
             self.ticks += 1
 

@@ -1,0 +1,94 @@
+"""What was asked for, checked: an `AgentSpec` becomes a `Definition` whose every value is within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from caxton.bus.mailbox import MAX_BYTES, MAX_MESSAGES
+from caxton.core.errors import InvalidValue
+from caxton.core.ids import AgentName, parse_agent_name, parse_capability
+from caxton.core.units import format_size, parse_duration, parse_size
+from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caxton.core.views import AgentSpec
+
+T = TypeVar("T", int, float)
+
+MAX_REPLICAS = 1000
+MAX_CAPABILITIES = 100
+PAGE_BYTES = 64 * 1024
+MAX_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One agent as it is to run."""
+
+    name: AgentName
+    version: str | None
+    replicas: int
+    capabilities: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+    mailbox_messages: int = MAX_MESSAGES
+    mailbox_bytes: int = MAX_BYTES
+
+
+def define(spec: AgentSpec) -> Definition:
+    """Check `spec`. Raises `InvalidName`, `InvalidValue`."""
+    if spec.runtime != "wasm":
+        raise InvalidValue("runtime", spec.runtime, "this version runs 'wasm'")
+    if spec.version is not None and not 0 < len(spec.version) <= 64:
+        raise InvalidValue("version", spec.version, "give 1 to 64 characters")
+    if len(spec.capabilities) > MAX_CAPABILITIES:
+        raise InvalidValue("capabilities", len(spec.capabilities), f"an agent may offer at most {MAX_CAPABILITIES}")
+    asked, default = spec.resources, Limits()
+    return Definition(
+        name=parse_agent_name(spec.name),
+        version=spec.version,
+        replicas=check_replicas(spec.replicas),
+        capabilities=tuple(dict.fromkeys(parse_capability(name) for name in spec.capabilities)),
+        limits=Limits(
+            memory_bytes=_size("memory", asked.memory, default.memory_bytes, PAGE_BYTES, MAX_MEMORY_BYTES),
+            table_elements=_count("table_elements", asked.table_elements, default.table_elements, 0, 1_000_000),
+            wall_time_s=_duration("timeout", asked.timeout, default.wall_time_s),
+            cpu_time_s=_duration("cpu_time", asked.cpu_time, default.cpu_time_s),
+            host_calls=_count("host_calls", asked.host_calls, default.host_calls, 1, 100_000_000),
+            messages_per_s=_count("messages_per_s", asked.messages_per_s, default.messages_per_s, 1, 10_000_000),
+            log_bytes_per_s=_size("log_bytes_per_s", asked.log_bytes_per_s, default.log_bytes_per_s, 1024, 64 << 20),
+        ),
+        mailbox_messages=_count("mailbox_messages", asked.mailbox_messages, MAX_MESSAGES, 1, 1_000_000),
+        mailbox_bytes=_size("mailbox_bytes", asked.mailbox_bytes, MAX_BYTES, 1 << 20, 1 << 30),
+    )
+
+
+def check_replicas(replicas: int) -> int:
+    """Raises `InvalidValue`."""
+    return _count("replicas", replicas, 1, 1, MAX_REPLICAS)
+
+
+def _size(what: str, asked: str | int | None, default: int, least: int, most: int) -> int:
+    if asked is None:
+        return default
+    value = parse_size(asked, what=what)
+    return _within(what, asked, value, least, most, format_size)
+
+
+def _duration(what: str, asked: str | float | None, default: float) -> float:
+    if asked is None:
+        return default
+    value = parse_duration(asked, what=what)
+    return _within(what, asked, value, 0.001, MAX_TIMEOUT_S, lambda seconds: f"{seconds:g} s")
+
+
+def _count(what: str, asked: int | None, default: int, least: int, most: int) -> int:
+    return default if asked is None else _within(what, asked, asked, least, most, str)
+
+
+def _within(what: str, asked: object, value: T, least: T, most: T, show: Callable[[T], str]) -> T:
+    if not least <= value <= most:
+        raise InvalidValue(what, asked, f"it must be from {show(least)} to {show(most)}")
+    return value

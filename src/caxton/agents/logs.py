@@ -1,0 +1,125 @@
+"""What agents say, and what the host says about them: the last lines of each in memory, and live streams of new ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from caxton.core.views import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from caxton.core.clock import Clock
+
+LEVELS = ("trace", "debug", "info", "warn", "error")
+
+MAX_LINES = 2000
+"""Per agent; with the length of a line this bounds the memory that a chatty agent costs to 32 MiB."""
+
+MAX_LINE_CHARS = 4096
+MAX_UNREAD = 1000
+"""Lines that a slow reader may be behind before it misses some."""
+
+_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code != 9}
+"""A guest must not write into the operator's terminal (escape sequences) or forge lines."""
+
+
+class LogBook:
+    """Log lines of all agents of one server."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seq = 0
+        self._lines: dict[tuple[str, str], deque[LogLine]] = {}
+        self._readers: list[_Reader] = []
+
+    def append(self, workspace: str, agent: str, replica: int, level: int, source: str, text: str) -> None:
+        """Add `text`, one line for each of its lines; control characters are replaced."""
+        lines = self._lines.get((workspace, agent))
+        if lines is None:
+            lines = self._lines[workspace, agent] = deque(maxlen=MAX_LINES)
+        at = datetime.fromtimestamp(self._clock.wall_us() / 1e6, UTC).isoformat(timespec="milliseconds")
+        for part in text.rstrip("\n").split("\n"):
+            self._seq += 1
+            clean = part[:MAX_LINE_CHARS].rstrip("\r").translate(_CONTROL)
+            line = LogLine(
+                seq=self._seq, at=at, agent=agent, replica=replica, level=LEVELS[level], source=source, text=clean
+            )
+            lines.append(line)
+            for reader in self._readers:
+                reader.offer(workspace, line)
+
+    def forget(self, workspace: str, agent: str) -> None:
+        """The agent is removed."""
+        self._lines.pop((workspace, agent), None)
+
+    def tail(
+        self, workspace: str, agents: list[str] | None, *, limit: int, since_s: float | None = None, level: str | None = None
+    ) -> list[LogLine]:
+        """The last `limit` lines in order of writing; `since_s` seconds back at most, of `level` or graver."""
+        chosen = [
+            line
+            for (space, agent), lines in self._lines.items()
+            if space == workspace and (agents is None or agent in agents)
+            for line in lines
+        ]
+        if level is not None:
+            chosen = [line for line in chosen if LEVELS.index(line.level) >= LEVELS.index(level)]
+        if since_s is not None:
+            oldest = datetime.fromtimestamp(self._clock.wall_us() / 1e6 - since_s, UTC).isoformat(timespec="milliseconds")
+            chosen = [line for line in chosen if line.at >= oldest]
+        chosen.sort(key=lambda line: line.seq)
+        return chosen[-limit:] if limit > 0 else []
+
+    async def follow(self, workspace: str, agents: list[str] | None, *, after_seq: int) -> AsyncIterator[LogLine]:
+        """New lines as they come, after those already there with a larger number than `after_seq`.
+
+        A reader more than `MAX_UNREAD` lines behind misses some; a line of the host then says how many.
+        """
+        reader = _Reader(workspace, agents)
+        self._readers.append(reader)
+        try:
+            for line in self.tail(workspace, agents, limit=MAX_LINES):
+                if line.seq > after_seq:
+                    yield line
+            while True:
+                for line in await reader.take():
+                    yield line
+        finally:
+            self._readers.remove(reader)
+
+
+class _Reader:
+    """One live stream."""
+
+    def __init__(self, workspace: str, agents: Iterable[str] | None) -> None:
+        self._workspace = workspace
+        self._agents = None if agents is None else set(agents)
+        self._unread: list[LogLine] = []
+        self._missed = 0
+        self._some = asyncio.Event()
+
+    def offer(self, workspace: str, line: LogLine) -> None:
+        if workspace != self._workspace or (self._agents is not None and line.agent not in self._agents):
+            return
+        if len(self._unread) >= MAX_UNREAD:
+            self._missed += 1
+            return
+        self._unread.append(line)
+        self._some.set()
+
+    async def take(self) -> list[LogLine]:
+        await self._some.wait()
+        self._some.clear()
+        lines, self._unread = self._unread, []
+        missed, self._missed = self._missed, 0
+        if missed:
+            last = lines[-1]
+            text = f"{missed} lines are left out here: they came faster than they were read"
+            lines.append(
+                LogLine(seq=last.seq, at=last.at, agent=last.agent, replica=0, level="warn", source="host", text=text)
+            )
+        return lines

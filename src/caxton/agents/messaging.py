@@ -1,0 +1,142 @@
+"""Messages from outside: post them, wait for a reply, read a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from caxton.core.errors import AgentFailed, AgentStateConflict, CaxtonError, ReplyTimeout, ShuttingDown, WorkspaceNotFound
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.views import Receipt
+from caxton.bus.bus import Waiter
+
+if TYPE_CHECKING:
+    from caxton.agents.service import AgentService
+    from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
+    from caxton.bus.handler import Crash
+    from caxton.bus.journal import Journal
+    from caxton.core.ids import WorkspaceName
+    from caxton.messages.message import AclMessage
+    from caxton.security.principal import Principal
+    from caxton.storage.database import Database, Row
+
+_CONVERSATION = (
+    "SELECT seq, body FROM messages WHERE workspace = ? AND conversation_id = ? AND kept = 1 ORDER BY seq DESC LIMIT ?"
+)
+
+
+class MessageService:
+    """What callers outside do with messages. Nothing is answered before it is on disk."""
+
+    def __init__(self, bus: Bus, journal: Journal, database: Database, agents: AgentService) -> None:
+        self._bus, self._journal, self._database, self._agents = bus, journal, database, agents
+        self._is_open = True
+        self._answers: set[asyncio.Future[bytes]] = set()
+
+    def close(self) -> None:
+        """The node is stopping: take nothing more, and tell those who wait that no reply will come from this run."""
+        self._is_open = False
+        for answer in self._answers:
+            if not answer.done():
+                answer.set_exception(ShuttingDown())
+
+    async def post(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
+        """Accept a message; returns once it is on disk.
+
+        Raises: InvalidMessage, UnknownReceiver, MailboxFull, WorkspaceNotFound, ShuttingDown.
+        """
+        receipt = self._accept(workspace, principal, message)
+        await self._journal.commit()
+        return receipt
+
+    async def post_batch(
+        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage]
+    ) -> list[Receipt | CaxtonError]:
+        """Accept several, each for itself; one commit for all. The answers are in the order of the messages."""
+        answers: list[Receipt | CaxtonError] = []
+        for message in messages:
+            try:
+                answers.append(self._accept(workspace, principal, message))
+            except CaxtonError as exc:
+                answers.append(exc)
+        await self._journal.commit()
+        return answers
+
+    async def ask(self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, timeout_s: float) -> bytes:
+        """Post a message to one agent and wait for its reply; returns the reply as JSON, once it is on disk.
+
+        The message is tried once: when the handler fails, the caller is told and decides.
+
+        Raises: as `post`; ReplyTimeout, AgentFailed, AgentStateConflict (it does not run).
+        """
+        self._check(workspace)
+        if isinstance(message.receiver, str) and message.receiver:
+            phase = self._agents.state(workspace, message.receiver)
+            if phase is not None and phase != "running":
+                raise AgentStateConflict(message.receiver, phase, f"'caxton agent start {message.receiver}' revives it")
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def replied(envelope: Envelope) -> None:
+            if not answer.done():
+                answer.set_result(envelope.body)
+
+        def failed(envelope: Envelope, reason: str, crash: Crash | None) -> None:
+            if not answer.done():
+                lines = self._agents.last_lines(workspace, envelope.receiver)
+                kind, functions = (crash.kind, crash.functions) if crash is not None else (None, [])
+                answer.set_exception(AgentFailed(envelope.receiver, reason, trap=kind, functions=functions, log=lines))
+
+        accepted = self._bus.accept(workspace, principal.name, message, waiter=Waiter(replied, failed))
+        self._answers.add(answer)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            name = accepted.receiver if isinstance(accepted.receiver, str) else ", ".join(accepted.receiver)
+            who = name or f"capability {accepted.capability}"
+            raise ReplyTimeout(who, timeout_s, accepted.conversation_id or "") from None
+        finally:
+            self._answers.discard(answer)
+            self._bus.stop_waiting(workspace, accepted)
+
+    async def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
+        """The last `limit` messages of a conversation as JSON, oldest first.
+
+        Messages from and to the outside are kept for days; those between agents only as long as memory remembers them.
+        """
+        self._check(workspace)
+        found = self._bus.history.conversation(workspace, conversation_id)
+        found |= self._journal.unwritten(workspace, conversation_id)
+        found |= dict(await self._read(_CONVERSATION, (workspace, conversation_id, limit)))
+        return [found[seq] for seq in sorted(found)][-limit:]
+
+    def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
+        self._check(workspace)
+        accepted = self._bus.accept(workspace, principal.name, message)
+        return Receipt(message_id=accepted.message_id, conversation_id=accepted.conversation_id or "")
+
+    def _check(self, workspace: WorkspaceName) -> None:
+        if workspace != DEFAULT_WORKSPACE:
+            raise WorkspaceNotFound(workspace)
+        if not self._is_open:
+            raise ShuttingDown
+
+    async def _read(self, sql: str, parameters: Row) -> list[Row]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Row]] = loop.create_future()
+
+        def done(rows: list[Row] | Exception) -> None:
+            loop.call_soon_threadsafe(_finish, answer, rows)
+
+        self._database.read(sql, parameters, done)
+        return await answer
+
+
+def _finish(answer: asyncio.Future[list[Row]], rows: list[Row] | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(rows, Exception):
+        answer.set_exception(rows)
+    else:
+        answer.set_result(rows)

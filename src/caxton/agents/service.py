@@ -1,0 +1,373 @@
+"""Deploy, change, stop and show agents. Every change is on disk before its caller hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from caxton.agents.definition import Definition, check_replicas, define
+from caxton.agents.store import (
+    AgentRow,
+    delete_agent,
+    delete_unused_modules,
+    load_agents,
+    load_module,
+    put_agent,
+    put_module,
+)
+from caxton.agents.supervisor import BootError, Supervisor
+from caxton.bus.mailbox import Receiver
+from caxton.bus.recovery import load_state
+from caxton.core.errors import (
+    AgentAlreadyExists,
+    AgentNotFound,
+    AgentStateConflict,
+    CaxtonError,
+    DeploymentFailed,
+
+    TooManyInstances,
+    WorkspaceNotFound,
+)
+from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName
+from caxton.core.suggest import nearest
+from caxton.core.views import AgentSpec, AgentView
+from caxton.sandbox.module import Module
+
+if TYPE_CHECKING:
+    from caxton.agents.logs import LogBook
+    from caxton.bus.bus import Bus
+    from caxton.bus.journal import Journal
+    from caxton.core.clock import Clock
+    from caxton.sandbox.compile import Compiler
+    from caxton.sandbox.engine import Engine
+    from caxton.storage.database import Database
+
+MAX_INSTANCES = 12_000
+"""Each holds four memory maps once it has run, and Linux gives a process 65,530 of them by default."""
+
+LOG_LINES_IN_ERRORS = 10
+
+
+class _Agent:
+    """A deployed agent: its row and who supervises it."""
+
+    def __init__(self, row: AgentRow, supervisor: Supervisor, module_bytes: int) -> None:
+        self.row = row
+        self.supervisor = supervisor
+        self.module_bytes = module_bytes
+
+
+class AgentService:
+    """The agents of one node. Changes of one agent wait for each other; those of different agents do not."""
+
+    def __init__(
+        self, *, engine: Engine, compiler: Compiler, bus: Bus, journal: Journal, log: LogBook, clock: Clock,
+        max_instances: int = MAX_INSTANCES,
+    ) -> None:  # fmt: skip
+        self._engine, self._compiler, self._bus, self._journal = engine, compiler, bus, journal
+        self._log, self._clock, self._max_instances = log, clock, max_instances
+        self._agents: dict[tuple[str, str], _Agent] = {}
+        self._modules: dict[str, Module] = {}
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def list(self, workspace: WorkspaceName) -> list[AgentView]:
+        """All agents of a workspace in order of name."""
+        self._check_workspace(workspace)
+        return [self._view(agent) for key, agent in sorted(self._agents.items()) if key[0] == workspace]
+
+    def get(self, workspace: WorkspaceName, name: AgentName) -> AgentView:
+        """Raises `AgentNotFound`."""
+        return self._view(self._find(workspace, name))
+
+    def counts(self) -> dict[str, int]:
+        """Agents by status."""
+        counts: dict[str, int] = {}
+        for agent in self._agents.values():
+            phase = agent.supervisor.state.phase
+            counts[phase] = counts.get(phase, 0) + 1
+        return counts
+
+    @property
+    def instances(self) -> int:
+        return sum(agent.supervisor.healthy for agent in self._agents.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(agent.supervisor.memory_bytes for agent in self._agents.values())
+
+    @property
+    def restarts(self) -> int:
+        return sum(agent.supervisor.restarts for agent in self._agents.values())
+
+    def state(self, workspace: str, name: str) -> str | None:
+        """Its phase, or None when there is no such agent."""
+        agent = self._agents.get((workspace, name))
+        return None if agent is None else agent.supervisor.state.phase
+
+    # --- changing --------------------------------------------------------------------------------------------
+
+    async def deploy(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes) -> AgentView:
+        """Compile, start and keep a new agent. If anything fails, nothing has changed.
+
+        Raises:
+            InvalidName, InvalidValue: `spec` breaks a rule.
+            AgentAlreadyExists: the name is taken.
+            InvalidWasm, WasmTooLarge, CompileLimitExceeded: `module` cannot be hosted.
+            DeploymentFailed: it did not start.
+        """
+        self._check_workspace(workspace)
+        definition = define(spec)
+        async with self._turn(workspace, definition.name):
+            if (workspace, definition.name) in self._agents:
+                raise AgentAlreadyExists(definition.name)
+            self._check_room(definition.replicas)
+            compiled = await self._load(module, definition)
+            row = self._row(workspace, spec, module, revision=1)
+            agent = self._make(row, definition, compiled, len(module))
+            await self._start_new(agent)
+            self._agents[workspace, definition.name] = agent
+            self._bus.add_receiver(agent.supervisor.receiver)
+            put_module(self._journal, row.module_sha256, module)
+            put_agent(self._journal, row)
+            await self._journal.commit()
+            return self._view(agent)
+
+    async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
+        """Put a new version: module, settings or both. If it does not start, the old one has never stopped."""
+        definition = define(spec)
+        async with self._turn(workspace, definition.name):
+            agent = self._find(workspace, definition.name)
+            self._check_room(definition.replicas)
+            if module is None:
+                compiled, module_bytes, sha256 = agent.supervisor.module, agent.module_bytes, agent.row.module_sha256
+                compiled.check_limits(definition.limits)
+            else:
+                compiled, module_bytes = await self._load(module, definition), len(module)
+                sha256 = hashlib.sha256(module).hexdigest()
+            try:
+                await agent.supervisor.replace(definition, compiled)
+            except BootError as exc:
+                raise self._deployment_failed(workspace, definition.name, exc) from exc
+            self._configure(agent.supervisor.receiver, definition)
+            agent.row = msgspec.structs.replace(
+                agent.row, spec=spec, module_sha256=sha256, revision=agent.row.revision + 1, deployed_us=self._clock.wall_us()
+            )
+            agent.module_bytes = module_bytes
+            if module is not None:
+                put_module(self._journal, sha256, module)
+            await self._keep(agent)
+            return self._view(agent)
+
+    async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
+        """Stop it; its mail waits. Stopping a stopped agent changes nothing."""
+        agent = self._find(workspace, name)
+        if force:  # not behind a drain that may be under way
+            await agent.supervisor.stop(force=True)
+        async with self._turn(workspace, name):
+            await agent.supervisor.stop(force=force)
+            await self._keep(agent)
+            return self._view(agent)
+
+    async def start(self, workspace: WorkspaceName, name: AgentName) -> AgentView:
+        """Start a stopped or failed agent. Raises `AgentStateConflict`, `DeploymentFailed`."""
+        async with self._turn(workspace, name):
+            agent = self._find(workspace, name)
+            if agent.supervisor.state.phase not in ("stopped", "failed"):
+                raise AgentStateConflict(name, agent.supervisor.state.phase, "only a stopped or failed agent can be started")
+            self._check_room(agent.supervisor.definition.replicas)
+            try:
+                await agent.supervisor.start()
+            except BootError as exc:
+                await self._keep(agent)
+                raise self._deployment_failed(workspace, name, exc) from exc
+            await self._keep(agent)
+            return self._view(agent)
+
+    async def scale(self, workspace: WorkspaceName, name: AgentName, replicas: int) -> AgentView:
+        """Raises `InvalidValue`, `DeploymentFailed`; then nothing has changed."""
+        check_replicas(replicas)
+        async with self._turn(workspace, name):
+            agent = self._find(workspace, name)
+            spec = msgspec.structs.replace(agent.row.spec, replicas=replicas)
+            self._check_room(replicas - agent.supervisor.definition.replicas)
+            try:
+                await agent.supervisor.scale(define(spec))
+            except BootError as exc:
+                raise self._deployment_failed(workspace, name, exc) from exc
+            agent.row = msgspec.structs.replace(agent.row, spec=spec)
+            await self._keep(agent)
+            return self._view(agent)
+
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
+        """Stop it and forget it with its state; unhandled mail becomes dead letters."""
+        agent = self._find(workspace, name)
+        if force:
+            await agent.supervisor.stop(force=True)
+        async with self._turn(workspace, name):
+            agent = self._find(workspace, name)
+            await agent.supervisor.stop(force=force)
+            agent.supervisor.close()
+            self._bus.remove_receiver(agent.supervisor.receiver)
+            del self._agents[workspace, name]
+            self._log.forget(workspace, name)
+            delete_agent(self._journal, workspace, name)
+            delete_unused_modules(self._journal)
+            await self._journal.commit()
+            self._drop_unused_modules()
+
+    # --- start and end of the node ---------------------------------------------------------------------------
+
+    def recover(self, database: Database) -> dict[str, bytes]:
+        """Read the agents back, each stopped as yet; returns the modules they need: SHA-256 → WebAssembly."""
+        modules: dict[str, bytes] = {}
+        for row in load_agents(database):
+            if row.module_sha256 not in modules:
+                modules[row.module_sha256] = load_module(database, row.module_sha256) or b""
+            definition = define(row.spec)
+            supervisor = self._supervisor(row.workspace, definition, None)
+            agent = _Agent(row, supervisor, len(modules[row.module_sha256]))
+            load_state(database, supervisor.receiver)
+            self._agents[row.workspace, row.name] = agent
+            self._bus.add_receiver(supervisor.receiver)
+        return modules
+
+    async def start_recovered(self, modules: dict[str, bytes]) -> None:
+        """Start again what ran when the node last stopped. An agent that does not start has failed; the others do."""
+        for agent in list(self._agents.values()):
+            definition = agent.supervisor.definition
+            try:
+                agent.supervisor.module = await self._load(modules[agent.row.module_sha256], definition)
+                if agent.row.phase in ("running", "draining", "loaded"):
+                    await agent.supervisor.start()
+                else:
+                    agent.supervisor.restore(agent.row.phase, agent.row.reason)
+            except (BootError, CaxtonError) as exc:
+                agent.supervisor.restore("failed", str(exc))
+
+    async def drain(self) -> None:
+        """Let every message in hand come to its end; no further ones are handed out."""
+        while not self._bus.is_idle:
+            await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        """Free all instances. Their agents are not stopped: they start with the next node."""
+        for agent in self._agents.values():
+            agent.supervisor.close()
+        for module in self._modules.values():
+            module.close()
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _find(self, workspace: str, name: str) -> _Agent:
+        self._check_workspace(workspace)
+        agent = self._agents.get((workspace, name))
+        if agent is None:
+            raise AgentNotFound(name, nearest=nearest(name, (n for w, n in self._agents if w == workspace)))
+        return agent
+
+    def _turn(self, workspace: str, name: str) -> asyncio.Lock:
+        return self._turns.setdefault((workspace, name), asyncio.Lock())
+
+    def _check_workspace(self, workspace: str) -> None:
+        if workspace != DEFAULT_WORKSPACE:
+            raise WorkspaceNotFound(workspace)
+
+    def _check_room(self, more: int) -> None:
+        if self.instances + more > self._max_instances:
+            raise TooManyInstances(self._max_instances)
+
+    async def _load(self, wasm: bytes, definition: Definition) -> Module:
+        sha256 = hashlib.sha256(wasm).hexdigest()
+        module = self._modules.get(sha256)
+        if module is None:
+            compiled = await self._compiler.compile(wasm)
+            module = self._modules.get(sha256)  # another deployment may have been quicker
+            if module is None:
+                module = self._modules[sha256] = Module(self._engine, compiled)
+        module.check_limits(definition.limits)
+        return module
+
+    def _row(self, workspace: str, spec: AgentSpec, module: bytes, *, revision: int) -> AgentRow:
+        return AgentRow(
+            workspace=workspace, name=spec.name, id=str(uuid.uuid4()), revision=revision, spec=spec,
+            module_sha256=hashlib.sha256(module).hexdigest(), phase="running", reason=None,
+            deployed_us=self._clock.wall_us(),
+        )  # fmt: skip
+
+    def _make(self, row: AgentRow, definition: Definition, module: Module, module_bytes: int) -> _Agent:
+        return _Agent(row, self._supervisor(row.workspace, definition, module), module_bytes)
+
+    def _supervisor(self, workspace: str, definition: Definition, module: Module | None) -> Supervisor:
+        def receiver_of(supervisor: Supervisor) -> Receiver:
+            return self._configure(Receiver(workspace, definition.name, supervisor), definition)
+
+        return Supervisor(receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed)
+
+    def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:
+        receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
+        receiver.messages_per_s = definition.limits.messages_per_s
+        if not receiver.capabilities:
+            receiver.capabilities = definition.capabilities
+        return receiver
+
+    async def _start_new(self, agent: _Agent) -> None:
+        try:
+            await agent.supervisor.start()
+        except BootError as exc:
+            name = agent.row.name
+            error = self._deployment_failed(agent.row.workspace, name, exc)
+            agent.supervisor.close()
+            self._log.forget(agent.row.workspace, name)
+            raise error from exc
+
+    def _deployment_failed(self, workspace: str, name: str, error: BootError) -> DeploymentFailed:
+        return DeploymentFailed(name, error.reason, log=self.last_lines(workspace, name))
+
+    def last_lines(self, workspace: str, name: str) -> list[str]:
+        """The end of an agent's log, for errors that its caller gets to see."""
+        return [line.text for line in self._log.tail(workspace, [name], limit=LOG_LINES_IN_ERRORS)]
+
+    async def _keep(self, agent: _Agent) -> None:
+        state = agent.supervisor.state
+        agent.row.phase, agent.row.reason = state.phase, state.reason
+        put_agent(self._journal, agent.row)
+        await self._journal.commit()
+
+    def _phase_changed(self, supervisor: Supervisor) -> None:
+        """A failure must outlive a restart of the node, though nobody asked for it."""
+        agent = self._agents.get((supervisor.receiver.workspace, supervisor.name))
+        if agent is not None and supervisor.state.phase == "failed" and agent.row.phase != "failed":
+            agent.row.phase, agent.row.reason = "failed", supervisor.state.reason
+            put_agent(self._journal, agent.row)
+            self._journal.touch()
+
+    def _drop_unused_modules(self) -> None:
+        used = {id(agent.supervisor.module) for agent in self._agents.values()}
+        for sha256 in [sha256 for sha256, module in self._modules.items() if id(module) not in used]:
+            self._modules.pop(sha256).close()
+
+    def _view(self, agent: _Agent) -> AgentView:
+        row, supervisor = agent.row, agent.supervisor
+        definition, receiver, state = supervisor.definition, supervisor.receiver, supervisor.state
+        since = supervisor.running_since
+        return AgentView(
+            id=row.id, name=row.name, workspace=row.workspace, type="wasm", status=state.phase, reason=state.reason,
+            replicas=definition.replicas, healthy=supervisor.healthy, revision=row.revision, version=definition.version,
+            module_sha256=row.module_sha256, module_bytes=agent.module_bytes, capabilities=list(receiver.capabilities),
+            memory_limit_bytes=definition.limits.memory_bytes, memory_bytes=supervisor.memory_bytes,
+            timeout_s=definition.limits.wall_time_s, cpu_time_s=definition.limits.cpu_time_s,
+            mailbox_messages=receiver.messages, mailbox_bytes=receiver.bytes, messages_handled=receiver.handled,
+            messages_failed=receiver.failed, restarts=supervisor.restarts,
+            deployed_at=datetime.fromtimestamp(row.deployed_us / 1e6, UTC).isoformat(timespec="milliseconds"),
+            uptime_s=None if since is None else round(self._clock.monotonic() - since, 3),
+        )  # fmt: skip
+
+
+

@@ -1,0 +1,365 @@
+"""Carries out what the lifecycle machine decides for one agent: boots, opens, drains and closes its replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from caxton.agents import lifecycle as life
+from caxton.agents.wasm_runner import WasmRunner
+from caxton.bus.turn import Turn
+from caxton.sandbox.trap import Trap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from caxton.agents.definition import Definition
+    from caxton.agents.logs import LogBook
+    from caxton.bus.bus import Bus
+    from caxton.bus.handler import Crash
+    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.core.clock import Clock
+    from caxton.sandbox.engine import Engine
+    from caxton.sandbox.module import Module
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SHUTDOWN_S = 1.0
+"""What all `agent_shutdown` of one agent together may take."""
+
+
+class BootError(Exception):
+    """A replica did not come up."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Supervisor:
+    """Owns the instances of one agent. Its receiver's mailboxes are theirs, by replica number."""
+
+    def __init__(
+        self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock, definition: Definition,
+        module: Module | None, on_change: Callable[[Supervisor], None],
+    ) -> None:  # fmt: skip
+        self.definition = definition
+        self._module = module
+        self.state = life.State()
+        self.restarts = 0
+        self.running_since: float | None = None
+        self.receiver = receiver_of(self)
+        self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
+        self._runners: dict[int, WasmRunner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
+
+    @property
+    def module(self) -> Module:
+        """The compiled module; a recovered agent gets it before it starts."""
+        assert self._module is not None  # noqa: S101
+        return self._module
+
+    @module.setter
+    def module(self, module: Module) -> None:
+        self._module = module
+
+    @property
+    def name(self) -> str:
+        return self.receiver.name
+
+    @property
+    def healthy(self) -> int:
+        """Instances that are up."""
+        return len(self._runners) if self.state.phase in ("running", "draining") else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(runner.guest.memory_bytes for runner in self._runners.values())
+
+    # --- asked from outside ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start it and wait until it runs. Raises `BootError`; the agent has then failed."""
+        self._event(life.StartAsked())
+        await self._wait_while("loaded")
+        if self.state.phase != "running":
+            raise BootError(self.state.reason or f"it is {self.state.phase}")
+
+    async def stop(self, *, force: bool) -> None:
+        """Stop it and wait until it has stopped. Mail in hand is finished first, unless `force`."""
+        self._event(life.StopAsked(force))
+        await self._wait_while("draining")
+
+    async def replace(self, definition: Definition, module: Module) -> None:
+        """Swap module and settings: new instances come up first, then take over between two messages.
+
+        Raises `BootError`, and then nothing has changed. An agent that does not run only remembers the new ones.
+        """
+        if self.state.phase != "running":
+            self.definition, self.module = definition, module
+            return
+        old_count = len(self.receiver.mailboxes)
+        self._bus.set_mailboxes(self.receiver, max(old_count, definition.replicas))
+        boxes = self.receiver.mailboxes[: definition.replicas]
+        try:
+            runners = await self._boot_runners(definition, module, boxes)
+        except BootError:
+            self._bus.set_mailboxes(self.receiver, old_count)
+            raise
+        await self._finish(list(self.receiver.mailboxes))
+        self._close_runners()
+        self.definition, self.module = definition, module
+        self._bus.set_mailboxes(self.receiver, definition.replicas)
+        self._adopt(runners)
+        self._open_all()
+
+    async def scale(self, definition: Definition) -> None:
+        """Have as many replicas as `definition` says. Raises `BootError`, and then nothing has changed."""
+        if self.state.phase != "running":
+            self.definition = definition
+            return
+        old_count, count = len(self.receiver.mailboxes), definition.replicas
+        if count < old_count:
+            surplus = self.receiver.mailboxes[count:]
+            self._bus.set_mailboxes(self.receiver, count)
+            await self._finish(surplus)
+            for box in surplus:
+                self._drop(box)
+        else:
+            self._bus.set_mailboxes(self.receiver, count)
+            try:
+                runners = await self._boot_runners(definition, self.module, self.receiver.mailboxes[old_count:])
+            except BootError:
+                self._bus.set_mailboxes(self.receiver, old_count)
+                raise
+            self._adopt(runners)
+            for replica in runners:
+                self._open(replica)
+        self.definition = definition
+
+    def restore(self, phase: str, reason: str | None) -> None:
+        """Take up the phase in which the node last left it; only for an agent that was not started."""
+        self.state = life.State("failed" if phase == "failed" else "stopped", reason=reason)
+
+    def close(self) -> None:
+        """Free everything at once, without a word to the guests."""
+        for task in self._tasks:
+            task.cancel()
+        self._close_runners()
+
+    # --- told by the bus (bus.handler.Supervisor) ------------------------------------------------------------
+
+    def crashed(self, mailbox: Mailbox, crash: Crash) -> None:
+        runner = self._runners.pop(mailbox.replica, None)
+        if runner is not None:
+            runner.close()
+            where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
+            runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
+        self._event(life.Crashed(mailbox.replica, self._clock.monotonic(), crash.reason))
+
+    def failed(self, mailbox: Mailbox, status: int) -> None:
+        runner = self._runners.get(mailbox.replica)
+        if runner is not None:
+            runner.say(3, f"handler returned {status}; the message will be tried again")
+
+    # --- the machine's instructions --------------------------------------------------------------------------
+
+    def _event(self, event: life.Event) -> None:
+        before = self.state.phase
+        self.state, instructions = life.on_event(self.state, event)
+        if self.state.phase != before:
+            self._phase_changed(before)
+        for instruction in instructions:
+            self._carry_out(instruction)
+
+    def _phase_changed(self, before: life.Phase) -> None:
+        phase = self.state.phase
+        self.receiver.is_running = phase == "running"
+        self.running_since = self._clock.monotonic() if phase == "running" else None
+        if phase == "failed":
+            self._say(4, f"failed: {self.state.reason}; its mail waits, 'caxton agent start {self.name}' revives it")
+        logger.info(
+            "agent phase changed", extra={"action": "agents.phase", "agent": self.name, "before": before, "phase": phase}
+        )
+        self._on_change(self)
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    def _carry_out(self, instruction: life.Instruction) -> None:
+        match instruction:
+            case life.BootAll():
+                self._spawn(self._boot_all())
+            case life.OpenAll():
+                self._open_all()
+            case life.Reboot(replica, delay_s):
+                self.restarts += 1
+                self._spawn(self._reboot(replica, delay_s))
+            case life.Open(replica):
+                self._open(replica)
+            case life.Drain():
+                self._spawn(self._drain())
+            case life.CloseAll(politely):
+                self._spawn(self._close_all(politely=politely))
+
+    async def _boot_all(self) -> None:
+        self._bus.set_mailboxes(self.receiver, self.definition.replicas)
+        try:
+            runners = await self._boot_runners(self.definition, self.module, self.receiver.mailboxes)
+        except BootError as exc:
+            self._event(life.BootFailed(exc.reason))
+            return
+        if self.state.phase != "loaded":  # stopped meanwhile
+            for runner in runners.values():
+                runner.turn.release()
+                runner.close()
+            return
+        self._adopt(runners)
+        self._event(life.AllBooted())
+
+    async def _reboot(self, replica: int, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        if self.state.phase != "running" or replica >= len(self.receiver.mailboxes):
+            return
+        box = self.receiver.mailboxes[replica]
+        try:
+            runners = await self._boot_runners(self.definition, self.module, [box])
+        except BootError as exc:
+            self._event(life.Crashed(replica, self._clock.monotonic(), exc.reason))
+            return
+        if self.state.phase != "running" or replica in self._runners:
+            for runner in runners.values():
+                runner.turn.release()
+                runner.close()
+            return
+        self._adopt(runners)
+        self._event(life.Rebooted(replica))
+
+    async def _drain(self) -> None:
+        await self._finish(list(self.receiver.mailboxes))
+        self._event(life.Drained())
+
+    async def _close_all(self, *, politely: bool) -> None:
+        for box in self.receiver.mailboxes:
+            self._bus.drop(box)
+        self._bus.set_mailboxes(self.receiver, 0)
+        runners, self._runners = self._runners, {}
+        if politely:
+            await self._shut_down(list(runners.values()))
+        for runner in runners.values():
+            runner.close()
+
+    # --- instances -------------------------------------------------------------------------------------------
+
+    async def _boot_runners(self, definition: Definition, module: Module, boxes: list[Mailbox]) -> dict[int, WasmRunner]:
+        """New instances for `boxes`, all or none, their first effects still staged. Raises `BootError`."""
+        runners: dict[int, WasmRunner] = {}
+        try:
+            for box in boxes:
+                runner = WasmRunner(module, definition.limits, Turn(self._bus, box), self._log, self._clock)
+                runners[box.replica] = runner
+                await self._boot(runner)
+        except BaseException:
+            for runner in runners.values():
+                runner.turn.release()
+                runner.close()
+            raise
+        return runners
+
+    async def _boot(self, runner: WasmRunner) -> None:
+        ended = await in_slices(runner.guest.engine, runner.boot())
+        if isinstance(ended, Trap):
+            where = f" in {' < '.join(ended.functions[:8])}" if ended.functions else ""
+            runner.say(4, f"did not start ({ended.kind}): {ended.reason}{where}")
+            raise BootError(f"{ended.reason}{where}")
+        if ended:
+            runner.say(4, f"did not start: {ended}")
+            raise BootError(ended)
+
+    def _adopt(self, runners: dict[int, WasmRunner]) -> None:
+        """The instances are the agent's from now on, and what they did while starting happens."""
+        names = list(self.definition.capabilities)
+        for replica, runner in runners.items():
+            self._runners[replica] = runner
+            names += runner.capabilities
+            self._bus.apply(runner.turn)
+        self.receiver.capabilities = tuple(dict.fromkeys(names))
+
+    def _open_all(self) -> None:
+        for replica in self._runners:
+            self._open(replica)
+
+    def _open(self, replica: int) -> None:
+        self._bus.open(self.receiver.mailboxes[replica], self._runners[replica])
+
+    async def _finish(self, boxes: list[Mailbox]) -> None:
+        """Let the messages in hand come to their end; their own time limit bounds the wait."""
+        for box in boxes:
+            self._bus.shut(box)
+        while any(box.busy for box in boxes):
+            await asyncio.sleep(0.001)
+
+    def _drop(self, box: Mailbox) -> None:
+        self._bus.drop(box)
+        runner = self._runners.pop(box.replica, None)
+        if runner is not None:
+            runner.close()
+
+    def _close_runners(self) -> None:
+        for box in self.receiver.mailboxes:
+            self._bus.drop(box)
+        runners, self._runners = self._runners, {}
+        for runner in runners.values():
+            runner.close()
+
+    async def _shut_down(self, runners: list[WasmRunner]) -> None:
+        """Call every `agent_shutdown`; what it stages happens if it ends well and in time."""
+        try:
+            async with asyncio.timeout(SHUTDOWN_S):
+                for runner in runners:
+                    ended = await in_slices(runner.guest.engine, runner.shut_down())
+                    if isinstance(ended, Trap):
+                        runner.say(3, f"agent_shutdown crashed: {ended.reason}")
+                        runner.turn.release()
+                    else:
+                        self._bus.apply(runner.turn)
+        except TimeoutError:
+            self._say(3, f"agent_shutdown took longer than {SHUTDOWN_S:g} s and was cut off")
+
+    # --- small things ----------------------------------------------------------------------------------------
+
+    async def _wait_while(self, phase: life.Phase) -> None:
+        while self.state.phase == phase:
+            await self._settled.wait()
+        if self.state.phase in ("stopped", "failed"):
+            await asyncio.gather(*self._tasks - {asyncio.current_task()}, return_exceptions=True)  # type: ignore[operator]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("supervision failed", exc_info=error, extra={"action": "agents.error", "agent": self.name})
+
+    def _say(self, level: int, text: str) -> None:
+        self._log.append(self.receiver.workspace, self.name, 0, level, "host", text)
+
+
+async def in_slices(engine: Engine, steps: Generator[None, None, T]) -> T:
+    """Run a guest's long call to its end, giving way to everybody else after each slice."""
+    engine.hold_ticks()
+    try:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            await asyncio.sleep(0)
+    finally:
+        engine.release_ticks()

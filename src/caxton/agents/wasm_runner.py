@@ -1,0 +1,133 @@
+"""One instance of a WebAssembly agent at work: what its host functions do, and how it is started and stopped."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from caxton.core.errors import InvalidName
+from caxton.core.ids import parse_capability
+from caxton.sandbox.codes import INVALID, NOT_FOUND
+from caxton.sandbox.guest import Guest
+from caxton.sandbox.trap import Trap
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from caxton.agents.logs import LogBook
+    from caxton.bus.turn import Turn
+    from caxton.core.clock import Clock
+    from caxton.sandbox.limits import Limits
+    from caxton.sandbox.module import Module
+
+MAX_CAPABILITIES_BYTES = 16 * 1024
+
+
+class WasmRunner:
+    """Handler of one mailbox (`bus.handler.Handler`) and host of one guest (`sandbox.host.Host`)."""
+
+    def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock) -> None:
+        self.turn = turn
+        self.capabilities: tuple[str, ...] = ()
+        self._limits = limits
+        self._log = log
+        self._clock = clock
+        self._workspace, self._name = turn.receiver.workspace, turn.receiver.name
+        self._log_second = self._log_bytes = self._log_dropped = 0
+        self.guest = Guest(module, limits, self)
+        # The hottest calls go straight to the guest and the turn, without a frame of ours in between.
+        self.deliver = self.guest.deliver
+        self.resume = self.guest.resume
+        self.kv_get, self.kv_set, self.kv_delete = turn.kv_get, turn.kv_set, turn.kv_delete
+        self.set_timer, self.cancel_timer = turn.set_timer, turn.cancel_timer
+        self.subscribe, self.unsubscribe = turn.subscribe, turn.unsubscribe
+        self.now_us = clock.wall_us
+        self.random = os.urandom
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def boot(self) -> Generator[None, None, str | Trap]:
+        """Start the guest; yields at the end of each slice. Returns "" once it is up, else why it is not.
+
+        What `agent_init` sends and sets is staged in `turn`; whoever booted applies or releases it.
+        """
+        self.turn.begin(None, self._clock.wall_us())
+        ended = yield from self.guest.boot()
+        if isinstance(ended, Trap):
+            return ended
+        if ended != 0:
+            return f"agent_init returned {ended}"
+        if "get_capabilities" in self.guest.module.exports:
+            return (yield from self._ask_capabilities())
+        return ""
+
+    def shut_down(self) -> Generator[None, None, int | Trap]:
+        """Tell the guest that it ends; yields at the end of each slice."""
+        if "agent_shutdown" not in self.guest.module.exports or self.guest.is_suspended:
+            return 0
+        self.turn.begin(None, self._clock.wall_us())
+        return (yield from self.guest.run("agent_shutdown"))
+
+    def fire(self, timer_id: int) -> int | Trap | None:
+        """Run `handle_timer`; a guest without one has nothing to do."""
+        if "handle_timer" not in self.guest.module.exports:
+            self.say(3, f"timer {timer_id} fired, but the module does not export handle_timer")
+            return 0
+        return self.guest.call("handle_timer", timer_id)
+
+    def close(self) -> None:
+        self.guest.close()
+
+    def _ask_capabilities(self) -> Generator[None, None, str | Trap]:
+        """Read the JSON array of names that `get_capabilities` writes: once for its length, once for itself."""
+        length = yield from self.guest.run("get_capabilities", 0, 0)
+        if isinstance(length, Trap):
+            return length
+        if not 0 <= length <= MAX_CAPABILITIES_BYTES:
+            return f"get_capabilities returned the length {length}; the limit is {MAX_CAPABILITIES_BYTES}"
+        region = yield from self.guest.run("caxton_alloc", length)
+        if isinstance(region, Trap):
+            return region
+        written = yield from self.guest.run("get_capabilities", region, length)
+        if isinstance(written, Trap):
+            return written
+        try:
+            names = msgspec.json.decode(self.guest.read(region, length) or b"", type=list[str])
+            self.capabilities = tuple(parse_capability(name) for name in names)
+        except (msgspec.DecodeError, InvalidName) as exc:
+            return f"get_capabilities did not write a JSON array of names: {exc}"
+        return ""
+
+    # --- host functions --------------------------------------------------------------------------------------
+
+    def send_message(self, data: bytes) -> int:
+        result = self.turn.send(data)
+        if result == INVALID and self.turn.refusal is not None:
+            self.say(3, f"send_message: {self.turn.refusal}")
+            self.turn.refusal = None
+        return result
+
+    def call_tool(self, request: bytes) -> int:
+        return NOT_FOUND
+
+    def log(self, level: int, text: bytes, source: str) -> None:
+        """Append to the agent's log, within its bytes a second."""
+        second = self._clock.wall_us() // 1_000_000
+        if second != self._log_second:
+            dropped, self._log_second, self._log_bytes, self._log_dropped = self._log_dropped, second, 0, 0
+            if dropped:
+                self.say(3, f"{dropped} log lines were dropped: more than {self._limits.log_bytes_per_s} bytes a second")
+        self._log_bytes += len(text) + 1
+        if self._log_bytes > self._limits.log_bytes_per_s:
+            self._log_dropped += 1
+            return
+        self._append(level, source, text.decode("utf-8", "replace"))
+
+    def say(self, level: int, text: str) -> None:
+        """A line of the host's own in the agent's log."""
+        self._append(level, "host", text)
+
+    def _append(self, level: int, source: str, text: str) -> None:
+        self._log.append(self._workspace, self._name, self.turn.replica, level, source, text)

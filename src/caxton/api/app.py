@@ -1,0 +1,129 @@
+"""Puts the API together: the routes, the guard before them, the edge around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from litestar import Litestar, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads annotations at run time)
+
+from caxton.api.agents import agent_routes
+from caxton.api.edge import Edge
+from caxton.api.errors import problem_reply
+from caxton.api.guard import Verifier, make_guard
+from caxton.api.health import health_routes
+from caxton.api.hosts import HostPolicy
+from caxton.api.logs import log_routes
+from caxton.api.messages import message_routes
+from caxton.api.openapi import DESCRIBE, describe
+from caxton.api.operation import Operation, Route
+from caxton.api.reply import Reply, encode_json
+from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
+from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+
+    from litestar import Request
+
+    from caxton.api.reply import Asgi
+    from caxton.api.services import Services
+
+DEFAULT_LIMITS = Limits()
+
+
+def build_app(
+    services: Services,
+    verifier: Verifier,
+    *,
+    version: str,
+    stopping: asyncio.Event,
+    allowed_hosts: Iterable[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Asgi:
+    """The API as an ASGI application.
+
+    Args:
+        services: what it calls.
+        verifier: says who bears a token.
+        version: of Caxton, for the description.
+        stopping: set when the server begins to stop: streams end and new requests are refused.
+        allowed_hosts: names and addresses that this server answers to, beside those of loopback.
+        limits: what a request may cost.
+    """
+    routes = all_routes(services, version=version, stopping=stopping)
+    return Edge(build_litestar(routes, verifier), HostPolicy(allowed_hosts), limits, stopping)
+
+
+def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> list[Route]:
+    """Every route of the API, its own description last."""
+    routes = [
+        *health_routes(services.server),
+        *agent_routes(services.agents),
+        *message_routes(services.messages),
+        *log_routes(services.logs, services.agents, stopping),
+    ]
+    document = encode_json(describe([*(route.operation for route in routes), DESCRIBE], version=version))
+
+    async def description(request: ApiRequest) -> Reply:
+        return Reply(document)
+
+    return [*routes, Route(DESCRIBE, description)]
+
+
+def build_litestar(routes: Iterable[Route], verifier: Verifier) -> Litestar:
+    """The framework's part: it finds the route, runs the guard and turns exceptions into answers.
+
+    Its own OpenAPI, logging and body parsing stay off: see docs/reference/rest.md for what is there instead.
+    """
+    return Litestar(
+        [as_handler(route) for route in routes],
+        guards=[make_guard(verifier)],
+        exception_handlers={Exception: _answer_error},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def as_handler(route: Route) -> HTTPRouteHandler:
+    """`route` in the framework's words. `opt` is where the guard finds the action."""
+    operation: Operation = route.operation
+    handle = route.handle
+
+    async def endpoint(scope: Scope) -> ASGIApp:
+        request = cast("dict[str, Any]", scope)[SCOPE_KEY]
+        return await handle(request)
+
+    return HTTPRouteHandler(
+        operation.path.replace("{name}", "{name:str}"),
+        http_method=operation.method,
+        status_code=200,  # the answer that `endpoint` gives has its own
+        opt={"action": operation.action, "operation": operation},
+    )(endpoint)
+
+
+def _answer_error(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    known = cast("ApiRequest", cast("dict[str, Any]", request.scope)[SCOPE_KEY])
+    reply = problem_reply(_ours(known, exc), trace_id=known.trace_id, path=known.path)
+    (_, media_type), *headers = reply.headers
+    return Response(
+        reply.body,
+        status_code=reply.status,
+        media_type=media_type.decode(),
+        headers={name.decode(): value.decode() for name, value in headers},
+    )
+
+
+def _ours(request: ApiRequest, exc: Exception) -> Exception:
+    """The framework's own refusals in our words."""
+    if isinstance(exc, CaxtonError) or not isinstance(exc, HTTPException):
+        return exc
+    if isinstance(exc, NotFoundException):
+        return RouteNotFound(request.path)
+    if isinstance(exc, MethodNotAllowedException):
+        methods = (exc.headers or {}).get("allow", "").split(", ")
+        return MethodNotAllowed(request.scope["method"], sorted({*methods} - {"OPTIONS", ""}))
+    return InvalidRequest("it cannot be read") if exc.status_code < 500 else exc

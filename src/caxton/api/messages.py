@@ -1,0 +1,245 @@
+"""Routes about messages: send, ask, look back. The hot path of the API."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from caxton.api.body import (
+    MESSAGE_BODY_BYTES,
+    UPLOAD_BODY_BYTES,
+    decode,
+    read_json,
+    strict_json,
+)
+from caxton.api.errors import to_problem
+from caxton.api.operation import Answer, Body, Operation, Route
+from caxton.api.query import duration, integer, word
+from caxton.api.reply import Reply, json_reply
+from caxton.core.errors import (
+    AgentFailed,
+    BodyTooLarge,
+    CaxtonError,
+    InvalidMessage,
+    InvalidName,
+    InvalidRequest,
+    MailboxFull,
+    MessageTooLarge,
+    ReplyTimeout,
+    RequestTimeout,
+    UnknownReceiver,
+    UnsupportedMediaType,
+)
+from caxton.core.views import Problem, Receipt
+from caxton.messages.codec import MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, decode_posted
+from caxton.messages.message import AclMessage
+from caxton.messages.performative import parse_performative
+
+if TYPE_CHECKING:
+    from caxton.api.request import ApiRequest
+    from caxton.api.services import MessageService
+
+PATH = "/api/v1/messages"
+
+MAX_BATCH = 1000
+MAX_WAIT_S = 300.0
+"""Proxies and clients give up at about this time; a conversation goes on without us."""
+
+
+def parse_conversation_id(text: str) -> str:
+    """A conversation's id from outside; raises `InvalidRequest`."""
+    if not 0 < len(text) <= MAX_FIELD_CHARS:
+        raise InvalidRequest(f"it must have 1 to {MAX_FIELD_CHARS} characters", field="conversation_id")
+    return text
+
+
+WAIT = duration(
+    "wait", "Wait this long for the reply and return that.", default_s=None, low_s=0.001, high_s=MAX_WAIT_S
+)
+TIMEOUT = duration(
+    "timeout", "How long to wait for the reply.", default_s=30.0, low_s=0.001, high_s=MAX_WAIT_S
+)
+PERFORMATIVE = word("performative", "The act to perform.", parse_performative, default="request")
+CONVERSATION = word("conversation_id", "The conversation that is meant. Required.", parse_conversation_id)
+LIMIT = integer("limit", "How many of the last messages at most.", default=100, low=1, high=1000)
+
+
+class InvokeReply(msgspec.Struct, kw_only=True):
+    """An agent's answer. `failure`, `refuse` and `not-understood` are answers too."""
+
+    conversation_id: str
+    message_id: str
+    performative: str
+    sender: str
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    """Any JSON value."""
+
+
+class MessageBatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Messages to accept, each for itself."""
+
+    messages: list[msgspec.Raw]
+
+
+class BatchOfMessages(msgspec.Struct, kw_only=True):
+    """As `MessageBatch`, for the description."""
+
+    messages: list[AclMessage]
+
+
+class BatchReceipts(msgspec.Struct, kw_only=True):
+    """What became of each message, in their order."""
+
+    receipts: list[Receipt | Problem]
+
+
+class Conversation(msgspec.Struct, kw_only=True):
+    """The last messages of a conversation, oldest first."""
+
+    messages: list[msgspec.Raw]
+    total: int
+
+
+class ConversationOfMessages(msgspec.Struct, kw_only=True):
+    """As `Conversation`, for the description."""
+
+    messages: list[AclMessage]
+    total: int
+    """How many are in this answer."""
+
+
+_SEND_ERRORS = (
+    InvalidMessage,
+    MessageTooLarge,
+    UnknownReceiver,
+    MailboxFull,
+    UnsupportedMediaType,
+    RequestTimeout,
+)
+_EXAMPLE = {"performative": "request", "receiver": "echo", "content": {"text": "hello"}}
+
+POST = Operation(
+    method="POST",
+    path=PATH,
+    action="messages:write",
+    summary="Send a message. It is on disk when the receipt is given.",
+    body=Body(kind=AclMessage, example=_EXAMPLE),
+    query=(WAIT,),
+    answers=(
+        Answer(status=202, kind=Receipt, doc="Accepted."),
+        Answer(kind=AclMessage, doc="With `wait`: the reply."),
+    ),
+    errors=(*_SEND_ERRORS, ReplyTimeout, AgentFailed),
+)
+BATCH = Operation(
+    method="POST",
+    path=f"{PATH}/batch",
+    action="messages:write",
+    summary=f"Send up to {MAX_BATCH} messages; one that is refused stops no other.",
+    body=Body(kind=BatchOfMessages, example={"messages": [_EXAMPLE]}),
+    answers=(
+        Answer(status=202, kind=BatchReceipts, doc="All accepted."),
+        Answer(status=207, kind=BatchReceipts, doc="Some refused."),
+    ),
+    errors=(BodyTooLarge, UnsupportedMediaType, RequestTimeout),
+)
+READ = Operation(
+    method="GET",
+    path=PATH,
+    action="messages:read",
+    summary="The last messages of a conversation, oldest first.",
+    query=(CONVERSATION, LIMIT),
+    answers=(Answer(kind=ConversationOfMessages, doc="Empty for a conversation that nobody knows."),),
+)
+INVOKE = Operation(
+    method="POST",
+    path="/api/v1/agents/{name}/invoke",
+    action="messages:write",
+    summary="Send content to an agent and wait for its answer.",
+    body=Body(kind=Any, example={"text": "hello"}),
+    query=(TIMEOUT, PERFORMATIVE),
+    answers=(Answer(kind=InvokeReply, doc="What it said; `performative` tells in which sense."),),
+    errors=(*_SEND_ERRORS, InvalidName, ReplyTimeout, AgentFailed),
+)
+
+_decode_reply = msgspec.json.Decoder(InvokeReply).decode
+
+
+def message_routes(messages: MessageService) -> list[Route]:
+    """The routes of this module."""
+
+    async def post(request: ApiRequest) -> Reply:
+        wait_s = request.read(WAIT)
+        data = await read_json(request, MESSAGE_BODY_BYTES, MessageTooLarge)
+        message = _posted(request, data)
+        if wait_s is not None:
+            reply = await messages.ask(request.workspace, request.principal, message, timeout_s=wait_s)
+            return Reply(reply)
+        receipt = await messages.post(request.workspace, request.principal, message)
+        return json_reply(receipt, status=202)
+
+    async def batch(request: ApiRequest) -> Reply:
+        posted = decode_batch(request, await read_json(request, UPLOAD_BODY_BYTES))
+        good = [message for message in posted if isinstance(message, AclMessage)]
+        results = iter(await messages.post_batch(request.workspace, request.principal, good))
+        receipts = [next(results) if isinstance(message, AclMessage) else message for message in posted]
+        told = [_told(request, receipt) for receipt in receipts]
+        refused = any(isinstance(receipt, Problem) for receipt in told)
+        return json_reply(BatchReceipts(receipts=told), status=207 if refused else 202)
+
+    async def read(request: ApiRequest) -> Reply:
+        conversation_id = request.read(CONVERSATION)
+        if conversation_id is None:
+            raise InvalidRequest("it is required", field="conversation_id")
+        found = messages.conversation(request.workspace, conversation_id, limit=request.read(LIMIT))
+        return json_reply(Conversation(messages=[msgspec.Raw(one) for one in found], total=len(found)))
+
+    async def invoke(request: ApiRequest) -> Reply:
+        name, timeout_s = request.agent, request.read(TIMEOUT)
+        performative = request.read(PERFORMATIVE)
+        content = await read_json(request, MAX_MESSAGE_BYTES, MessageTooLarge)
+        strict_json(content)
+        message = AclMessage(
+            performative=performative,
+            receiver=name,
+            content=msgspec.Raw(content),
+            traceparent=traceparent(request),
+        )
+        reply = await messages.ask(request.workspace, request.principal, message, timeout_s=timeout_s)
+        return json_reply(_decode_reply(reply))
+
+    return [Route(POST, post), Route(BATCH, batch), Route(READ, read), Route(INVOKE, invoke)]
+
+
+def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonError]:
+    """Each message, or why it is none. Raises `InvalidRequest` if the batch itself is at fault."""
+    raw = decode(data, MessageBatch).messages
+    if not 0 < len(raw) <= MAX_BATCH:
+        raise InvalidRequest(f"a batch has 1 to {MAX_BATCH} messages, this has {len(raw)}", field="messages")
+    found: list[AclMessage | CaxtonError] = []
+    for one in raw:
+        try:
+            found.append(_posted(request, bytes(one)))
+        except CaxtonError as exc:
+            found.append(exc)
+    return found
+
+
+def traceparent(request: ApiRequest) -> str:
+    """The request's trace for the message: its own id, a new span, not sampled."""
+    return f"00-{request.trace_id}-{os.urandom(8).hex()}-00"
+
+
+def _posted(request: ApiRequest, data: bytes) -> AclMessage:
+    message = decode_posted(data, max_bytes=MESSAGE_BODY_BYTES)
+    content_bytes = len(bytes(message.content))
+    if content_bytes > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(content_bytes, MAX_MESSAGE_BYTES)
+    message.traceparent = traceparent(request)
+    return message
+
+
+def _told(request: ApiRequest, receipt: Receipt | CaxtonError) -> Receipt | Problem:
+    return receipt if isinstance(receipt, Receipt) else to_problem(receipt, trace_id=request.trace_id)

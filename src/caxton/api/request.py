@@ -1,0 +1,124 @@
+"""One request as the routes see it: who asks, what for, with which parameters. Knows no framework."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from caxton.api.query import WORKSPACE, parse_query
+from caxton.core.errors import InvalidRequest
+from caxton.core.ids import AgentName, WorkspaceName, parse_agent_name
+from caxton.security.principal import ANONYMOUS, Principal
+
+if TYPE_CHECKING:
+    from caxton.api.operation import Operation
+    from caxton.api.query import Query
+    from caxton.api.reply import Receive, Scope
+
+SCOPE_KEY = "caxton.request"
+
+_SINGLE = frozenset(
+    {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
+)
+"""Headers that decide something. Given twice, two readers could believe two things."""
+
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACE_ID = re.compile(rb"[0-9a-f]{32}")
+_NO_TRACE = b"0" * 32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may cost."""
+
+    body_deadline_s: float = 15.0
+    """From the first look at a body to its last byte."""
+    discard_s: float = 2.0
+    """How long a refused body is still read, so that its sender gets to see the answer."""
+    heartbeat_s: float = 10.0
+    """Silence on an event stream after which a comment is sent."""
+
+
+class ApiRequest:
+    """One request. The guard sets `principal` and `operation` before a route sees it."""
+
+    __slots__ = (
+        "_query",
+        "body_done",
+        "headers",
+        "limits",
+        "operation",
+        "principal",
+        "receive",
+        "scope",
+        "trace_id",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.limits = limits
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.trace_id = _trace_id(self.headers)
+        self.principal: Principal = ANONYMOUS
+        self.operation: Operation | None = None
+        self.body_done = False
+        """Whether the body was read to its end."""
+        self._query: dict[str, str] | None = None
+
+    @property
+    def path(self) -> str:
+        """The decoded path."""
+        return self.scope["path"]
+
+    @property
+    def agent(self) -> AgentName:
+        """The agent that the path names; raises `InvalidName`."""
+        return parse_agent_name(self.scope["path_params"].get("name"))
+
+    @property
+    def workspace(self) -> WorkspaceName:
+        """The workspace that is meant; raises `InvalidName`."""
+        return self.read(WORKSPACE)
+
+    def read(self, parameter: Query[T]) -> T:
+        """The value of a query parameter, or its default. Raises `InvalidRequest` if any one is unknown."""
+        text = self._parameters().get(parameter.name)
+        return parameter.default if text is None else parameter.parse(text)
+
+    def has(self, parameter: Query[Any]) -> bool:
+        """Whether the parameter was given."""
+        return parameter.name in self._parameters()
+
+    def check_headers(self) -> None:
+        """Raise `InvalidRequest` if a header that decides something is given twice."""
+        pairs = self.scope["headers"]
+        if len(pairs) == len(self.headers):
+            return
+        names = [name for name, _ in pairs]
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise InvalidRequest("it is given twice", field=name.decode())
+
+    def _parameters(self) -> dict[str, str]:
+        if self._query is None:
+            text: bytes = self.scope["query_string"]
+            known = self.operation.known if self.operation else frozenset[str]()
+            self._query = parse_query(text, known) if text else {}
+        return self._query
+
+
+def _trace_id(headers: dict[bytes, bytes]) -> str:
+    """The caller's trace if it names one (W3C trace context, or X-Trace-Id), else a new one."""
+    if parent := headers.get(b"traceparent"):
+        match = _TRACEPARENT.fullmatch(parent)
+        if match and match[1] != _NO_TRACE:
+            return match[1].decode()
+    given = headers.get(b"x-trace-id")
+    if given and _TRACE_ID.fullmatch(given) and given != _NO_TRACE:
+        return given.decode()
+    return os.urandom(16).hex()

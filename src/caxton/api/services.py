@@ -1,0 +1,123 @@
+"""What the API calls: the services of the rooms below, in the API's own words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from caxton.core.errors import CaxtonError
+    from caxton.core.ids import AgentName, WorkspaceName
+    from caxton.core.views import AgentSpec, AgentView, LogLine, Receipt, ServerView
+    from caxton.messages.message import AclMessage
+    from caxton.security.principal import Principal
+
+
+class AgentService(Protocol):
+    """Deploys agents and runs them."""
+
+    async def deploy(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes) -> AgentView:
+        """Deploy a new agent. Raises `AgentAlreadyExists`, `InvalidWasm`, `DeploymentFailed`, …"""
+        ...
+
+    async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
+        """Put a new revision in an agent's place; without a module it keeps the one it has."""
+        ...
+
+    def list(self, workspace: WorkspaceName) -> list[AgentView]:
+        """All agents, by name."""
+        ...
+
+    def get(self, workspace: WorkspaceName, name: AgentName) -> AgentView:
+        """One agent; raises `AgentNotFound`."""
+        ...
+
+    async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
+        """Stop after the messages in work, or at once with `force`."""
+        ...
+
+    async def start(self, workspace: WorkspaceName, name: AgentName) -> AgentView:
+        """Start an agent that is stopped or failed."""
+        ...
+
+    async def scale(self, workspace: WorkspaceName, name: AgentName, replicas: int) -> AgentView:
+        """Give an agent this many instances."""
+        ...
+
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
+        """Remove after the messages in work, or at once with `force`."""
+        ...
+
+
+class MessageService(Protocol):
+    """Takes messages from outside."""
+
+    async def post(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
+        """Accept a message: it is on disk when this returns. Raises `UnknownReceiver`, `MailboxFull`, …"""
+        ...
+
+    async def post_batch(
+        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage]
+    ) -> list[Receipt | CaxtonError]:
+        """Accept each message or say why not, in their order."""
+        ...
+
+    async def ask(
+        self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, timeout_s: float
+    ) -> bytes:
+        """Post, and wait for the reply: an ACL message in JSON. Raises `ReplyTimeout`, `AgentFailed`, …"""
+        ...
+
+    def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
+        """The kept messages of a conversation as JSON, oldest first."""
+        ...
+
+
+class LogService(Protocol):
+    """The agents' logs. `agents` None means all."""
+
+    def tail(
+        self,
+        workspace: WorkspaceName,
+        agents: list[str] | None,
+        *,
+        limit: int,
+        since_s: float | None,
+        level: str | None,
+    ) -> list[LogLine]:
+        """The last `limit` lines, oldest first: of the last `since_s` seconds, of `level` or graver."""
+        ...
+
+    def follow(
+        self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int
+    ) -> AsyncIterator[LogLine]:
+        """Each line after `after_seq` as it is written. A slow reader misses lines; a host line says so."""
+        ...
+
+
+class ServerService(Protocol):
+    """The server about itself."""
+
+    def view(self) -> ServerView:
+        """The server as a whole."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether it takes work."""
+        ...
+
+    def metrics(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All that the API calls."""
+
+    agents: AgentService
+    messages: MessageService
+    logs: LogService
+    server: ServerService

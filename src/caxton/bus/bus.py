@@ -1,0 +1,474 @@
+"""Accepts, hands over and settles messages.
+
+One handling is one transaction: `_settle` makes a turn's sends, state, timers and the settlement itself happen together,
+in memory at once and on disk with the next commit. All methods run on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import deque
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from caxton.bus.envelope import CLIENT_PREFIX, MAX_ATTEMPTS, Envelope
+from caxton.bus.history import MAX_BODY_BYTES, History
+from caxton.bus.mailbox import Directory, Mailbox, Receiver
+from caxton.bus.retry import retry_delay_s
+from caxton.bus.timers import Timers
+from caxton.bus.turn import TOPIC_PREFIX
+from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
+from caxton.messages.codec import decode_message, encode_message
+from caxton.messages.message import AclMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caxton.bus.handler import Crash, Handler
+    from caxton.bus.journal import Journal
+    from caxton.bus.turn import Turn
+    from caxton.core.clock import Clock
+
+MESSAGES_PER_VISIT = 8
+"""A mailbox with much mail lets the others in after so many."""
+
+LATENCY_BUCKETS = 32
+"""Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
+
+
+class Waiter(msgspec.Struct):
+    """Somebody outside who waits for the reply to one message."""
+
+    replied: Callable[[Envelope], None]
+    failed: Callable[[Envelope, str, Crash | None], None]
+
+
+class Bus:
+    """See the module. `pump` is called by the node's loop whenever `on_work` said that there is something to do."""
+
+    def __init__(self, journal: Journal, clock: Clock, on_work: Callable[[], None], *, first_seq: int = 1) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._on_work = on_work
+        self._seq = first_seq - 1
+        self._boot = os.urandom(6).hex()
+        self._trace_seed = os.urandom(8).hex()
+        self._traces = 0
+        self._directories: dict[str, Directory] = {}
+        self._ready: deque[Mailbox] = deque()
+        self._preempted: deque[Mailbox] = deque()
+        self._waiters: dict[str, Waiter] = {}
+        self._random = random.Random()  # noqa: S311 - jitter, not secrets
+        self.history = History()
+        self.timers = Timers(clock, self._fire)
+        self.is_draining = False
+        self.accepted = self.settled = self.failures = self.dead_letters = self.refused = 0
+        self.latency_us = [0] * LATENCY_BUCKETS
+
+    # --- names -----------------------------------------------------------------------------------------------
+
+    def directory(self, workspace: str) -> Directory:
+        found = self._directories.get(workspace)
+        if found is None:
+            found = self._directories[workspace] = Directory(workspace)
+        return found
+
+    def receivers(self) -> list[Receiver]:
+        return [r for directory in self._directories.values() for r in directory.receivers.values()]
+
+    def add_receiver(self, receiver: Receiver) -> None:
+        self.directory(receiver.workspace).receivers[receiver.name] = receiver
+
+    def remove_receiver(self, receiver: Receiver) -> None:
+        """The agent is gone with its state; its mail becomes dead letters."""
+        directory = self.directory(receiver.workspace)
+        directory.receivers.pop(receiver.name, None)
+        for names in directory.topics.values():
+            names.discard(receiver.name)
+        self._journal.forget_agent(receiver.workspace, receiver.name)
+        for envelope in [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]:
+            if envelope.timer_id < 0:
+                self._bury(receiver, envelope, "the agent was removed", None)
+        receiver.held.clear()
+        receiver.mailboxes = []
+        receiver.timers.clear()
+
+    def now_us(self) -> int:
+        return self._clock.wall_us()
+
+    def next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def message_id(self, seq: int) -> str:
+        """Unique among all nodes and runs."""
+        return f"{self._boot}-{seq:x}"
+
+    def new_trace_id(self) -> str:
+        """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call."""
+        self._traces += 1
+        return f"{self._trace_seed}{self._traces:016x}"
+
+    # --- from outside ----------------------------------------------------------------------------------------
+
+    def accept(self, workspace: str, sender: str, message: AclMessage, *, waiter: Waiter | None = None) -> AclMessage:
+        """Take a message from outside and queue it. It is durable only once the journal's next commit is done.
+
+        Args:
+            workspace: where the receiver is looked up.
+            sender: the principal's name; the message says `client:` and it.
+            message: its sender, message_id, timestamp and trace are set here; conversation_id and reply_with if absent.
+            waiter: hears of the reply or failure, and then the message is tried once only: who waits decides.
+
+        Returns:
+            The message as accepted.
+
+        Raises:
+            UnknownReceiver, MailboxFull, InvalidMessage: nothing was queued.
+        """
+        targets = self._targets(workspace, message)
+        if waiter is not None and len(targets) != 1:
+            raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
+        size = len(message.content) + 512
+        for target in targets:
+            if target.is_full(size):
+                self.refused += 1
+                raise MailboxFull(target.name, target.max_messages, target.max_bytes)
+        now_us = self._clock.wall_us()
+        self._stamp(message, sender, now_us)
+        body = encode_message(message)
+        for n, target in enumerate(targets):
+            seq = self._seq if n == 0 else self.next_seq()  # the first has the number that is in the message's id
+            envelope = Envelope(
+                seq, workspace, message.sender, target.name, message.message_id, message.conversation_id, body, now_us,
+                max_attempts=1 if waiter else MAX_ATTEMPTS, kept=True,
+            )  # fmt: skip
+            target.messages += 1
+            target.bytes += len(body)
+            self._journal.born[envelope.seq] = envelope
+            self.enqueue(target, envelope)
+        if waiter is not None:
+            self._waiters[f"{workspace}\0{message.reply_with}"] = waiter
+            self._waiters[f"{workspace}\0{message.conversation_id}"] = waiter
+        self.accepted += len(targets)
+        self._on_work()
+        return message
+
+    def stop_waiting(self, workspace: str, message: AclMessage) -> None:
+        """Nobody waits for the reply to `message` any more."""
+        self._waiters.pop(f"{workspace}\0{message.reply_with}", None)
+        self._waiters.pop(f"{workspace}\0{message.conversation_id}", None)
+
+    def _stamp(self, message: AclMessage, sender: str, now_us: int) -> None:
+        seq = self.next_seq()
+        message.sender = f"{CLIENT_PREFIX}{sender}"
+        message.message_id = self.message_id(seq)
+        message.timestamp = now_us
+        message.attempt = 1
+        message.traceparent = f"{(message.traceparent or f'00-{self.new_trace_id()}-')[:36]}{seq:016x}-01"
+        message.conversation_id = message.conversation_id or f"conversation-{message.message_id}"
+        message.reply_with = message.reply_with or message.message_id
+
+    def _targets(self, workspace: str, message: AclMessage) -> list[Receiver]:
+        directory = self.directory(workspace)
+        if not message.receiver and message.capability:
+            target = directory.offering(message.capability)
+            if target is None:
+                raise UnknownReceiver(f"capability {message.capability}")
+            return [target]
+        names = [message.receiver] if isinstance(message.receiver, str) else list(dict.fromkeys(message.receiver))
+        if not names or not all(names):
+            raise InvalidMessage("it needs a receiver or a capability", field="receiver")
+        targets: list[Receiver] = []
+        for name in names:
+            if name.startswith(TOPIC_PREFIX):
+                targets += directory.subscribers(name.removeprefix(TOPIC_PREFIX))
+            elif (target := directory.receivers.get(name)) is not None:
+                targets.append(target)
+            else:
+                raise UnknownReceiver(name)
+        if not targets:
+            raise UnknownReceiver(", ".join(names))
+        return targets
+
+    # --- queues ----------------------------------------------------------------------------------------------
+
+    def enqueue(self, receiver: Receiver, envelope: Envelope) -> None:
+        """Put `envelope` where it will be handled. Room for it was taken before."""
+        if not receiver.mailboxes:
+            receiver.held.append(envelope)
+            return
+        box = receiver.choose(envelope.conversation_id)
+        box.inbox.append(envelope)
+        if box.is_open and not box.queued and not box.busy:
+            box.queued = True
+            self._ready.append(box)
+
+    def set_mailboxes(self, receiver: Receiver, count: int) -> None:
+        """Give `receiver` as many mailboxes as it has replicas; waiting mail is dealt out again, in its order."""
+        waiting = [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]
+        waiting.sort(key=lambda envelope: envelope.seq)
+        receiver.held.clear()
+        for box in receiver.mailboxes:
+            box.inbox.clear()
+        for box in receiver.mailboxes[count:]:
+            box.is_open = False
+        receiver.mailboxes = receiver.mailboxes[:count]
+        for replica in range(len(receiver.mailboxes), count):
+            receiver.mailboxes.append(Mailbox(receiver, replica))
+        for envelope in waiting:
+            self.enqueue(receiver, envelope)
+
+    def open(self, box: Mailbox, handler: Handler) -> None:
+        """`handler` is ready for the mail of `box`."""
+        box.handler = handler
+        box.turn = handler.turn
+        box.is_open = True
+        self._line_up(box)
+
+    def shut(self, box: Mailbox) -> None:
+        """No further message is given to the handler; one in progress goes on."""
+        box.is_open = False
+
+    def drop(self, box: Mailbox) -> None:
+        """The handler is gone. A message in progress will be handed over again: it was not its fault."""
+        box.is_open = False
+        box.handler = None
+        if not box.busy:
+            return
+        box.busy = False
+        turn = box.turn
+        assert turn is not None  # noqa: S101
+        if turn.envelope is not None:
+            self._put_back(box, turn.envelope)
+        turn.release()
+
+    def _put_back(self, box: Mailbox, envelope: Envelope) -> None:
+        """To the front of its queue; or of another's, when this mailbox was given up meanwhile."""
+        if box in box.receiver.mailboxes:
+            box.inbox.appendleft(envelope)
+        else:
+            self.enqueue(box.receiver, envelope)
+
+    def _line_up(self, box: Mailbox) -> None:
+        if box.is_open and box.inbox and not box.queued and not box.busy:
+            box.queued = True
+            self._ready.append(box)
+            self._on_work()
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._ready or self._preempted)
+
+    @property
+    def is_idle(self) -> bool:
+        """No handler is in the middle of a message."""
+        return not self._preempted and not any(box.busy for r in self.receivers() for box in r.mailboxes)
+
+    # --- the pump --------------------------------------------------------------------------------------------
+
+    def pump(self, budget_s: float) -> None:
+        """Handle messages for about `budget_s` seconds. Guests that compute long get one slice in each call."""
+        ready = self._ready
+        until = perf_counter() + budget_s
+        while ready:
+            box = ready.popleft()
+            box.queued = False
+            for _ in range(MESSAGES_PER_VISIT):
+                if not box.inbox or not box.is_open or box.busy or self.is_draining:
+                    break
+                self._handle(box, box.inbox.popleft())
+            if box.inbox and box.is_open and not box.busy and not self.is_draining:
+                box.queued = True
+                ready.append(box)
+            if perf_counter() > until:
+                break
+        if self._preempted:
+            self._resume(self._preempted.popleft())
+        self._journal.touch()
+
+    def _handle(self, box: Mailbox, envelope: Envelope) -> None:
+        turn, handler = box.turn, box.handler
+        assert turn is not None and handler is not None  # noqa: S101, PT018
+        now_us = self._clock.wall_us()
+        turn.begin(envelope, now_us)
+        if envelope.timer_id < 0:
+            self.latency_us[min((now_us - envelope.accepted_us).bit_length(), LATENCY_BUCKETS - 1)] += 1
+            result = handler.deliver(envelope.body)
+        elif envelope.timer_id in box.receiver.timers:
+            result = handler.fire(envelope.timer_id)
+        else:  # cancelled since it fired
+            turn.clear()
+            return
+        if result == 0:
+            self._settle(box, turn)
+        elif result is None:
+            box.busy = True
+            self._preempted.append(box)
+        else:
+            self._fail(box, turn, result)
+
+    def _resume(self, box: Mailbox) -> None:
+        if not box.busy or box.handler is None:  # it was dropped meanwhile
+            return
+        result = box.handler.resume()
+        if result is None:
+            self._preempted.append(box)
+            return
+        box.busy = False
+        turn = box.turn
+        assert turn is not None  # noqa: S101
+        if result == 0:
+            self._settle(box, turn)
+        else:
+            self._fail(box, turn, result)
+        self._line_up(box)
+
+    def _settle(self, box: Mailbox, turn: Turn) -> None:
+        """The handler succeeded: all that it did happens now."""
+        receiver, envelope = box.receiver, turn.envelope
+        self.apply(turn)
+        box.handled += 1
+        self.settled += 1
+        if envelope is None:
+            return
+        if envelope.timer_id >= 0:
+            receiver.timers.pop(envelope.timer_id, None)
+            self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
+            return
+        receiver.messages -= 1
+        receiver.bytes -= len(envelope.body)
+        self._journal.settle(envelope, turn.now_us)
+        if len(envelope.body) <= MAX_BODY_BYTES:
+            self.history.remember(envelope)
+
+    def apply(self, turn: Turn) -> None:
+        """Make what `turn` has staged happen."""
+        born = self._journal.born
+        for target, envelope in turn.sends:
+            born[envelope.seq] = envelope
+            if target is not None:
+                self.enqueue(target, envelope)
+            else:
+                self._leave(envelope, turn.now_us)
+        if turn.kv or turn.timers or turn.cancelled or turn.topics:
+            self._apply_state(turn)
+        turn.clear()
+
+    def _apply_state(self, turn: Turn) -> None:
+        receiver, journal = turn.receiver, self._journal
+        workspace, name = receiver.workspace, receiver.name
+        for key, value in turn.kv.items():
+            old = receiver.kv.pop(key, b"")
+            receiver.kv_bytes += len(value or b"") - len(old)
+            if value is not None:
+                receiver.kv[key] = value
+            journal.put_kv(workspace, name, key, value)
+        for timer_id in turn.cancelled:
+            receiver.timers.pop(timer_id, None)
+            journal.put_timer(workspace, name, timer_id, None)
+        for timer_id, due_us in turn.timers.items():
+            receiver.timers[timer_id] = due = (due_us, turn.replica)
+            journal.put_timer(workspace, name, timer_id, due)
+            self.timers.add(due_us, receiver, timer_id)
+        topics = self.directory(workspace).topics
+        for topic, subscribed in turn.topics.items():
+            names = topics.setdefault(topic, set())
+            (names.add if subscribed else names.discard)(name)
+            journal.put_topic(workspace, topic, name, subscribed=subscribed)
+
+    def _leave(self, envelope: Envelope, now_us: int) -> None:
+        """A message to somebody outside is settled by being kept for them; who waits hears of it after the commit."""
+        self._journal.settle(envelope, now_us)
+        if len(envelope.body) <= MAX_BODY_BYTES:
+            self.history.remember(envelope)
+        if not self._waiters:
+            return
+        message = decode_message(envelope.body, max_bytes=1 << 30)
+        waiter = self._waiters.get(f"{envelope.workspace}\0{message.in_reply_to}") or self._waiters.get(
+            f"{envelope.workspace}\0{message.conversation_id}"
+        )
+        if waiter is not None and message.performative != "agree":  # agree announces the answer, it is none
+            self._journal.after_commit(lambda: waiter.replied(envelope))
+
+    # --- failure ---------------------------------------------------------------------------------------------
+
+    def _fail(self, box: Mailbox, turn: Turn, result: int | Crash) -> None:
+        """Nothing of the turn happens; the message waits for its next attempt, or is buried."""
+        receiver, envelope = box.receiver, turn.envelope
+        turn.release()
+        self.failures += 1
+        receiver.failed += 1
+        crash = None if isinstance(result, int) else result
+        reason = f"its handler returned {result}" if crash is None else crash.reason
+        if crash is not None:
+            box.handler = None
+            box.is_open = False
+        if envelope is not None:
+            self._again(box, envelope, reason, crash)
+        if crash is None:
+            receiver.supervisor.failed(box, result if isinstance(result, int) else 0)
+        else:
+            receiver.supervisor.crashed(box, crash)
+
+    def _again(self, box: Mailbox, envelope: Envelope, reason: str, crash: Crash | None) -> None:
+        receiver = box.receiver
+        if envelope.attempt >= envelope.max_attempts:
+            if envelope.timer_id >= 0:
+                receiver.timers.pop(envelope.timer_id, None)
+                self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
+            else:
+                self._bury(receiver, envelope, "its handler failed on every attempt", reason, crash)
+            return
+        envelope.attempt += 1
+        if envelope.timer_id < 0:
+            message = decode_message(envelope.body, max_bytes=1 << 30)
+            message.attempt = envelope.attempt
+            receiver.bytes -= len(envelope.body)
+            envelope.body = encode_message(message)
+            receiver.bytes += len(envelope.body)
+            self._journal.set_attempt(envelope)
+        self._put_back(box, envelope)
+        if crash is None:  # after a crash it is the new handler that the message waits for
+            box.is_open = False
+            delay = retry_delay_s(envelope.attempt, self._random.random())
+            asyncio.get_running_loop().call_later(delay, self._reopen, box)
+
+    def _reopen(self, box: Mailbox) -> None:
+        if box.handler is not None and box in box.receiver.mailboxes and box.receiver.is_running:
+            box.is_open = True
+            self._line_up(box)
+
+    def _bury(
+        self, receiver: Receiver, envelope: Envelope, reason: str, error: str | None, crash: Crash | None = None
+    ) -> None:
+        """Make a dead letter of `envelope` and tell who waits for its reply."""
+        receiver.messages -= 1
+        receiver.bytes -= len(envelope.body)
+        self.dead_letters += 1
+        self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
+        if self._waiters:
+            message = decode_message(envelope.body, max_bytes=1 << 30)
+            waiter = self._waiters.get(f"{envelope.workspace}\0{message.reply_with}")
+            if waiter is not None:
+                self._journal.after_commit(lambda: waiter.failed(envelope, error or reason, crash))
+
+    # --- timers ----------------------------------------------------------------------------------------------
+
+    def _fire(self, receiver: Receiver, timer_id: int) -> None:
+        due = receiver.timers.get(timer_id)
+        if due is None:
+            return
+        envelope = Envelope(
+            0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
+        )
+        if receiver.mailboxes:
+            box = receiver.mailboxes[due[1] % len(receiver.mailboxes)]
+            box.inbox.append(envelope)
+            self._line_up(box)
+        else:
+            receiver.held.append(envelope)

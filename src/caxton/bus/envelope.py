@@ -1,0 +1,35 @@
+"""A message on its way: the encoded bytes and what the bus needs to know of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_ATTEMPTS = 5
+"""A handler that failed so often will fail again; RabbitMQ gives 20, which only makes the queue wait longer."""
+
+CLIENT_PREFIX = "client:"
+"""Begins the names of those outside: `client:admin`. No agent can be called so."""
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """One message for one receiver. It holds no other object of ours, so the garbage collector need not look at it."""
+
+    seq: int
+    """Order of acceptance on this node; 0 for a timer, which is journalled as a timer."""
+    workspace: str
+    sender: str
+    receiver: str
+    message_id: str
+    conversation_id: str | None
+    body: bytes
+    """The message as JSON, encoded once."""
+    accepted_us: int
+    attempt: int = 1
+    max_attempts: int = MAX_ATTEMPTS
+    kept: bool = False
+    """It crosses the border of the node, so it stays in the journal after settlement, for those who ask later."""
+    written: bool = False
+    """It was handed to the journal's writer: its settlement must be written as well."""
+    settled_us: int = 0
+    timer_id: int = -1
+    """Not a message but the firing of this timer."""

@@ -1,0 +1,53 @@
+"""The port of whoever handles messages, and what the bus tells those who supervise it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from caxton.bus.mailbox import Mailbox
+    from caxton.bus.turn import Turn
+
+
+class Crash(Protocol):
+    """The end of a handler: it must be replaced before it gets another message."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def functions(self) -> list[str]: ...
+
+
+class Handler(Protocol):
+    """Handles one message at a time. Each method returns 0 (done), another int (failed), a `Crash`, or None (not yet)."""
+
+    @property
+    def turn(self) -> Turn:
+        """Where its effects are staged."""
+        ...
+
+    def deliver(self, body: bytes) -> int | Crash | None:
+        """Begin to handle the message `body`."""
+        ...
+
+    def fire(self, timer_id: int) -> int | Crash | None:
+        """Begin to handle a timer."""
+        ...
+
+    def resume(self) -> int | Crash | None:
+        """Go on for about a millisecond."""
+        ...
+
+
+class Supervisor(Protocol):
+    """Hears what happens to the handler of a mailbox. Called in the middle of pumping: must not handle messages itself."""
+
+    def crashed(self, mailbox: Mailbox, crash: Crash) -> None:
+        """The mailbox is paused and has no handler any more."""
+        ...
+
+    def failed(self, mailbox: Mailbox, status: int) -> None:
+        """The handler returned `status`, which is not 0; it stays in place."""
+        ...

@@ -1,0 +1,264 @@
+"""What must last, gathered between commits and written in one transaction each.
+
+A message is written only if a commit finds it unsettled, so what is born and settled between two commits costs nothing;
+and because commits happen between handlers, never within one, what is on disk is always a consistent cut. Nobody
+outside hears of anything before the commit that contains it (`after_commit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caxton.bus.envelope import Envelope
+    from caxton.core.clock import Clock
+    from caxton.storage.database import Database, Row, Statement
+
+logger = logging.getLogger(__name__)
+
+IDLE_COMMIT_S = 0.05
+"""When nobody outside waits: a longer interval costs nothing but handlers repeated after a crash."""
+
+MAX_CHANGED_ROWS = 1024
+"""Commit earlier when so much has gathered, to keep transactions short."""
+
+KEEP_SETTLED_US = 7 * 86_400 * 1_000_000
+KEEP_SETTLED_ROWS = 100_000
+"""How long messages from and to the outside stay for those who ask."""
+
+PRUNE_EVERY_S = 60.0
+
+_INSERT_MESSAGE = (
+    "INSERT OR REPLACE INTO messages (seq, workspace, sender, receiver, message_id, conversation_id, attempt, "
+    "max_attempts, kept, settled_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_DELETE_MESSAGE = "DELETE FROM messages WHERE seq = ?"
+_SETTLE_KEPT = "UPDATE messages SET settled_us = ? WHERE seq = ?"
+_SET_ATTEMPT = "UPDATE messages SET attempt = ? WHERE seq = ?"
+_INSERT_DEAD = (
+    "INSERT INTO dead_letters (seq, workspace, sender, receiver, message_id, conversation_id, attempts, reason, "
+    "last_error, dead_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_KV = "INSERT OR REPLACE INTO kv (workspace, agent, key, value) VALUES (?, ?, ?, ?)"
+_DELETE_KV = "DELETE FROM kv WHERE workspace = ? AND agent = ? AND key = ?"
+_PUT_TIMER = (
+    "INSERT OR REPLACE INTO timers (workspace, agent, timer_id, replica, due_us, attempt) VALUES (?, ?, ?, ?, ?, 1)"
+)
+_DELETE_TIMER = "DELETE FROM timers WHERE workspace = ? AND agent = ? AND timer_id = ?"
+_PUT_TOPIC = "INSERT OR IGNORE INTO subscriptions (workspace, topic, agent) VALUES (?, ?, ?)"
+_DELETE_TOPIC = "DELETE FROM subscriptions WHERE workspace = ? AND topic = ? AND agent = ?"
+_PRUNE_OLD = "DELETE FROM messages WHERE kept = 1 AND settled_us < ?"
+_PRUNE_MANY = (
+    "DELETE FROM messages WHERE kept = 1 AND settled_us IS NOT NULL AND seq <= (SELECT seq FROM messages WHERE kept = 1 "
+    "AND settled_us IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)"
+)
+
+
+class Journal:
+    """Gathers changes and commits them: as soon as the writer is free if somebody waits, else after a while."""
+
+    def __init__(self, database: Database, clock: Clock, on_failure: Callable[[Exception], None]) -> None:
+        """`on_failure` is called once, on the loop, when a commit failed; after it nothing is committed any more."""
+        self._database = database
+        self._clock = clock
+        self._on_failure = on_failure
+        self.born: dict[int, Envelope] = {}
+        """Accepted and not yet written, by sequence. The bus adds and removes here itself: it is the hottest path."""
+        self._deleted: list[Row] = []
+        self._settled_kept: list[Row] = []
+        self._attempts: dict[int, int] = {}
+        self._dead: list[Row] = []
+        self._kv: dict[tuple[str, str, bytes], bytes | None] = {}
+        self._timers: dict[tuple[str, str, int], tuple[int, int] | None] = {}
+        self._topics: dict[tuple[str, str, str], bool] = {}
+        self._statements: list[Statement] = []
+        self._waiting: list[Callable[[], None]] = []
+        self._writing = False
+        self._soon: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._prune_at = 0.0
+        self.failed = False
+        self.commits = 0
+        self.rows_written = 0
+
+    # --- changes ---------------------------------------------------------------------------------------------
+
+    def settle(self, envelope: Envelope, now_us: int) -> None:
+        """`envelope` is done with; its row goes, or is marked if it is to be kept."""
+        envelope.settled_us = now_us
+        if not envelope.written:
+            if not envelope.kept:
+                self.born.pop(envelope.seq, None)
+        elif envelope.kept:
+            self._settled_kept.append((now_us, envelope.seq))
+        else:
+            self._deleted.append((envelope.seq,))
+
+    def set_attempt(self, envelope: Envelope) -> None:
+        if envelope.written:
+            self._attempts[envelope.seq] = envelope.attempt
+
+    def add_dead_letter(self, envelope: Envelope, reason: str, error: str | None, now_us: int) -> None:
+        """Move `envelope` to the dead letters, in one transaction with its settlement."""
+        self.settle(envelope, now_us)
+        self._dead.append(
+            (
+                envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
+                envelope.conversation_id, envelope.attempt, reason, error, now_us, envelope.body,
+            )
+        )  # fmt: skip
+
+    def put_kv(self, workspace: str, agent: str, key: bytes, value: bytes | None) -> None:
+        self._kv[workspace, agent, key] = value
+
+    def put_timer(self, workspace: str, agent: str, timer_id: int, due: tuple[int, int] | None) -> None:
+        """`due` is (µs, replica), or None when the timer is gone."""
+        self._timers[workspace, agent, timer_id] = due
+
+    def put_topic(self, workspace: str, topic: str, agent: str, *, subscribed: bool) -> None:
+        self._topics[workspace, topic, agent] = subscribed
+
+    def add(self, sql: str, *row: object) -> None:
+        """A statement of another room; runs before the changes gathered here, in the same transaction."""
+        self._statements.append((sql, [row]))
+
+    def forget_agent(self, workspace: str, agent: str) -> None:
+        """An agent is removed with its state; its messages are the bus's business."""
+        for changes in (self._kv, self._timers):
+            for key in [key for key in changes if key[:2] == (workspace, agent)]:
+                del changes[key]
+        for key in [key for key in self._topics if (key[0], key[2]) == (workspace, agent)]:
+            del self._topics[key]
+        for table in ("kv", "timers", "subscriptions"):
+            self.add(f"DELETE FROM {table} WHERE workspace = ? AND agent = ?", workspace, agent)  # noqa: S608
+
+    def unwritten(self, workspace: str, conversation_id: str) -> dict[int, bytes]:
+        """Messages of a conversation that no commit has seen yet: sequence → body."""
+        return {
+            envelope.seq: envelope.body
+            for envelope in self.born.values()
+            if envelope.conversation_id == conversation_id and envelope.workspace == workspace
+        }
+
+    # --- commits ---------------------------------------------------------------------------------------------
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call back once all that was changed so far is on disk. Never, if the disk fails."""
+        self._waiting.append(call)
+        if self._soon is None and not self._writing:
+            self._soon = asyncio.get_running_loop().call_soon(self._flush)
+
+    async def commit(self) -> None:
+        """Wait until all that was changed so far is on disk."""
+        done = asyncio.get_running_loop().create_future()
+        self.after_commit(lambda: None if done.done() else done.set_result(None))
+        await done
+
+    def touch(self) -> None:
+        """Something may have changed: see that it is committed within `IDLE_COMMIT_S`. Cheap; call it once a batch."""
+        if self._writing or self.failed:
+            return
+        changed = self.changed_rows()
+        if changed >= MAX_CHANGED_ROWS:
+            self._flush()
+        elif changed and self._later is None:
+            self._later = asyncio.get_running_loop().call_later(IDLE_COMMIT_S, self._flush)
+
+    def changed_rows(self) -> int:
+        return (
+            len(self.born) + len(self._deleted) + len(self._settled_kept) + len(self._attempts) + len(self._dead)
+            + len(self._kv) + len(self._timers) + len(self._topics) + len(self._statements)
+        )  # fmt: skip
+
+    async def aclose(self) -> None:
+        """Commit what there is. The database stays open."""
+        if not self.failed:
+            await self.commit()
+        for handle in (self._soon, self._later):
+            if handle is not None:
+                handle.cancel()
+
+    def _flush(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._soon = None
+        if self._writing or self.failed:
+            return
+        waiting, self._waiting = self._waiting, []
+        statements = self._take()
+        if not statements:
+            for call in waiting:
+                call()
+            return
+        self._writing = True
+        loop = asyncio.get_running_loop()
+        self._database.write(
+            statements, lambda error: loop.call_soon_threadsafe(self._committed, waiting, error)
+        )
+
+    def _committed(self, waiting: list[Callable[[], None]], error: Exception | None) -> None:
+        self._writing = False
+        if error is not None:
+            self.failed = True
+            logger.critical("commit failed", exc_info=error, extra={"action": "journal.failed"})
+            self._on_failure(error)
+            return
+        self.commits += 1
+        for call in waiting:
+            call()
+        if self._waiting:
+            self._flush()
+        else:
+            self.touch()
+
+    def _take(self) -> list[Statement]:
+        """Everything gathered, as statements; what is gathered from now on belongs to the next commit."""
+        statements, self._statements = self._statements, []
+        for sql, rows in (
+            (_INSERT_MESSAGE, self._take_born()),
+            (_SET_ATTEMPT, [(attempt, seq) for seq, attempt in self._attempts.items()]),
+            (_SETTLE_KEPT, self._settled_kept),
+            (_DELETE_MESSAGE, self._deleted),
+            (_INSERT_DEAD, self._dead),
+            (_PUT_KV, [(*key, value) for key, value in self._kv.items() if value is not None]),
+            (_DELETE_KV, [key for key, value in self._kv.items() if value is None]),
+            (_PUT_TIMER, [(*key, due[1], due[0]) for key, due in self._timers.items() if due is not None]),
+            (_DELETE_TIMER, [key for key, due in self._timers.items() if due is None]),
+            (_PUT_TOPIC, [key for key, subscribed in self._topics.items() if subscribed]),
+            (_DELETE_TOPIC, [key for key, subscribed in self._topics.items() if not subscribed]),
+        ):
+            if rows:
+                statements.append((sql, rows))
+                self.rows_written += len(rows)
+        self._deleted, self._settled_kept, self._dead = [], [], []
+        self._attempts, self._kv, self._timers, self._topics = {}, {}, {}, {}
+        if statements:
+            self._prune(statements)
+        return statements
+
+    def _take_born(self) -> list[Row]:
+        rows: list[Row] = []
+        for e in self.born.values():
+            e.written = True
+            rows.append(
+                (
+                    e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.attempt,
+                    e.max_attempts, e.kept, e.settled_us or None, e.body,
+                )
+            )  # fmt: skip
+        self.born.clear()
+        return rows
+
+    def _prune(self, statements: list[Statement]) -> None:
+        """From time to time, let go of what was only kept to be asked for."""
+        now = asyncio.get_running_loop().time()
+        if now < self._prune_at:
+            return
+        self._prune_at = now + PRUNE_EVERY_S
+        statements.append((_PRUNE_OLD, [(self._clock.wall_us() - KEEP_SETTLED_US,)]))
+        statements.append((_PRUNE_MANY, [(KEEP_SETTLED_ROWS,)]))

@@ -1,0 +1,266 @@
+"""One handling of one message: everything the handler does is staged here and happens only if it succeeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caxton.bus.envelope import CLIENT_PREFIX, Envelope
+from caxton.core.errors import InvalidMessage, MessageTooLarge
+from caxton.messages.codec import decode_message, encode_message
+from caxton.sandbox.codes import (
+    INVALID,
+    NOT_FOUND,
+    OK,
+    RATE_LIMITED,
+    TOO_LARGE,
+    UNKNOWN_RECEIVER,
+    WOULD_BLOCK,
+)
+
+if TYPE_CHECKING:
+    from caxton.bus.bus import Bus
+    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.messages.message import AclMessage
+
+TOPIC_PREFIX = "topic://"
+
+MAX_KEY_BYTES = 1024
+MAX_VALUE_BYTES = 1 << 20
+MAX_KV_BYTES = 16 << 20
+"""The agent's own small state; more belongs into a tool."""
+
+MAX_TIMERS = 1000
+MAX_TIMER_DELAY_US = 366 * 86_400 * 1_000_000
+MAX_TOPIC_BYTES = 256
+
+
+class Turn:
+    """Staged effects of the message in hand. One per mailbox, used again for each message.
+
+    Room in the receivers' mailboxes is taken when a message is staged, so that staging cannot overfill them; `release`
+    gives it back.
+    """
+
+    __slots__ = (
+        "_bus",
+        "_mailbox",
+        "_receiver",
+        "_receivers",
+        "_second",
+        "_sent_this_second",
+        "cancelled",
+        "envelope",
+        "kv",
+        "now_us",
+        "refusal",
+        "sends",
+        "timers",
+        "topics",
+        "trace",
+    )
+
+    def __init__(self, bus: Bus, mailbox: Mailbox) -> None:
+        self._bus = bus
+        self._mailbox = mailbox
+        self._receiver = mailbox.receiver
+        self._receivers = bus.directory(mailbox.receiver.workspace).receivers
+        self._second = self._sent_this_second = 0
+        self.envelope: Envelope | None = None
+        self.now_us = 0
+        self.trace = ""
+        self.sends: list[tuple[Receiver | None, Envelope]] = []
+        self.kv: dict[bytes, bytes | None] = {}
+        self.timers: dict[int, int] = {}
+        self.cancelled: list[int] = []
+        self.topics: dict[str, bool] = {}
+        self.refusal: str | None = None
+        """Why the last message was refused, for the agent's log."""
+
+    @property
+    def receiver(self) -> Receiver:
+        """The agent whose handler this turn belongs to."""
+        return self._receiver
+
+    @property
+    def replica(self) -> int:
+        return self._mailbox.replica
+
+    def begin(self, envelope: Envelope | None, now_us: int) -> None:
+        """Start on `envelope` (None: the handler is being started) with nothing staged."""
+        self.envelope = envelope
+        self.now_us = now_us
+        self.trace = ""
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> int:
+        """Stage the message `data`. The host decides who sent it, when, and under which id."""
+        if not self._may_send():
+            return RATE_LIMITED
+        try:
+            message = decode_message(data)
+        except MessageTooLarge:
+            return TOO_LARGE
+        except InvalidMessage as exc:
+            self.refusal = str(exc)
+            return INVALID
+        name = message.receiver
+        if type(name) is str and (target := self._receivers.get(name)) is not None:
+            if target.is_full(len(data)):
+                return WOULD_BLOCK
+            self._stage(message, target, name)
+            return OK
+        return self._send_elsewhere(message, len(data))
+
+    def _send_elsewhere(self, message: AclMessage, size: int) -> int:
+        """Several receivers, a topic, a capability, or somebody outside: all of them or none."""
+        targets = self._resolve(message)
+        if targets is None:
+            return UNKNOWN_RECEIVER
+        if any(target is not None and target.is_full(size) for _, target in targets):
+            return WOULD_BLOCK
+        for name, target in targets:
+            self._stage(message, target, name)
+        return OK
+
+    def _resolve(self, message: AclMessage) -> list[tuple[str, Receiver | None]] | None:
+        directory = self._bus.directory(self._receiver.workspace)
+        if not message.receiver and message.capability:
+            target = directory.offering(message.capability)
+            return None if target is None else [(target.name, target)]
+        names = [message.receiver] if isinstance(message.receiver, str) else list(dict.fromkeys(message.receiver))
+        found: list[tuple[str, Receiver | None]] = []
+        for name in names:
+            if (target := self._receivers.get(name)) is not None:
+                found.append((name, target))
+            elif name.startswith(TOPIC_PREFIX):
+                topic = name.removeprefix(TOPIC_PREFIX)
+                found += [(target.name, target) for target in directory.subscribers(topic) if target is not self._receiver]
+            elif name.startswith(CLIENT_PREFIX):
+                found.append((name, None))
+            else:
+                return None
+        return found if names else None
+
+    def _stage(self, message: AclMessage, target: Receiver | None, name: str) -> None:
+        bus = self._bus
+        seq = bus.next_seq()
+        message.sender = self._receiver.name
+        message.message_id = message_id = bus.message_id(seq)
+        message.timestamp = self.now_us
+        message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
+        message.attempt = 1
+        if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
+            message.receiver = name
+        body = encode_message(message)
+        self.sends.append(
+            (
+                target,
+                Envelope(
+                    seq, self._receiver.workspace, self._receiver.name, name, message_id, message.conversation_id, body,
+                    self.now_us, kept=target is None,
+                ),
+            )
+        )  # fmt: skip
+        if target is not None:
+            target.messages += 1
+            target.bytes += len(body)
+
+    def _may_send(self) -> bool:
+        second = self.now_us // 1_000_000
+        if second != self._second:
+            self._second = second
+            self._sent_this_second = 0
+        self._sent_this_second += 1
+        return self._sent_this_second <= self._receiver.messages_per_s
+
+    def _begin_trace(self) -> str:
+        """Everything sent in this turn belongs to the trace of the message in hand, or begins one."""
+        body = b"" if self.envelope is None else self.envelope.body
+        at = body.rfind(b'"traceparent":"00-')
+        if at < 0:
+            self.trace = f"00-{self._bus.new_trace_id()}-"
+        else:
+            self.trace = body[at + 15 : at + 51].decode("ascii", "replace")
+        return self.trace
+
+    # --- state -----------------------------------------------------------------------------------------------
+
+    def kv_get(self, key: bytes) -> bytes | None:
+        return self.kv[key] if key in self.kv else self._receiver.kv.get(key)
+
+    def kv_set(self, key: bytes, value: bytes) -> int:
+        if not 0 < len(key) <= MAX_KEY_BYTES:
+            return INVALID
+        if len(value) > MAX_VALUE_BYTES or self._receiver.kv_bytes + self._staged_bytes() + len(value) > MAX_KV_BYTES:
+            return TOO_LARGE
+        self.kv[key] = value
+        return OK
+
+    def kv_delete(self, key: bytes) -> int:
+        if self.kv_get(key) is None:
+            return NOT_FOUND
+        self.kv[key] = None
+        return OK
+
+    def _staged_bytes(self) -> int:
+        return sum(len(value) for value in self.kv.values() if value is not None)
+
+    # --- timers and topics -----------------------------------------------------------------------------------
+
+    def set_timer(self, delay_us: int) -> int:
+        if delay_us > MAX_TIMER_DELAY_US:
+            return INVALID
+        if len(self._receiver.timers) + len(self.timers) >= MAX_TIMERS:
+            return RATE_LIMITED
+        timer_id = self._receiver.next_timer_id
+        self._receiver.next_timer_id = timer_id + 1 if timer_id < 0x7FFFFFFF else 1
+        self.timers[timer_id] = self.now_us + delay_us
+        return timer_id
+
+    def cancel_timer(self, timer_id: int) -> int:
+        if self.timers.pop(timer_id, None) is not None:
+            return OK
+        if timer_id not in self._receiver.timers or timer_id in self.cancelled:
+            return NOT_FOUND
+        self.cancelled.append(timer_id)
+        return OK
+
+    def subscribe(self, topic: bytes) -> int:
+        return self._change_topic(topic, subscribed=True)
+
+    def unsubscribe(self, topic: bytes) -> int:
+        return self._change_topic(topic, subscribed=False)
+
+    def _change_topic(self, topic: bytes, *, subscribed: bool) -> int:
+        try:
+            name = topic.decode().removeprefix(TOPIC_PREFIX)
+        except UnicodeDecodeError:
+            return INVALID
+        if not name or len(topic) > MAX_TOPIC_BYTES or not name.isprintable():
+            return INVALID
+        self.topics[name] = subscribed
+        return OK
+
+    # --- end -------------------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """Forget what was staged: the handler did not succeed."""
+        for target, envelope in self.sends:
+            if target is not None:
+                target.messages -= 1
+                target.bytes -= len(envelope.body)
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing is staged any more."""
+        self.envelope = None
+        self.sends.clear()
+        if self.kv:
+            self.kv = {}
+        if self.timers:
+            self.timers = {}
+        if self.cancelled:
+            self.cancelled = []
+        if self.topics:
+            self.topics = {}

@@ -1,0 +1,257 @@
+"""What `caxton doctor` looks at. A check finds one thing, judges it, says what to do, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from caxton.cli.contexts import LOCAL, Target, contexts_path, read_contexts
+from caxton.core.errors import CaxtonError
+from caxton.core.units import format_size
+
+if TYPE_CHECKING:
+    from caxton.core.views import ServerView
+
+PYTHONS = ((3, 11), (3, 13))
+"""Oldest and newest tried. 3.14 checks C stack addresses, and host functions run on the stacks of fibers."""
+
+SQLITE_OLDEST = (3, 51, 3)
+"""Before it a WAL reset could lose committed rows."""
+
+MAX_CLOCK_SKEW_S = 60.0
+"""More confuses times to live, tokens and anybody who compares logs."""
+
+DISK_WARN_BYTES, DISK_FAIL_BYTES = 1 << 30, 100 << 20
+OPEN_FILES_WANTED = 1024
+"""A connection takes one, a database a few."""
+
+MAPS_PER_INSTANCE = 4
+"""Memory mappings that one sandbox holds (docs/reference/cli.md, doctor)."""
+INSTANCES_WANTED = 10_000
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """One thing that was looked at."""
+
+    name: str
+    verdict: Verdict
+    finding: str
+    advice: str | None = None
+    """What to do; only where there is something."""
+
+
+def check_python() -> Check:
+    """Is this a Python that Caxton was tried on?"""
+    found = sys.version_info[:2]
+    version = ".".join(map(str, sys.version_info[:3]))
+    if PYTHONS[0] <= found <= PYTHONS[1]:
+        return _ok("python", version)
+    return _fail("python", version, "install Caxton with Python 3.11, 3.12 or 3.13")
+
+
+def check_sandbox() -> Check:
+    """Do the WebAssembly engine and its structs have the layout that Caxton was built for?"""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = f"wasmtime {version('wasmtime')}, cffi {version('cffi')}"
+        import caxton.sandbox.ffi  # noqa: F401  # pyright: ignore[reportUnusedImport] - checks layouts when imported
+    except PackageNotFoundError as exc:
+        return _fail("sandbox", f"{exc.name} is not installed", "reinstall Caxton with its locked packages")
+    except ImportError as exc:
+        return _fail("sandbox", f"it cannot be loaded: {exc}", "reinstall Caxton with its locked packages")
+    except CaxtonError as exc:
+        return _fail("sandbox", str(exc), "reinstall Caxton with its locked packages")
+    return _ok("sandbox", f"{found}, struct layouts as expected")
+
+
+def check_sqlite() -> Check:
+    """Is SQLite new enough to trust with a journal?"""
+    try:
+        import apsw
+    except ImportError as exc:
+        return _fail("sqlite", f"apsw cannot be loaded: {exc}", "reinstall Caxton with its locked packages")
+    found = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in found.split(".")) >= SQLITE_OLDEST:
+        return _ok("sqlite", found)
+    oldest = ".".join(map(str, SQLITE_OLDEST))
+    return _fail(
+        "sqlite", f"{found} can lose data in WAL mode", f"install an apsw with SQLite {oldest} or later"
+    )
+
+
+def check_data_dir(path: Path) -> Check:
+    """Can the server keep its data, and nobody else read it?"""
+    name = "data directory"
+    if not path.exists():
+        above = _nearest_existing(path)
+        if os.access(above, os.W_OK):
+            return _ok(name, f"{path} will be made by the first start")
+        return _fail(
+            name, f"{path} cannot be made: {above} is not writable", "choose another with --data-dir"
+        )
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        return _fail(name, f"{path} is no directory we can write to", "choose another with --data-dir")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return _fail(name, f"{path} is open to others (mode {mode:04o})", f"chmod 700 {path}")
+    return _ok(name, f"{path}, writable, mode {mode:04o}")
+
+
+def check_contexts() -> Check:
+    """Is the file with the tokens readable by its owner alone?"""
+    name, path = "contexts file", contexts_path()
+    if not path.exists():
+        return _ok(name, f"{path} will be written by the first start")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return _fail(name, f"{path} shows tokens to others (mode {mode:04o})", f"chmod 600 {path}")
+    try:
+        contexts = read_contexts()
+    except CaxtonError as exc:
+        return _fail(name, str(exc), "remove the file; a starting server writes it again")
+    return _ok(
+        name,
+        f"{path}, mode {mode:04o}, {len(contexts.contexts)} contexts, current: {contexts.current or '-'}",
+    )
+
+
+def check_server(target: Target) -> list[Check]:
+    """Does the server answer, take the token, and have the same time as we have?"""
+    from caxton.client import ApiProblem, CaxtonClient
+
+    with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=5.0) as client:
+        try:
+            client.alive()
+        except CaxtonError as exc:
+            return [_warn("server", str(exc), "caxton server start, if one should run")]
+        answers = _ok("server", f"answers at {target.server}")
+        try:
+            view = client.health()
+        except ApiProblem as exc:
+            shown = "its token was refused" if target.token else "no token is known for it"
+            return [
+                answers,
+                _fail(
+                    "token", f"{shown} ({exc.code})", "give --token, or start the server again as this user"
+                ),
+            ]
+        except CaxtonError as exc:
+            return [answers, _fail("token", str(exc), "look at the server's log")]
+    return [answers, _ok("token", "accepted"), _check_clock(view)]
+
+
+def check_port(host: str, port: int, ours: ServerView | None) -> Check:
+    """Could a server listen here, or does it already?"""
+    import socket
+
+    name = "port"
+    if ours is not None:
+        return _ok(name, f"{port} is held by our server (process id {ours.pid})")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        return _fail(
+            name, f"{host}:{port} cannot be used: {reason}", "choose another with --port, or free it"
+        )
+    return _ok(name, f"{host}:{port} is free")
+
+
+def check_disk(path: Path) -> Check:
+    """Is there room for the journal to grow?"""
+    free = shutil.disk_usage(_nearest_existing(path)).free
+    finding = f"{format_size(free)} free"
+    if free < DISK_FAIL_BYTES:
+        return _fail("disk", finding, "free some space, or move the data directory")
+    if free < DISK_WARN_BYTES:
+        return _warn("disk", finding, "free some space before the journal fills it")
+    return _ok("disk", finding)
+
+
+def check_open_files() -> Check:
+    """May a process open enough files and connections?"""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finding = f"{soft} at once (hard limit {hard})"
+    if soft < OPEN_FILES_WANTED:
+        return _warn("open files", finding, f"ulimit -n {OPEN_FILES_WANTED}")
+    return _ok("open files", finding)
+
+
+def check_memory_maps(path: Path = Path("/proc/sys/vm/max_map_count")) -> Check:
+    """Does the kernel allow memory mappings for ten thousand sandboxes?"""
+    try:
+        allowed = int(path.read_text())
+    except (OSError, ValueError):
+        return _ok("memory maps", "no limit known on this system")
+    finding = f"vm.max_map_count {allowed}, room for about {allowed // MAPS_PER_INSTANCE} instances"
+    if allowed < INSTANCES_WANTED * MAPS_PER_INSTANCE:
+        return _warn(
+            "memory maps", finding, f"sysctl vm.max_map_count={INSTANCES_WANTED * MAPS_PER_INSTANCE * 2}"
+        )
+    return _ok("memory maps", finding)
+
+
+def server_here(target: Target) -> ServerView | None:
+    """The server of `target`, if it answers and is the local one."""
+    from caxton.client import CaxtonClient
+
+    local = read_contexts().contexts.get(LOCAL)
+    if local is None or local.server != target.server:
+        return None
+    try:
+        with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=5.0) as client:
+            return client.health()
+    except CaxtonError:
+        return None
+
+
+def _check_clock(view: ServerView) -> Check:
+    """The server's time is when it started plus how long it has been up."""
+    try:
+        there = datetime.fromisoformat(view.started_at).timestamp() + view.uptime_s
+    except ValueError:
+        return _warn(
+            "clock", f"the server's start time is unreadable: {view.started_at!r}", "update the server"
+        )
+    skew = abs(datetime.now(UTC).timestamp() - there)
+    if skew > MAX_CLOCK_SKEW_S:
+        return _warn("clock", f"it differs from the server's by {skew:.0f} s", "set both clocks by NTP")
+    return _ok("clock", f"within {max(1, round(skew))} s of the server's")
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
+
+
+def _ok(name: str, finding: str) -> Check:
+    return Check(name=name, verdict=Verdict.OK, finding=finding)
+
+
+def _warn(name: str, finding: str, advice: str) -> Check:
+    return Check(name=name, verdict=Verdict.WARN, finding=finding, advice=advice)
+
+
+def _fail(name: str, finding: str, advice: str) -> Check:
+    return Check(name=name, verdict=Verdict.FAIL, finding=finding, advice=advice)

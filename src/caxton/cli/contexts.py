@@ -1,0 +1,169 @@
+"""Which server to ask, and with which token.
+
+A small file names servers ("contexts") and keeps their tokens; a server that starts here writes its entry.
+Flags come before CAXTON_SERVER and CAXTON_TOKEN, those before the file. A token from the file goes only to
+the server it stands beside, and one from CAXTON_TOKEN only to CAXTON_SERVER when both are set.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from caxton.client import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
+from caxton.core.errors import ContextNotFound, FileUnreadable, InvalidConfig
+from caxton.core.suggest import nearest
+from caxton.security.files import write_private
+
+LOCAL = "local"
+"""The context of the server that was started last on this machine."""
+
+MAX_CONTEXTS_BYTES = 1 << 20
+"""The file holds a few lines; more is something else."""
+
+
+class Context(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One server as the command line reaches it."""
+
+    server: str
+    token: str | None = None
+    data_dir: str | None = None
+    """Where the server keeps its data, if that is on this machine."""
+    ca_file: str | None = None
+    """Certificates to trust, for a server with a certificate of its own."""
+
+    def __repr__(self) -> str:
+        return f"Context({self.server!r})"  # never the token
+
+
+class Contexts(msgspec.Struct, kw_only=True):
+    """The contexts file."""
+
+    current: str | None = None
+    """The context that counts when nothing else is said."""
+    contexts: dict[str, Context] = {}
+
+
+class Target(msgspec.Struct, kw_only=True, frozen=True):
+    """The server to ask and the token to show it."""
+
+    server: str
+    token: str | None
+    ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Target({self.server!r})"  # never the token
+
+    @property
+    def sends_token_openly(self) -> bool:
+        """Whether the token would cross a network unencrypted."""
+        from urllib.parse import urlsplit
+
+        parsed = urlsplit(self.server)
+        return self.token is not None and parsed.scheme == "http" and parsed.hostname not in LOOPBACK_HOSTS
+
+
+def contexts_path() -> Path:
+    """Where the contexts file is: below XDG_CONFIG_HOME, or ~/.config."""
+    home = os.environ.get("XDG_CONFIG_HOME")
+    base = Path(home) if home and Path(home).is_absolute() else Path.home() / ".config"
+    return base / "caxton" / "contexts.json"
+
+
+def read_contexts(path: Path | None = None) -> Contexts:
+    """The contexts file, empty when there is none. Raises `InvalidConfig` when it is damaged."""
+    path = path or contexts_path()
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CONTEXTS_BYTES)
+    except FileNotFoundError:
+        return Contexts()
+    except OSError as exc:
+        raise FileUnreadable(str(path), exc.strerror or "unknown reason") from exc
+    try:
+        return msgspec.json.decode(data, type=Contexts)
+    except msgspec.DecodeError as exc:
+        reason = f"it is damaged ({exc}); remove it, a starting server writes it again"
+        raise InvalidConfig(str(path), reason) from exc
+
+
+def write_contexts(contexts: Contexts, path: Path | None = None) -> None:
+    """Replace the contexts file in one step; readable by its owner alone, like its directory."""
+    path = path or contexts_path()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.chmod(0o700)
+    data = msgspec.json.format(msgspec.json.encode(contexts), indent=2)
+    write_private(path, data + b"\n")
+
+
+def remember_local(server: str, *, token: str, data_dir: Path, ca_file: str | None = None) -> None:
+    """Write down a server that has started here, and make it current if no other is."""
+    contexts = read_contexts()
+    server = _by_number(parse_server_url(server))
+    contexts.contexts[LOCAL] = Context(server=server, token=token, data_dir=str(data_dir), ca_file=ca_file)
+    if contexts.current not in contexts.contexts:
+        contexts.current = LOCAL
+    write_contexts(contexts)
+
+
+def choose_target(*, server: str | None, token: str | None, context: str | None) -> Target:
+    """The server and token that flags, environment and contexts file amount to.
+
+    Raises:
+        ContextNotFound: `context` is not in the file.
+        InvalidValue: the address is none.
+    """
+    contexts = read_contexts()
+    named = _named(contexts, context)
+    env_server, env_token = os.environ.get("CAXTON_SERVER"), os.environ.get("CAXTON_TOKEN")
+    if context is not None and server is None:
+        env_server = None  # a context named on the command line comes before the environment
+    address = parse_server_url(server or env_server or (named.server if named else DEFAULT_SERVER))
+    # The token of the environment belongs to the server of the environment, when that is set.
+    own = os.environ.get("CAXTON_SERVER")
+    if own and not _is_same(address, own):
+        env_token = None
+    entry = _entry_for(contexts, named, address)
+    return Target(
+        server=address,
+        token=token or env_token or (entry.token if entry else None),
+        ca_file=os.environ.get("CAXTON_CA_FILE") or (entry.ca_file if entry else None),
+    )
+
+
+def local_data_dir() -> Path | None:
+    """The data directory of the local server, if the contexts file knows one."""
+    local = read_contexts().contexts.get(LOCAL)
+    return Path(local.data_dir) if local and local.data_dir else None
+
+
+def _named(contexts: Contexts, wanted: str | None) -> Context | None:
+    if wanted is None:
+        return contexts.contexts.get(contexts.current or "")
+    if wanted not in contexts.contexts:
+        raise ContextNotFound(wanted, nearest=nearest(wanted, contexts.contexts))
+    return contexts.contexts[wanted]
+
+
+def _entry_for(contexts: Contexts, named: Context | None, address: str) -> Context | None:
+    """The entry whose server is at `address`: the named one if it is, else any other."""
+    entries = ([named] if named else []) + list(contexts.contexts.values())
+    return next((entry for entry in entries if _is_same(entry.server, address)), None)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return _by_number(parse_server_url(one)) == _by_number(parse_server_url(other))
+
+
+def _by_number(server: str) -> str:
+    """`localhost` as 127.0.0.1: the name may also mean ::1, where somebody else could wait for a token.
+
+    Not for https, where the certificate is made out to the name and tells who it is.
+    """
+    return server.replace("http://localhost", "http://127.0.0.1", 1) if _is_localhost(server) else server
+
+
+def _is_localhost(server: str) -> bool:
+    return server == "http://localhost" or server.startswith("http://localhost:")

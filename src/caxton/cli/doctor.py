@@ -1,0 +1,87 @@
+"""`caxton doctor`: is everything here as Caxton needs it?"""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from caxton.cli.command import Cli, command
+from caxton.cli.exits import ExitCode
+from caxton.cli.output import Mark, printable
+from caxton.cli.server import DataDirOption, HostOption, PortOption, overrides_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caxton.cli.checks import Check
+
+
+def register(app: typer.Typer) -> None:
+    """Add `doctor` to the top level."""
+    command(app, "doctor", "caxton doctor", "caxton doctor --port 9000", "caxton doctor --output json")(
+        doctor
+    )
+
+
+def doctor(
+    cli: Cli, host: HostOption = None, port: PortOption = None, data_dir: DataDirOption = None
+) -> None:
+    """Check this machine and the way to the server; say what to do about each thing that is wrong."""
+    from caxton.cli.checks import Verdict
+
+    with cli.screen.busy("Looking around"):
+        checks = _all_checks(cli, overrides_of(host=host, port=port, data_dir=data_dir))
+    failed = sum(check.verdict is Verdict.FAIL for check in checks)
+    cli.screen.answer({"ok": not failed, "checks": checks}, lambda: _show(cli, checks, failed))
+    if failed:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
+    from caxton.cli import checks
+    from caxton.cli.contexts import choose_target
+
+    data_dir, host, port = _settings(overrides)
+    contexts = checks.check_contexts()
+    if contexts.verdict is checks.Verdict.FAIL:
+        about_server, ours = [], None  # the file names the server
+    else:
+        target = choose_target(server=cli.server, token=cli.token, context=cli.context)
+        about_server, ours = checks.check_server(target), checks.server_here(target)
+    return [
+        checks.check_python(),
+        checks.check_sandbox(),
+        checks.check_sqlite(),
+        checks.check_data_dir(data_dir),
+        contexts,
+        *about_server,
+        checks.check_port(host, port, ours),
+        checks.check_disk(data_dir),
+        checks.check_open_files(),
+        checks.check_memory_maps(),
+    ]
+
+
+def _settings(overrides: dict[str, object]) -> "tuple[Path, str, int]":
+    from pathlib import Path
+
+    from caxton.server.config import effective
+
+    values = {value.key: value.value for value in effective(overrides)}
+    return Path(str(values["data_dir"])), str(values["host"]), int(str(values["port"]))
+
+
+def _show(cli: Cli, checks: "list[Check]", failed: int) -> None:
+    from caxton.cli.checks import Verdict
+
+    marks = {Verdict.OK: Mark.OK, Verdict.WARN: Mark.WARN, Verdict.FAIL: Mark.FAIL}
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        if cli.quiet and check.verdict is Verdict.OK:
+            continue
+        cli.screen.state(marks[check.verdict], f"{check.name:<{width}}  {printable(check.finding)}")
+        if check.advice:
+            cli.screen.line(f"  {'':<{width}}  next: {printable(check.advice)}")
+    if failed:
+        cli.screen.say(Mark.FAIL, f"{failed} of {len(checks)} checks failed")
+    else:
+        cli.screen.done(f"{len(checks)} checks, nothing that stands in the way")

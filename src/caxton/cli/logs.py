@@ -1,0 +1,127 @@
+"""`caxton logs`: what agents say, and what Caxton says about them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+from zlib import crc32
+
+import typer
+
+from caxton.cli.command import Cli, command
+from caxton.cli.output import Mark, Screen, printable
+from caxton.core.errors import InvalidUsage
+from caxton.core.units import parse_duration
+
+if TYPE_CHECKING:
+    from caxton.core.views import LogLine
+
+DEFAULT_LIMIT = 100
+"""Lines of the past: a few screens."""
+
+_AGENT_COLOURS = (36, 35, 34, 32, 33)
+_MARKS = {"error": Mark.FAIL, "warn": Mark.WARN}
+
+
+class Level(StrEnum):
+    """Levels of log lines, the least important first."""
+
+    TRACE = "trace"
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="DURATION", help="Only lines of the last while, like 1h or 10m."),
+]
+LevelOption = Annotated[Level | None, typer.Option("--level", help="Only lines at least this important.")]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=0, max=10_000, metavar="N", help="At most so many lines of the past.")
+]
+TimestampsOption = Annotated[
+    bool, typer.Option("--timestamps", help="Show when each line was written (UTC).")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Which lines are wanted, and how they should look."""
+
+    agents: list[str] | None
+    since: str | None
+    level: Level | None
+    limit: int
+    timestamps: bool
+
+
+def register(app: typer.Typer) -> None:
+    """Add `logs` to the top level."""
+    command(
+        app,
+        "logs",
+        "caxton logs --agents ping,pong --follow",
+        "caxton logs --agent ping --since 1h --level warn --timestamps",
+        "caxton logs --output json | jq .text",
+    )(logs)
+
+
+def logs(
+    cli: Cli,
+    agents: Annotated[
+        str | None, typer.Option("--agents", metavar="NAME,NAME", help="Only these agents. Default: all.")
+    ] = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option("--agent", metavar="NAME", help="Only this agent. May be given repeatedly."),
+    ] = None,
+    follow: FollowOption = False,
+    since: SinceOption = None,
+    level: LevelOption = None,
+    limit: LimitOption = DEFAULT_LIMIT,
+    timestamps: TimestampsOption = False,
+) -> None:
+    """Show what agents have logged; lines with a mark are Caxton's own remarks about an agent."""
+    names = [*(agent or []), *(name.strip() for name in (agents or "").split(",") if name.strip())]
+    if agents is not None and not names:
+        raise InvalidUsage("--agents names no agent; write it like --agents ping,pong", command="caxton logs")
+    show(
+        cli,
+        View(agents=names or None, since=since, level=level, limit=limit, timestamps=timestamps),
+        follow=follow,
+    )
+
+
+def show(cli: Cli, view: View, *, follow: bool) -> None:
+    """Print the lines of the past and, with `follow`, each new one until interrupted."""
+    if view.since is not None:
+        parse_duration(view.since, what="--since")
+    level = view.level.value if view.level else None
+    screen = cli.screen
+    with cli.client("Fetching the log") as client:
+        past = client.logs(view.agents, limit=view.limit, since=view.since, level=level)
+        for line in past:
+            _print(screen, line, view)
+        if not follow:
+            return
+        after_seq = past[-1].seq if past else None
+        for line in client.follow_logs(view.agents, level=level, after_seq=after_seq):
+            _print(screen, line, view)
+
+
+def _print(screen: Screen, line: "LogLine", view: View) -> None:
+    if screen.as_json:
+        screen.json(line, one_line=True)
+        return
+    prefix = screen.colour(
+        f"[{printable(line.agent)}]", _AGENT_COLOURS[crc32(line.agent.encode()) % len(_AGENT_COLOURS)]
+    )
+    if view.timestamps:
+        prefix = f"{printable(line.at)} {prefix}"
+    if line.source == "host":
+        prefix = f"{prefix} {screen.sign(_MARKS.get(line.level, Mark.INFO))}"
+    # Each line with its own prefix: a guest must not write lines that look like another's.
+    for text in line.text.split("\n") or [""]:
+        screen.line(f"{prefix} {printable(text)}")

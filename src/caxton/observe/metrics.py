@@ -1,0 +1,109 @@
+"""Prometheus metrics, read from the rooms' own counters when somebody asks: counting costs the hot path nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prometheus_client.metrics_core import Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Every figure of the node at one moment."""
+
+    version: str
+    agents: dict[str, int]
+    """By status."""
+    instances: int
+    wasm_memory_bytes: int
+    restarts: int
+    accepted: int
+    """Messages from outside."""
+    settled: int
+    failures: int
+    """Handlings that failed."""
+    dead_letters: int
+    refused: int
+    """Messages from outside that met a full mailbox."""
+    mailbox_messages: int
+    latency_us: list[int]
+    """Bucket n: messages that waited from 2^(n-1) to 2^n µs before they were handed over."""
+    commits: int
+    rows_written: int
+    uptime_s: float
+
+
+_COUNTERS = (
+    ("caxton_messages_accepted", "Messages accepted from outside.", "accepted"),
+    ("caxton_messages_settled", "Messages and timers whose handling succeeded.", "settled"),
+    ("caxton_handler_failures", "Handlings that failed and were undone.", "failures"),
+    ("caxton_dead_letters", "Messages given up.", "dead_letters"),
+    ("caxton_sends_refused", "Messages from outside refused because the mailbox was full.", "refused"),
+    ("caxton_agent_restarts", "Instances made again after a crash.", "restarts"),
+    ("caxton_journal_commits", "Transactions committed and synced.", "commits"),
+    ("caxton_journal_rows", "Rows written by those transactions.", "rows_written"),
+)
+
+_GAUGES = (
+    ("caxton_instances", "Sandboxes that are up.", "instances"),
+    ("caxton_wasm_memory_bytes", "Linear memory of all guests.", "wasm_memory_bytes"),
+    ("caxton_mailbox_messages", "Messages accepted and not settled.", "mailbox_messages"),
+    ("caxton_uptime_seconds", "Since the server started.", "uptime_s"),
+)
+
+_FIRST_BUCKET, _LAST_BUCKET = 3, 25
+"""8 µs to 33 s; below and above is of no interest by itself."""
+
+
+class Metrics(Collector):
+    """Renders snapshots in the Prometheus text format."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: the figures are made when they are asked for."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        now = self._snapshot()
+        for name, text, field in _COUNTERS:
+            yield CounterMetricFamily(name, text, value=getattr(now, field))
+        for name, text, field in _GAUGES:
+            yield GaugeMetricFamily(name, text, value=getattr(now, field))
+        agents = GaugeMetricFamily("caxton_agents", "Agents by status.", labels=["status"])
+        for status, count in sorted(now.agents.items()):
+            agents.add_metric([status], count)
+        yield agents
+        yield _latency(now.latency_us)
+        build = GaugeMetricFamily("caxton_build_info", "Always 1; the version is the label.", labels=["version"])
+        build.add_metric([now.version], 1)
+        yield build
+
+
+def _latency(counts: list[int]) -> Metric:
+    buckets: list[tuple[str, float]] = []
+    seen, total_s = 0.0, 0.0
+    for n, count in enumerate(counts):
+        seen += count
+        total_s += count * (2**n) * 0.75e-6  # the middle of a bucket: the exact sum is not kept
+        if _FIRST_BUCKET <= n <= _LAST_BUCKET:
+            buckets.append((repr(2**n / 1e6), seen))
+    buckets.append(("+Inf", seen))
+    name = "caxton_message_latency_seconds"
+    family = HistogramMetricFamily(name, "From acceptance to handing over. The sum is an estimate.")
+    family.add_metric([], buckets, total_s)
+    return family

@@ -1,0 +1,56 @@
+"""May they? One pure function that every door asks, and the table it reads. What is not listed is denied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caxton.core.errors import Forbidden
+
+if TYPE_CHECKING:
+    from caxton.core.ids import WorkspaceName
+    from caxton.security.principal import Principal
+
+ADMIN = "admin"
+"""May do every action in the table. The role of the token that the first start makes."""
+
+OPERATOR = "operator"
+"""May deploy agents and send messages."""
+
+VIEWER = "viewer"
+"""May look and not touch."""
+
+_LOOK = frozenset({ADMIN, OPERATOR, VIEWER})
+_TOUCH = frozenset({ADMIN, OPERATOR})
+
+ACTIONS: dict[str, frozenset[str]] = {
+    "health:read": _LOOK,
+    "openapi:read": _LOOK,
+    "server:read": _LOOK,
+    "metrics:read": _LOOK,
+    "agents:read": _LOOK,
+    "agents:write": _TOUCH,
+    "logs:read": _LOOK,
+    "messages:read": _LOOK,
+    "messages:write": _TOUCH,
+}
+"""Action → the roles that may. A route whose action is not here is denied to everybody."""
+
+PUBLIC = frozenset({"health:read", "openapi:read"})
+"""What somebody without a token may do: ask whether the server lives, and how to speak to it."""
+
+
+def authorize(
+    principal: Principal, action: str, workspace: WorkspaceName | None = None, obj: str | None = None
+) -> None:
+    """Return if `principal` may do `action`; raise `Forbidden` otherwise.
+
+    Args:
+        principal: who asks; `ANONYMOUS` for somebody without a token.
+        action: one of `ACTIONS`; anything else is denied.
+        workspace: where. All roles count in all workspaces as yet, so it decides nothing.
+        obj: the name of the agent or other thing that is meant, for rules that look at it.
+    """
+    if action in PUBLIC:
+        return
+    if principal.roles.isdisjoint(ACTIONS.get(action, ())):
+        raise Forbidden(principal.name, action)

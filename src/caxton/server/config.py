@@ -1,0 +1,266 @@
+"""Settings: flags before `CAXTON_*` before config.toml before defaults, each value with the place it came from."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caxton.core.errors import CaxtonError, InvalidConfig, quoted
+from caxton.core.suggest import nearest
+from caxton.core.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_CONFIG_BYTES = 64 * 1024
+MAX_KEY_DOTS = 16
+"""The parser takes quadratic time in the parts of a dotted key: 40 kB of them took 3.5 s and 1.5 GB."""
+
+_CLIENT_VARIABLES = frozenset({"CAXTON_SERVER", "CAXTON_TOKEN", "CAXTON_CONTEXT", "CAXTON_CONTEXTS", "CAXTON_OUTPUT"})
+"""Of the command line; the server has no use for them and does not complain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its key in config.toml, its variable, what it is for and how a value is read."""
+
+    key: str
+    variable: str
+    default: object
+    read: Callable[[object], object]
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """A value and where it came from: `flag`, the variable's name, the file's path, or `default`."""
+
+    key: str
+    value: Any
+    source: str
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("it must be text")
+    return value
+
+
+def _path(value: object) -> str | None:
+    return None if value in (None, "") else str(Path(_text(value) if not isinstance(value, Path) else value).expanduser())
+
+
+def _port(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
+        raise ValueError("it must be a port number from 0 (any free one) to 65535")
+    return value
+
+
+def _count(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
+        raise ValueError("it must be a number from 1 to 1000000")
+    return value
+
+
+def _switch(value: object) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, str):
+        value = known.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise ValueError("it must be true or false")
+    return value
+
+
+def _names(value: object) -> list[str]:
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("it must be a list of host names")
+    return [part for part in parts if part]
+
+
+def _seconds(value: object) -> float:
+    return parse_duration(value)
+
+
+def _level(value: object) -> str:
+    level = _text(value).lower()
+    if level not in ("debug", "info", "warning", "error"):
+        raise ValueError("it must be debug, info, warning or error")
+    return level
+
+
+def default_data_dir() -> str:
+    """`$XDG_DATA_HOME/caxton`, or `~/.local/share/caxton`."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return str(Path(base) / "caxton")
+
+
+def default_config_file() -> Path:
+    """`$XDG_CONFIG_HOME/caxton/config.toml`, or `~/.config/caxton/config.toml`."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "caxton" / "config.toml"
+
+
+SETTINGS = (
+    Setting("server.host", "CAXTON_HOST", "127.0.0.1", _text, "Address to listen on."),
+    Setting("server.port", "CAXTON_PORT", 8080, _port, "Port to listen on; 0 takes a free one."),
+    Setting("server.data_dir", "CAXTON_DATA_DIR", None, _path, "Where everything is kept; made with mode 0700."),
+    Setting("server.allowed_hosts", "CAXTON_ALLOWED_HOSTS", [], _names, "Further host names that requests may be for."),
+    Setting("server.tls_cert", "CAXTON_TLS_CERT_PATH", None, _path, "Certificate chain (PEM); with it, TLS 1.3 only."),
+    Setting("server.tls_key", "CAXTON_TLS_KEY_PATH", None, _path, "Private key of the certificate (PEM)."),
+    Setting("server.insecure", "CAXTON_INSECURE", False, _switch, "Listen beyond this machine without TLS."),
+    Setting("server.drain_timeout", "CAXTON_DRAIN_TIMEOUT", 10.0, _seconds, "How long a stop waits for work in hand."),
+    Setting("server.max_instances", "CAXTON_MAX_INSTANCES", 12_000, _count, "Sandboxes this server may hold."),
+    Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
+)
+"""All settings there are. docs/reference/configuration.md lists them; a test compares."""
+
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings as the server uses them."""
+
+    host: str
+    port: int
+    data_dir: Path
+    allowed_hosts: list[str]
+    tls_cert: Path | None
+    tls_key: Path | None
+    insecure: bool
+    drain_timeout_s: float
+    max_instances: int
+    log_level: str
+
+
+def effective(overrides: Mapping[str, object], environment: Mapping[str, str] | None = None) -> list[EffectiveValue]:
+    """Every setting with its value and source.
+
+    Args:
+        overrides: from flags: key, `server.` left out, → value; None counts as not given. `config` names the file to read.
+        environment: variables; the process's own when left out.
+
+    Raises:
+        InvalidConfig: a key or variable nobody knows, or a value that breaks its rule.
+    """
+    environment = os.environ if environment is None else environment
+    _refuse_unknown_variables(environment)
+    file, from_file = _read_file(overrides.get("config"), environment)
+    given = {_flag_key(flag): value for flag, value in overrides.items() if value is not None and flag != "config"}
+    return [_effective(setting, given, environment, file, from_file) for setting in SETTINGS]
+
+
+def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings, checked against each other as well. Raises `InvalidConfig`."""
+    values = {value.key: value.value for value in effective(overrides, environment)}
+    cert, key = values["server.tls_cert"], values["server.tls_key"]
+    if (cert is None) != (key is None):
+        raise InvalidConfig("server.tls_cert and server.tls_key", "give both or neither")
+    host = values["server.host"]
+    if not is_loopback(host) and cert is None and not values["server.insecure"]:
+        raise InvalidConfig(
+            "server.host",
+            f"{host!r} can be reached from other machines, so a certificate is needed (server.tls_cert, server.tls_key); "
+            "behind a proxy that has one, set server.insecure",
+        )
+    return Settings(
+        host=host,
+        port=values["server.port"],
+        data_dir=Path(values["server.data_dir"]),
+        allowed_hosts=values["server.allowed_hosts"],
+        tls_cert=Path(cert) if cert else None,
+        tls_key=Path(key) if key else None,
+        insecure=values["server.insecure"],
+        drain_timeout_s=values["server.drain_timeout"],
+        max_instances=values["server.max_instances"],
+        log_level=values["log.level"],
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
+
+
+def _effective(
+    setting: Setting, given: dict[str, object], environment: Mapping[str, str], file: str, from_file: dict[str, object]
+) -> EffectiveValue:
+    if setting.key in given:
+        return _value(setting, given[setting.key], "flag")
+    if setting.variable in environment:
+        return _value(setting, environment[setting.variable], setting.variable)
+    if setting.key in from_file:
+        return _value(setting, from_file[setting.key], file)
+    default = default_data_dir() if setting.key == "server.data_dir" else setting.default
+    return EffectiveValue(setting.key, default, "default")
+
+
+def _value(setting: Setting, value: object, source: str) -> EffectiveValue:
+    try:
+        return EffectiveValue(setting.key, setting.read(value), source)
+    except (ValueError, CaxtonError) as exc:
+        raise InvalidConfig(source, f"{setting.key} = {quoted(value)}: {exc}") from exc
+
+
+def _flag_key(flag: str) -> str:
+    """Flags leave out the section they nearly all share."""
+    return _setting(flag if "." in flag else f"server.{flag}", "flag").key
+
+
+def _setting(key: str, source: str) -> Setting:
+    setting = _BY_KEY.get(key)
+    if setting is None:
+        hint = nearest(key, _BY_KEY)
+        raise InvalidConfig(source, f"there is no setting {quoted(key)}{f'; did you mean {hint}?' if hint else ''}")
+    return setting
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {setting.variable for setting in SETTINGS} | {"CAXTON_CONFIG"} | _CLIENT_VARIABLES
+    for name in environment:
+        if name.startswith("CAXTON_") and name not in known:
+            hint = nearest(name, known)
+            spelled = f"; did you mean {hint.upper()}?" if hint else ""
+            raise InvalidConfig("environment", f"there is no variable {quoted(name)}{spelled}")
+
+
+def _read_file(flag: object, environment: Mapping[str, str]) -> tuple[str, dict[str, object]]:
+    named = flag or environment.get("CAXTON_CONFIG")
+    path = Path(str(named)).expanduser() if named else default_config_file()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if named:
+            raise InvalidConfig(str(path), "there is no such file") from None
+        return str(path), {}
+    except OSError as exc:
+        raise InvalidConfig(str(path), f"it cannot be read: {exc.strerror}") from exc
+    return str(path), parse_config(data, str(path))
+
+
+def parse_config(data: bytes, path: str) -> dict[str, object]:
+    """`key → value` of a config.toml, keys dotted and known. Raises `InvalidConfig`."""
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InvalidConfig(path, f"it has {len(data)} bytes, the limit is {MAX_CONFIG_BYTES}")
+    try:
+        text = data.decode()
+        if any(line.partition("=")[0].count(".") > MAX_KEY_DOTS for line in text.splitlines()):
+            raise InvalidConfig(path, f"a key has more than {MAX_KEY_DOTS} dots")
+        tables = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise InvalidConfig(path, f"it is not TOML: {exc}") from exc
+    found: dict[str, object] = {}
+    for section, content in tables.items():
+        if not isinstance(content, dict):
+            raise InvalidConfig(path, f"{quoted(section)} stands outside of a section such as [server]")
+        for key, value in content.items():
+            found[_setting(f"{section}.{key}", path).key] = value
+    return found

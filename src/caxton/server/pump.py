@@ -1,0 +1,68 @@
+"""Drives the bus from the event loop: a slice of work, then everybody else's turn, as long as there is work."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from caxton.bus.bus import Bus
+    from caxton.sandbox.engine import Engine
+
+SLICE_S = 0.002
+"""Messages are handled for so long before requests, timers and commits get their turn."""
+
+QUIET_S = 0.1
+"""Epochs go on ticking for so long after the last work, so that sparse messages do not start and stop them."""
+
+
+class Pump:
+    """`wake` is cheap and may be called at any time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._bus: Bus | None = None
+        self._scheduled = False
+        self._quiet: asyncio.TimerHandle | None = None
+        self._holding = False
+        self._closed = False
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def wake(self) -> None:
+        """There is work."""
+        if self._scheduled or self._closed:
+            return
+        self._scheduled = True
+        if not self._holding:
+            self._holding = True
+            self._engine.hold_ticks()
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        asyncio.get_running_loop().call_soon(self._turn)
+
+    def close(self) -> None:
+        self._closed = True
+        self._rest()
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        bus = self._bus
+        if bus is None or self._closed:
+            return
+        bus.pump(SLICE_S)
+        if bus.has_work:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+        else:
+            self._quiet = asyncio.get_running_loop().call_later(QUIET_S, self._rest)
+
+    def _rest(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        if self._holding:
+            self._holding = False
+            self._engine.release_ticks()

@@ -1,0 +1,135 @@
+"""Who gets what: the only place that builds the rooms of a node."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from caxton.agents.logs import LogBook
+from caxton.agents.messaging import MessageService
+from caxton.agents.service import AgentService
+from caxton.bus.bus import Bus
+from caxton.bus.journal import Journal
+from caxton.bus.recovery import last_seq, load_mail, load_timers_and_topics
+from caxton.core.views import ServerView
+from caxton.observe.metrics import Metrics, Snapshot
+from caxton.observe.time import SystemClock
+from caxton.sandbox.compile import Compiler
+from caxton.sandbox.engine import Engine
+from caxton.server.pump import Pump
+from caxton.storage.database import Database
+from caxton.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caxton.core.clock import Clock
+
+
+@dataclass(slots=True, kw_only=True)
+class Rooms:
+    """Everything of a node but its doors. `start` reads the journal back; `aclose` ends it in order."""
+
+    data_dir: Path
+    clock: Clock
+    database: Database
+    journal: Journal
+    engine: Engine
+    pump: Pump
+    bus: Bus
+    log: LogBook
+    agents: AgentService
+    messages: MessageService
+    status: NodeStatus
+
+    async def start(self) -> None:
+        """Take up the work where the node left it. Ready when this returns."""
+        modules = self.agents.recover(self.database)
+        load_timers_and_topics(self.database, self.bus)
+        load_mail(self.database, self.bus)
+        self.database.start()
+        await self.agents.start_recovered(modules)
+        self.status.state = "ready"
+
+    async def drain(self) -> None:
+        """Refuse new messages, let those in hand come to their end, commit."""
+        self.status.state = "stopping"
+        self.messages.close()
+        self.bus.is_draining = True
+        await self.agents.drain()
+        await self.journal.aclose()
+
+    def close(self) -> None:
+        """Free everything. What was not committed is lost, as in a crash: `drain` first."""
+        self.pump.close()
+        self.bus.timers.close()
+        self.agents.close()
+        self.database.close()
+        self.engine.close()
+
+
+class NodeStatus:
+    """What the node says of itself: `api.services.ServerService`."""
+
+    def __init__(self, clock: Clock, data_dir: Path) -> None:
+        self.state = "starting"
+        self.started_at = datetime.fromtimestamp(clock.wall_us() / 1e6, UTC).isoformat(timespec="milliseconds")
+        self._clock, self._data_dir = clock, data_dir
+        self._started = clock.monotonic()
+        self._metrics = Metrics(self._snapshot)
+        self.rooms: Rooms | None = None
+
+    def ready(self) -> bool:
+        return self.state == "ready"
+
+    def metrics(self) -> bytes:
+        return self._metrics.render()
+
+    def view(self) -> ServerView:
+        now = self._snapshot()
+        return ServerView(
+            status=self.state, version=VERSION, pid=os.getpid(), started_at=self.started_at, uptime_s=now.uptime_s,
+            data_dir=str(self._data_dir), agents=now.agents, instances=now.instances, messages_handled=now.settled,
+            messages_pending=now.mailbox_messages, dead_letters=now.dead_letters,
+        )  # fmt: skip
+
+    def _snapshot(self) -> Snapshot:
+        rooms = self.rooms
+        assert rooms is not None  # noqa: S101
+        bus, agents = rooms.bus, rooms.agents
+        return Snapshot(
+            version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
+            restarts=agents.restarts, accepted=bus.accepted, settled=bus.settled, failures=bus.failures,
+            dead_letters=bus.dead_letters, refused=bus.refused,
+            mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
+            commits=rooms.journal.commits, rows_written=rooms.journal.rows_written,
+            uptime_s=round(self._clock.monotonic() - self._started, 3),
+        )  # fmt: skip
+
+
+def build(
+    data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
+    clock: Clock | None = None,
+) -> Rooms:  # fmt: skip
+    """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`."""
+    clock = SystemClock() if clock is None else clock
+    database = Database(data_dir / "journal.db")
+    engine = Engine()
+    pump = Pump(engine)
+    journal = Journal(database, clock, on_storage_failure)
+    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
+    pump.attach(bus)
+    log = LogBook(clock)
+    agents = AgentService(
+        engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
+        clock=clock, max_instances=max_instances,
+    )  # fmt: skip
+    status = NodeStatus(clock, data_dir)
+    status.rooms = Rooms(
+        data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus, log=log,
+        agents=agents, messages=MessageService(bus, journal, database, agents), status=status,
+    )  # fmt: skip
+    return status.rooms

@@ -1,0 +1,2 @@
+;; An empty component instead of a core module.
+(component)

@@ -1,0 +1,13 @@
+;; handle_message logs in an endless loop.
+(module
+  (import "caxton" "log" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 2) ;; the message goes into the second page
+  (data (i32.const 16) "flood")
+  (func $caxton_alloc (export "caxton_alloc") (param i32) (result i32)
+    (select (i32.const 65536) (i32.const 0) (i32.le_u (local.get 0) (i32.const 65536))))
+  (func $handle_message (export "handle_message") (param $ptr i32) (param $len i32) (result i32)
+    (loop $again
+      (call $log (i32.const 2) (i32.const 16) (i32.const 5))
+      (br $again))
+    unreachable)
+)

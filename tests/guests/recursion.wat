@@ -1,0 +1,11 @@
+;; handle_message recurses without end: the stack overflows.
+(module
+  (memory (export "memory") 2) ;; the message goes into the second page
+  (func $caxton_alloc (export "caxton_alloc") (param i32) (result i32)
+    (select (i32.const 65536) (i32.const 0) (i32.le_u (local.get 0) (i32.const 65536))))
+  (func $handle_message (export "handle_message") (param $ptr i32) (param $len i32) (result i32)
+    (call $deeper (i32.const 1)))
+  (func $deeper (param i32) (result i32)
+    ;; The addition comes after the call, so that no compiler can turn it into a loop.
+    (i32.add (call $deeper (i32.add (local.get 0) (i32.const 1))) (local.get 0)))
+)

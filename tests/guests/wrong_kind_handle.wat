@@ -1,0 +1,7 @@
+;; Refused: handle_message is a global, not a function.
+(module
+  (memory (export "memory") 2) ;; the message goes into the second page
+  (func $caxton_alloc (export "caxton_alloc") (param i32) (result i32)
+    (select (i32.const 65536) (i32.const 0) (i32.le_u (local.get 0) (i32.const 65536))))
+  (global (export "handle_message") i32 (i32.const 0))
+)
