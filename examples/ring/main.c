@@ -24,7 +24,7 @@ CAXTON_ON_MESSAGE(message) {
     const char *start = message->content.ptr, *behind = hops_text.ptr + hops_text.len;
     caxton_text next = {0}, json = {0};
     caxton_put(&next, caxton_s("ring-"));
-    caxton_put_int(&next, (index + 1) % size);
+    caxton_put_int(&next, (index % size + 1) % size);
     json = caxton_object();
     caxton_field_string(&json, "performative", caxton_s("inform"));
     caxton_field_string(&json, "receiver", caxton_result(&next));

@@ -76,12 +76,15 @@ CAXTON_IMPORT("unsubscribe") int32_t caxton_unsubscribe(const void *topic, uint3
 
 /* ---- Text --------------------------------------------------------------------------------- */
 
-/* UTF-8, not ended by a NUL. Absent is {0, 0}. No pointer but a length is text that could not be
- * built for want of memory: whatever is built from it fails too, up to caxton_send. */
+/* UTF-8, not ended by a NUL. Absent is {0, 0}. */
 typedef struct {
     const char *ptr;
     uint32_t len;
 } caxton_str;
+
+/* Text for which there was no memory. Whatever is built from it is lost too, and sending it fails
+ * with CAXTON_TOO_LARGE: so only the end needs a check. */
+#define CAXTON_LOST (caxton_str){0, UINT32_MAX}
 
 static inline bool caxton_is_lost(caxton_str text) { return !text.ptr && text.len; }
 
@@ -89,7 +92,8 @@ static inline caxton_str caxton_s(const char *text) {
     /* For a literal the compiler knows the length; the loop is for the rest (there is no strlen). */
     size_t len = 0;
     if (__builtin_constant_p(__builtin_strlen(text))) len = __builtin_strlen(text);
-    else while (text[len]) len++;
+    else
+        while (text[len]) len++;
     return (caxton_str){text, (uint32_t)len};
 }
 
@@ -147,7 +151,8 @@ CAXTON_FN void *caxton_scratch(uint32_t size) {
     uint64_t have = (uint64_t)__builtin_wasm_memory_size(0) << 16;
     if (end > have) {
         if (end > UINT32_MAX) return 0;
-        if (__builtin_wasm_memory_grow(0, (end - have + 0xffff) >> 16) == (size_t)-1) return 0;
+        size_t pages = (size_t)((end - have + 0xffff) >> 16);
+        if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1) return 0;
     }
 #endif
     caxton_arena_top = (unsigned char *)(uintptr_t)end;
@@ -186,8 +191,8 @@ CAXTON_FN const char *caxton__string_end(const char *p, const char *end, bool *e
         p += 2;
     }
     while (p < end && *p != '"') {
-        if (*p == '\\') *escaped = true, p++;
-        p++;
+        *escaped |= *p == '\\';
+        p += *p == '\\' ? 2 : 1;
     }
     return p < end ? p : 0;
 }
@@ -203,7 +208,7 @@ CAXTON_FN const char *caxton__value_end(const char *p, const char *end) {
     const uint64_t spaces = 0x2020202020202020u; /* `| ' '` makes '[' a '{' and ']' a '}' */
     const char *start = p;
     uint32_t depth = 0;
-    bool escaped;
+    bool escaped = false;
     if (p < end && *p != '"' && (*p | ' ') != '{') {
         while (p < end && *p > ' ' && *p != ',' && (*p | ' ') != '}') p++;
         return p > start ? p : 0;
@@ -240,7 +245,10 @@ CAXTON_FN bool caxton_json_text(caxton_str json, caxton_str *text) {
         return true;
     }
     char *out = caxton_scratch((uint32_t)(end - p)), *o = out; /* decoding never makes it longer */
-    if (!out) return false;
+    if (!out) {
+        *text = CAXTON_LOST;
+        return false;
+    }
     while (p < end) {
         if (*p != '\\') {
             *o++ = *p++;
@@ -286,7 +294,10 @@ CAXTON_FN bool caxton_json_text(caxton_str json, caxton_str *text) {
             if (point < 0x800) *o++ = (char)(0xc0 | point >> 6);
             else {
                 if (point < 0x10000) *o++ = (char)(0xe0 | point >> 12);
-                else *o++ = (char)(0xf0 | point >> 18), *o++ = (char)(0x80 | (point >> 12 & 63));
+                else {
+                    *o++ = (char)(0xf0 | point >> 18);
+                    *o++ = (char)(0x80 | (point >> 12 & 63));
+                }
                 *o++ = (char)(0x80 | (point >> 6 & 63));
             }
             *o++ = (char)(0x80 | (point & 63));
@@ -363,7 +374,10 @@ CAXTON_FN bool caxton_json_get(caxton_str object, const char *name, caxton_str *
     caxton_str key, found, wanted = caxton_s(name);
     bool is_found = false;
     while (caxton_next_field(&fields, &key, &found))
-        if (caxton_same(key, wanted)) *value = found, is_found = true;
+        if (caxton_same(key, wanted)) {
+            *value = found;
+            is_found = true;
+        }
     return is_found;
 }
 
@@ -386,8 +400,7 @@ static inline bool caxton_json_bool(caxton_str object, const char *name, bool *a
 
 /* ---- Building text and JSON --------------------------------------------------------------- */
 
-/* Growing text in the arena; start with {0}. `failed` stays set once memory ran out, so only the
- * end needs a check. */
+/* Growing text in the arena; start with {0}. `failed` stays set once memory ran out. */
 typedef struct {
     char *ptr;
     uint32_t len, room;
@@ -421,7 +434,8 @@ CAXTON_FN void caxton__put(caxton_text *text, const char *piece, uint32_t len) {
     char *out = text->ptr + text->len;
     text->len += len;
     if (len >= 32) __builtin_memcpy(out, piece, len);
-    else for (uint32_t i = 0; i < len; i++) out[i] = piece[i]; /* memory.copy starts slowly */
+    else
+        for (uint32_t i = 0; i < len; i++) out[i] = piece[i]; /* memory.copy starts slowly */
 }
 
 /* As it is. */
@@ -436,8 +450,9 @@ static inline void caxton_put_byte(caxton_text *text, char byte) {
 CAXTON_FN void caxton_put_int(caxton_text *text, int64_t number) {
     char digits[20], *p = digits + sizeof digits;
     uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do *--p = (char)('0' + rest % 10);
-    while (rest /= 10);
+    do {
+        *--p = (char)('0' + rest % 10);
+    } while (rest /= 10);
     if (number < 0) *--p = '-';
     caxton_put(text, (caxton_str){p, (uint32_t)(digits + sizeof digits - p)});
 }
@@ -461,7 +476,7 @@ CAXTON_FN void caxton_put_string(caxton_text *text, caxton_str piece) {
 
 /* What was built; lost if memory ran out. */
 static inline caxton_str caxton_result(const caxton_text *text) {
-    return text->failed ? (caxton_str){0, 1} : (caxton_str){text->ptr, text->len};
+    return text->failed ? CAXTON_LOST : (caxton_str){text->ptr, text->len};
 }
 
 /* An object, field by field:
@@ -527,6 +542,12 @@ static inline void caxton_log_text(int32_t level, const char *text) {
 /* For "%.*s": caxton_logf(CAXTON_INFO, "from %.*s", CAXTON_PRINT(message->sender)); */
 #define CAXTON_PRINT(text) (int)(text).len, (text).ptr
 
+static inline bool caxton__starts(const char *text, const char *with) {
+    while (*with)
+        if (*text++ != *with++) return false;
+    return true;
+}
+
 /* The part of printf that a log line needs: %d, %lld, %s, %.*s and %%. Anything else is printed as
  * it stands. */
 __attribute__((format(printf, 2, 3)))
@@ -536,27 +557,25 @@ CAXTON_FN void caxton_logf(int32_t level, const char *format, ...) {
     va_list args;
     va_start(args, format);
     for (const char *p = format; *p;) {
-        caxton_str rest = caxton_s(p), piece = {p, 1};
-#define CAXTON__STARTS(s) (rest.len >= sizeof s - 1 && caxton_same((caxton_str){p, sizeof s - 1}, caxton_s(s)))
-        if (CAXTON__STARTS("%d")) {
+        caxton_str piece = {p, 1};
+        if (caxton__starts(p, "%d")) {
             caxton_put_int(&line, va_arg(args, int));
             p += 2;
-        } else if (CAXTON__STARTS("%lld")) {
+        } else if (caxton__starts(p, "%lld")) {
             caxton_put_int(&line, va_arg(args, long long));
             p += 4;
-        } else if (CAXTON__STARTS("%s")) {
+        } else if (caxton__starts(p, "%s")) {
             caxton_put(&line, caxton_s(va_arg(args, const char *)));
             p += 2;
-        } else if (CAXTON__STARTS("%.*s")) {
+        } else if (caxton__starts(p, "%.*s")) {
             piece.len = (uint32_t)va_arg(args, int);
             piece.ptr = va_arg(args, const char *);
             caxton_put(&line, piece);
             p += 4;
         } else {
             caxton_put(&line, piece);
-            p += CAXTON__STARTS("%%") ? 2 : 1;
+            p += caxton__starts(p, "%%") ? 2 : 1;
         }
-#undef CAXTON__STARTS
     }
     va_end(args);
     caxton_str text = caxton_result(&line);
@@ -653,9 +672,10 @@ CAXTON_FN int32_t caxton_send(caxton_message message) {
         caxton_str *field = (caxton_str *)((char *)&message + caxton__message_fields[i].offset);
         uint8_t kind = caxton__message_fields[i].kind;
         if (!field->ptr && !field->len) continue;
-        if (kind == CAXTON__JSON || (kind == CAXTON__NAMES && field->ptr && field->len && field->ptr[0] == '['))
-            caxton_field_json(&text, caxton__message_fields[i].name, *field);
-        else caxton_field_string(&text, caxton__message_fields[i].name, *field);
+        bool is_list = kind == CAXTON__NAMES && field->ptr && field->len && field->ptr[0] == '[';
+        caxton_field(&text, caxton__message_fields[i].name);
+        if (kind == CAXTON__JSON || is_list) caxton_put(&text, *field);
+        else caxton_put_string(&text, *field);
     }
     caxton_str json = caxton_object_end(&text);
     int32_t result = json.ptr ? caxton_send_message(json.ptr, json.len) : CAXTON_TOO_LARGE;
@@ -687,10 +707,16 @@ CAXTON_FN bool caxton_wants_reply(const caxton_message *message) {
         && !caxton_is(message->performative, "not-understood");
 }
 
-/* What a handler returns after its last send: not done if a later attempt may succeed, so that the
- * host delivers the message again; done if it would only fail again. */
+/* What a handler returns after its last send: 1 if a later attempt may succeed, so that the host
+ * delivers the message again; 0, done, if it would only fail again, and then the log says so. */
 static inline int32_t caxton_settle(int32_t result) {
-    return result == CAXTON_WOULD_BLOCK || result == CAXTON_RATE_LIMITED ? 1 : 0;
+    if (result == CAXTON_WOULD_BLOCK || result == CAXTON_RATE_LIMITED) return 1;
+    if (result < 0) {
+        char text[] = "could not send: error -?";
+        text[sizeof text - 2] = (char)('0' - result); /* -1 to -8 */
+        caxton_log(CAXTON_WARN, text, sizeof text - 1);
+    }
+    return 0;
 }
 
 /* ---- State and tools ---------------------------------------------------------------------- */

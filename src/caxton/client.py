@@ -319,9 +319,7 @@ class CaxtonClient:
         if module is not None:
             parts["wasm"] = (f"{spec.name}.wasm", module, "application/wasm")
         with self._errors(_DEPLOY_TIMEOUT_S):
-            response = self._http.request(
-                method, path, files=parts, timeout=_Timeout(_DEPLOY_TIMEOUT_S).for_httpx()
-            )
+            response = self._http.request(method, path, files=parts, timeout=_Timeout(_DEPLOY_TIMEOUT_S).for_httpx())
         return self._decode(self._checked(response), AgentView)
 
     def _request(
@@ -351,9 +349,7 @@ class CaxtonClient:
         timeout = _Timeout(_HEARTBEAT_TIMEOUT_S).for_httpx()
         with (
             self._errors(_HEARTBEAT_TIMEOUT_S),
-            self._http.stream(
-                "GET", "/api/v1/logs", params=query, headers=headers, timeout=timeout
-            ) as response,
+            self._http.stream("GET", "/api/v1/logs", params=query, headers=headers, timeout=timeout) as response,
         ):
             if not response.is_success:
                 response.read()
@@ -457,9 +453,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
         rest += chunk
         # A CR at the very end may be half of a CR LF: it waits for the next chunk.
         held = b"\r" if rest.endswith(b"\r") else b""
-        *lines, rest = (
-            rest[: len(rest) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        )
+        *lines, rest = rest[: len(rest) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         rest += held
         if len(rest) > MAX_EVENT_BYTES:
             raise UnexpectedAnswer("the event stream", f"a line has more than {MAX_EVENT_BYTES} bytes")

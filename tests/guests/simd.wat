@@ -3,7 +3,8 @@
   (memory (export "memory") 2) ;; the message goes into the second page
   (func $caxton_alloc (export "caxton_alloc") (param i32) (result i32)
     (select (i32.const 65536) (i32.const 0) (i32.le_u (local.get 0) (i32.const 65536))))
-  (func $handle_message (export "handle_message") (param $ptr i32) (param $len i32) (result i32) (local $sum v128)
+  (func $handle_message (export "handle_message") (param $ptr i32) (param $len i32) (result i32)
+    (local $sum v128)
     (local.set $sum (i32x4.add (i32x4.splat (i32.const 1)) (i32x4.splat (i32.const 2))))
     (i32.ne (i32.const 12)
       (i32.add

@@ -559,10 +559,12 @@ function putNames(out: JsonObject, name: string, value: string): void {
 
 /**
  * What a handler returns after its last send: 1 if a later attempt may succeed, so that the host
- * delivers the message again; 0, done, if it would only fail again.
+ * delivers the message again; 0, done, if it would only fail again, and then the log says so.
  */
 export function settle(result: i32): i32 {
-  return i32(result == Failure.WOULD_BLOCK || result == Failure.RATE_LIMITED);
+  if (result == Failure.WOULD_BLOCK || result == Failure.RATE_LIMITED) return 1;
+  if (result < 0) log(Level.Warn, "could not send: error " + result.toString());
+  return 0;
 }
 
 // ---- Log, clock, timers, topics ---------------------------------------------------------------

@@ -128,7 +128,7 @@ Instruction: TypeAlias = BootAll | OpenAll | Reboot | Open | Drain | CloseAll
 def on_event(state: State, event: Event) -> tuple[State, list[Instruction]]:
     """What follows from `event`. Events that mean nothing in this phase change nothing: they came too late."""
     match state.phase, event:
-        case ("loaded" | "stopped" | "failed"), StartAsked():
+        case (("loaded" | "stopped" | "failed"), StartAsked()):
             return State("loaded"), [BootAll()]
         case "loaded", AllBooted():
             return replace(state, phase="running"), [OpenAll()]
@@ -142,7 +142,7 @@ def on_event(state: State, event: Event) -> tuple[State, list[Instruction]]:
             return replace(state, phase="draining"), [Drain()]
         case "draining", Drained():
             return State("stopped"), [CloseAll(politely=True)]
-        case ("loaded" | "running" | "draining" | "failed"), StopAsked():
+        case (("loaded" | "running" | "draining" | "failed"), StopAsked()):
             return State("stopped"), [CloseAll(politely=False)]
         case _:
             return state, []

@@ -1,4 +1,4 @@
-"""What agents say, and what the host says about them: the last lines of each in memory, and live streams of new ones."""
+"""What agents say and the host says about them: the last lines of each in memory, and live streams of new ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,13 @@ class LogBook:
             self._seq += 1
             clean = part[:MAX_LINE_CHARS].rstrip("\r").translate(_CONTROL)
             line = LogLine(
-                seq=self._seq, at=at, agent=agent, replica=replica, level=LEVELS[level], source=source, text=clean
+                seq=self._seq,
+                at=at,
+                agent=agent,
+                replica=replica,
+                level=LEVELS[level],
+                source=source,
+                text=clean,
             )
             lines.append(line)
             for reader in self._readers:
@@ -57,7 +63,13 @@ class LogBook:
         self._lines.pop((workspace, agent), None)
 
     def tail(
-        self, workspace: str, agents: list[str] | None, *, limit: int, since_s: float | None = None, level: str | None = None
+        self,
+        workspace: str,
+        agents: list[str] | None,
+        *,
+        limit: int,
+        since_s: float | None = None,
+        level: str | None = None,
     ) -> list[LogLine]:
         """The last `limit` lines in order of writing; `since_s` seconds back at most, of `level` or graver."""
         chosen = [
@@ -69,7 +81,9 @@ class LogBook:
         if level is not None:
             chosen = [line for line in chosen if LEVELS.index(line.level) >= LEVELS.index(level)]
         if since_s is not None:
-            oldest = datetime.fromtimestamp(self._clock.wall_us() / 1e6 - since_s, UTC).isoformat(timespec="milliseconds")
+            oldest = datetime.fromtimestamp(self._clock.wall_us() / 1e6 - since_s, UTC).isoformat(
+                timespec="milliseconds"
+            )
             chosen = [line for line in chosen if line.at >= oldest]
         chosen.sort(key=lambda line: line.seq)
         return chosen[-limit:] if limit > 0 else []
@@ -120,6 +134,14 @@ class _Reader:
             last = lines[-1]
             text = f"{missed} lines are left out here: they came faster than they were read"
             lines.append(
-                LogLine(seq=last.seq, at=last.at, agent=last.agent, replica=0, level="warn", source="host", text=text)
+                LogLine(
+                    seq=last.seq,
+                    at=last.at,
+                    agent=last.agent,
+                    replica=0,
+                    level="warn",
+                    source="host",
+                    text=text,
+                )
             )
         return lines

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import AgentFailed, AgentStateConflict, CaxtonError, ReplyTimeout, ShuttingDown, WorkspaceNotFound
+from caxton.bus.bus import Waiter
+from caxton.core.errors import (
+    AgentFailed,
+    AgentStateConflict,
+    CaxtonError,
+    ReplyTimeout,
+    ShuttingDown,
+    WorkspaceNotFound,
+)
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views import Receipt
-from caxton.bus.bus import Waiter
 
 if TYPE_CHECKING:
     from caxton.agents.service import AgentService
@@ -63,7 +70,9 @@ class MessageService:
         await self._journal.commit()
         return answers
 
-    async def ask(self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, timeout_s: float) -> bytes:
+    async def ask(
+        self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, timeout_s: float
+    ) -> bytes:
         """Post a message to one agent and wait for its reply; returns the reply as JSON, once it is on disk.
 
         The message is tried once: when the handler fails, the caller is told and decides.

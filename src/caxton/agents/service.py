@@ -29,7 +29,6 @@ from caxton.core.errors import (
     AgentStateConflict,
     CaxtonError,
     DeploymentFailed,
-
     TooManyInstances,
     WorkspaceNotFound,
 )
@@ -146,7 +145,11 @@ class AgentService:
             agent = self._find(workspace, definition.name)
             self._check_room(definition.replicas)
             if module is None:
-                compiled, module_bytes, sha256 = agent.supervisor.module, agent.module_bytes, agent.row.module_sha256
+                compiled, module_bytes, sha256 = (
+                    agent.supervisor.module,
+                    agent.module_bytes,
+                    agent.row.module_sha256,
+                )
                 compiled.check_limits(definition.limits)
             else:
                 compiled, module_bytes = await self._load(module, definition), len(module)
@@ -157,7 +160,11 @@ class AgentService:
                 raise self._deployment_failed(workspace, definition.name, exc) from exc
             self._configure(agent.supervisor.receiver, definition)
             agent.row = msgspec.structs.replace(
-                agent.row, spec=spec, module_sha256=sha256, revision=agent.row.revision + 1, deployed_us=self._clock.wall_us()
+                agent.row,
+                spec=spec,
+                module_sha256=sha256,
+                revision=agent.row.revision + 1,
+                deployed_us=self._clock.wall_us(),
             )
             agent.module_bytes = module_bytes
             if module is not None:
@@ -180,7 +187,9 @@ class AgentService:
         async with self._turn(workspace, name):
             agent = self._find(workspace, name)
             if agent.supervisor.state.phase not in ("stopped", "failed"):
-                raise AgentStateConflict(name, agent.supervisor.state.phase, "only a stopped or failed agent can be started")
+                raise AgentStateConflict(
+                    name, agent.supervisor.state.phase, "only a stopped or failed agent can be started"
+                )
             self._check_room(agent.supervisor.definition.replicas)
             try:
                 await agent.supervisor.start()
@@ -253,8 +262,7 @@ class AgentService:
 
     async def drain(self) -> None:
         """Let every message in hand come to its end; no further ones are handed out."""
-        while not self._bus.is_idle:
-            await asyncio.sleep(0.001)
+        await self._bus.wait_until_free([box for receiver in self._bus.receivers() for box in receiver.mailboxes])
 
     def close(self) -> None:
         """Free all instances. Their agents are not stopped: they start with the next node."""
@@ -368,6 +376,3 @@ class AgentService:
             deployed_at=datetime.fromtimestamp(row.deployed_us / 1e6, UTC).isoformat(timespec="milliseconds"),
             uptime_s=None if since is None else round(self._clock.monotonic() - since, 3),
         )  # fmt: skip
-
-
-

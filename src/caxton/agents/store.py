@@ -29,8 +29,8 @@ class AgentRow(msgspec.Struct, kw_only=True):
 
 def put_agent(journal: Journal, row: AgentRow) -> None:
     journal.add(
-        "INSERT OR REPLACE INTO agents (workspace, name, id, revision, spec, module_sha256, phase, reason, deployed_us) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO agents (workspace, name, id, revision, spec, module_sha256, phase, reason, "
+        "deployed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row.workspace, row.name, row.id, row.revision, msgspec.json.encode(row.spec), row.module_sha256, row.phase,
         row.reason, row.deployed_us,
     )  # fmt: skip

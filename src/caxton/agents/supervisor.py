@@ -43,8 +43,8 @@ class Supervisor:
     """Owns the instances of one agent. Its receiver's mailboxes are theirs, by replica number."""
 
     def __init__(
-        self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock, definition: Definition,
-        module: Module | None, on_change: Callable[[Supervisor], None],
+        self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
+        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None],
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -183,7 +183,8 @@ class Supervisor:
         if phase == "failed":
             self._say(4, f"failed: {self.state.reason}; its mail waits, 'caxton agent start {self.name}' revives it")
         logger.info(
-            "agent phase changed", extra={"action": "agents.phase", "agent": self.name, "before": before, "phase": phase}
+            "agent phase changed",
+            extra={"action": "agents.phase", "agent": self.name, "before": before, "phase": phase},
         )
         self._on_change(self)
         self._settled.set()
@@ -254,7 +255,9 @@ class Supervisor:
 
     # --- instances -------------------------------------------------------------------------------------------
 
-    async def _boot_runners(self, definition: Definition, module: Module, boxes: list[Mailbox]) -> dict[int, WasmRunner]:
+    async def _boot_runners(
+        self, definition: Definition, module: Module, boxes: list[Mailbox]
+    ) -> dict[int, WasmRunner]:
         """New instances for `boxes`, all or none, their first effects still staged. Raises `BootError`."""
         runners: dict[int, WasmRunner] = {}
         try:
@@ -299,8 +302,7 @@ class Supervisor:
         """Let the messages in hand come to their end; their own time limit bounds the wait."""
         for box in boxes:
             self._bus.shut(box)
-        while any(box.busy for box in boxes):
-            await asyncio.sleep(0.001)
+        await self._bus.wait_until_free(boxes)
 
     def _drop(self, box: Mailbox) -> None:
         self._bus.drop(box)

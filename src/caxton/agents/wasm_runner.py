@@ -118,7 +118,10 @@ class WasmRunner:
         if second != self._log_second:
             dropped, self._log_second, self._log_bytes, self._log_dropped = self._log_dropped, second, 0, 0
             if dropped:
-                self.say(3, f"{dropped} log lines were dropped: more than {self._limits.log_bytes_per_s} bytes a second")
+                self.say(
+                    3,
+                    f"{dropped} log lines were dropped: more than {self._limits.log_bytes_per_s} bytes a second",
+                )
         self._log_bytes += len(text) + 1
         if self._log_bytes > self._limits.log_bytes_per_s:
             self._log_dropped += 1

@@ -59,9 +59,7 @@ async def read_body(
         raise RequestTimeout(deadline_s) from exc
 
 
-async def _read_all(
-    request: ApiRequest, limit_bytes: int, too_large: Callable[[int, int], CaxtonError]
-) -> bytes:
+async def _read_all(request: ApiRequest, limit_bytes: int, too_large: Callable[[int, int], CaxtonError]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

@@ -1,7 +1,7 @@
 """The outermost layer of the API: what holds for every request, whether or not there is a route for it.
 
-Host and Origin, the trace id, the headers of every answer, what happens to a body that nobody read, and the last wall
-for exceptions.
+Host and Origin, the trace id, the headers of every answer, what happens to a body that nobody read, and the last
+wall for exceptions.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class _Answer:
         self.status = event["status"]
         headers = [*event["headers"], *_COMMON, (b"x-trace-id", request.trace_id.encode())]
         if self.status >= 400 and not request.body_done and has_body(request):
-            # 408 says that the body is too slow, and who asks with Expect has not sent it yet: neither is waited for.
+            # After 408 nobody waits for more of the body, and who asks with Expect has not sent it yet.
             if self.status != 408 and b"expect" not in request.headers:
                 await discard_body(request)
             if request.scope["http_version"].startswith("1"):

@@ -52,7 +52,7 @@ class LogStream:
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
         first = b"".join(map(_event, self._past)) or HEARTBEAT
         await send({"type": "http.response.body", "body": first, "more_body": True})
-        ends = [asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(self._stopping.wait())]
+        ends = asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(self._stopped())
         try:
             await self._pass_on(send, ends)
         finally:
@@ -60,7 +60,10 @@ class LogStream:
                 end.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pass_on(self, send: Send, ends: list[asyncio.Future[bool]]) -> None:
+    async def _stopped(self) -> None:
+        await self._stopping.wait()
+
+    async def _pass_on(self, send: Send, ends: tuple[asyncio.Future[None], ...]) -> None:
         line = asyncio.ensure_future(_next(self._lines))
         try:
             while True:
@@ -94,11 +97,10 @@ async def _next(lines: AsyncIterator[LogLine]) -> LogLine | None:
     return await anext(lines, None)
 
 
-async def _gone(receive: Receive) -> bool:
+async def _gone(receive: Receive) -> None:
     """Return when the client is no longer there."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    return True
 
 
 def _event(line: LogLine) -> bytes:

@@ -12,7 +12,7 @@ from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import json_reply
 from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest
 from caxton.core.ids import AgentName, parse_agent_name
-from caxton.core.views import LogLine
+from caxton.core.views import LogLine  # noqa: TC001  (msgspec reads it at run time)
 
 if TYPE_CHECKING:
     import asyncio
@@ -75,7 +75,7 @@ MANY = Operation(
 
 
 def log_routes(logs: LogService, agents: AgentService, stopping: asyncio.Event) -> list[Route]:
-    """The routes of this module. An agent that is not there is an error: a typing slip would look like silence."""
+    """The routes of this module. An agent that is not there is an error: a slip would look like silence."""
 
     async def one(request: ApiRequest) -> Asgi:
         return answer(request, [request.agent])
@@ -87,9 +87,9 @@ def log_routes(logs: LogService, agents: AgentService, stopping: asyncio.Event) 
         for name in names or []:
             agents.get(request.workspace, name)
         known = None if names is None else [str(name) for name in names]
-        return (
-            _stream(request, logs, known, stopping) if _wants_stream(request) else _page(request, logs, known)
-        )
+        if _wants_stream(request):
+            return _stream(request, logs, known, stopping)
+        return json_reply(LogLines(lines=_tail(request, logs, known)))
 
     return [Route(ONE, one), Route(MANY, many)]
 
@@ -98,18 +98,12 @@ def _wants_stream(request: ApiRequest) -> bool:
     return request.read(FOLLOW) or b"text/event-stream" in request.headers.get(b"accept", b"")
 
 
-def _page(request: ApiRequest, logs: LogService, names: list[str] | None) -> Asgi:
-    return json_reply(LogLines(lines=_tail(request, logs, names)))
-
-
 def _tail(request: ApiRequest, logs: LogService, names: list[str] | None) -> list[LogLine]:
     limit, since_s, level = request.read(LIMIT), request.read(SINCE), request.read(LEVEL)
     return logs.tail(request.workspace, names, limit=limit, since_s=since_s, level=level)
 
 
-def _stream(
-    request: ApiRequest, logs: LogService, names: list[str] | None, stopping: asyncio.Event
-) -> LogStream:
+def _stream(request: ApiRequest, logs: LogService, names: list[str] | None, stopping: asyncio.Event) -> LogStream:
     """Lines from now on; before them those that `limit` or `since` ask for, or all after Last-Event-ID."""
     after_seq = _last_event_id(request)
     past: list[LogLine] = []

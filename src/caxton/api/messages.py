@@ -18,6 +18,7 @@ from caxton.api.errors import to_problem
 from caxton.api.operation import Answer, Body, Operation, Route
 from caxton.api.query import duration, integer, word
 from caxton.api.reply import Reply, json_reply
+from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
     AgentFailed,
     BodyTooLarge,
@@ -55,12 +56,8 @@ def parse_conversation_id(text: str) -> str:
     return text
 
 
-WAIT = duration(
-    "wait", "Wait this long for the reply and return that.", default_s=None, low_s=0.001, high_s=MAX_WAIT_S
-)
-TIMEOUT = duration(
-    "timeout", "How long to wait for the reply.", default_s=30.0, low_s=0.001, high_s=MAX_WAIT_S
-)
+WAIT = duration("wait", "Wait this long for the reply and return that.", default_s=None, low_s=0.001, high_s=MAX_WAIT_S)
+TIMEOUT = duration("timeout", "How long to wait for the reply.", default_s=30.0, low_s=0.001, high_s=MAX_WAIT_S)
 PERFORMATIVE = word("performative", "The act to perform.", parse_performative, default="request")
 CONVERSATION = word("conversation_id", "The conversation that is meant. Required.", parse_conversation_id)
 LIMIT = integer("limit", "How many of the last messages at most.", default=100, low=1, high=1000)
@@ -83,12 +80,6 @@ class MessageBatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     messages: list[msgspec.Raw]
 
 
-class BatchOfMessages(msgspec.Struct, kw_only=True):
-    """As `MessageBatch`, for the description."""
-
-    messages: list[AclMessage]
-
-
 class BatchReceipts(msgspec.Struct, kw_only=True):
     """What became of each message, in their order."""
 
@@ -99,13 +90,6 @@ class Conversation(msgspec.Struct, kw_only=True):
     """The last messages of a conversation, oldest first."""
 
     messages: list[msgspec.Raw]
-    total: int
-
-
-class ConversationOfMessages(msgspec.Struct, kw_only=True):
-    """As `Conversation`, for the description."""
-
-    messages: list[AclMessage]
     total: int
     """How many are in this answer."""
 
@@ -118,6 +102,7 @@ _SEND_ERRORS = (
     UnsupportedMediaType,
     RequestTimeout,
 )
+_RECEIPTS = shape(BatchReceipts, receipts=list_of_either("Receipt", "Problem"))
 _EXAMPLE = {"performative": "request", "receiver": "echo", "content": {"text": "hello"}}
 
 POST = Operation(
@@ -125,11 +110,11 @@ POST = Operation(
     path=PATH,
     action="messages:write",
     summary="Send a message. It is on disk when the receipt is given.",
-    body=Body(kind=AclMessage, example=_EXAMPLE),
+    body=Body(kind=MESSAGE, example=_EXAMPLE),
     query=(WAIT,),
     answers=(
         Answer(status=202, kind=Receipt, doc="Accepted."),
-        Answer(kind=AclMessage, doc="With `wait`: the reply."),
+        Answer(kind=MESSAGE, doc="With `wait`: the reply."),
     ),
     errors=(*_SEND_ERRORS, ReplyTimeout, AgentFailed),
 )
@@ -138,10 +123,10 @@ BATCH = Operation(
     path=f"{PATH}/batch",
     action="messages:write",
     summary=f"Send up to {MAX_BATCH} messages; one that is refused stops no other.",
-    body=Body(kind=BatchOfMessages, example={"messages": [_EXAMPLE]}),
+    body=Body(kind=shape(MessageBatch, messages=MESSAGES), example={"messages": [_EXAMPLE]}),
     answers=(
-        Answer(status=202, kind=BatchReceipts, doc="All accepted."),
-        Answer(status=207, kind=BatchReceipts, doc="Some refused."),
+        Answer(status=202, kind=_RECEIPTS, doc="All accepted."),
+        Answer(status=207, kind=_RECEIPTS, doc="Some refused."),
     ),
     errors=(BodyTooLarge, UnsupportedMediaType, RequestTimeout),
 )
@@ -151,7 +136,7 @@ READ = Operation(
     action="messages:read",
     summary="The last messages of a conversation, oldest first.",
     query=(CONVERSATION, LIMIT),
-    answers=(Answer(kind=ConversationOfMessages, doc="Empty for a conversation that nobody knows."),),
+    answers=(Answer(kind=shape(Conversation, messages=MESSAGES), doc="Empty for a conversation that nobody knows."),),
 )
 INVOKE = Operation(
     method="POST",
@@ -160,7 +145,7 @@ INVOKE = Operation(
     summary="Send content to an agent and wait for its answer.",
     body=Body(kind=Any, example={"text": "hello"}),
     query=(TIMEOUT, PERFORMATIVE),
-    answers=(Answer(kind=InvokeReply, doc="What it said; `performative` tells in which sense."),),
+    answers=(Answer(kind=shape(InvokeReply), doc="What it said; `performative` tells in which sense."),),
     errors=(*_SEND_ERRORS, InvalidName, ReplyTimeout, AgentFailed),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,16 +9,17 @@ import msgspec
 from caxton.api.errors import status_of
 from caxton.api.operation import FORM, JSON, Answer, Operation
 from caxton.api.query import WORKSPACE, Query
+from caxton.api.shapes import REF
 from caxton.core import errors as e
-from caxton.core.views import AgentSpec, Problem
+from caxton.core.views import AgentSpec, Problem, Receipt
 from caxton.security.policy import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from http import HTTPStatus
 
     from caxton.api.operation import Body
 
-REF = "#/components/schemas/{name}"
 PROBLEM = "application/problem+json"
 
 DESCRIBE = Operation(
@@ -70,7 +70,7 @@ def operation_id(operation: Operation) -> str:
 def _kinds(operations: list[Operation]) -> list[Any]:
     bodies = [operation.body.kind for operation in operations if operation.body]
     answers = [answer.kind for operation in operations for answer in operation.answers]
-    return [kind for kind in (*bodies, *answers, AgentSpec, Problem) if isinstance(kind, type)]
+    return [kind for kind in (*bodies, *answers, AgentSpec, Problem, Receipt) if isinstance(kind, type)]
 
 
 def _schema(kind: Any) -> dict[str, Any]:

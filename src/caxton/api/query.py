@@ -108,9 +108,7 @@ def choice(name: str, doc: str, choices: tuple[str, ...]) -> Query[str | None]:
             return text
         raise InvalidValue(name, text, f"give one of {', '.join(choices)}")
 
-    return Query(
-        name=name, doc=doc, schema={"type": "string", "enum": list(choices)}, parse=parse, default=None
-    )
+    return Query(name=name, doc=doc, schema={"type": "string", "enum": list(choices)}, parse=parse, default=None)
 
 
 def word(name: str, doc: str, parse: Callable[[str], Any], *, default: Any = None) -> Query[Any]:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 SCOPE_KEY = "caxton.request"
 
-_SINGLE = frozenset(
-    {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
-)
+_SINGLE = frozenset({b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"})
 """Headers that decide something. Given twice, two readers could believe two things."""
 
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")

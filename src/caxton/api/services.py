@@ -90,9 +90,7 @@ class LogService(Protocol):
         """The last `limit` lines, oldest first: of the last `since_s` seconds, of `level` or graver."""
         ...
 
-    def follow(
-        self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int
-    ) -> AsyncIterator[LogLine]:
+    def follow(self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int) -> AsyncIterator[LogLine]:
         """Each line after `after_seq` as it is written. A slow reader misses lines; a host line says so."""
         ...
 

@@ -1,7 +1,7 @@
 """Accepts, hands over and settles messages.
 
-One handling is one transaction: `_settle` makes a turn's sends, state, timers and the settlement itself happen together,
-in memory at once and on disk with the next commit. All methods run on the event loop's thread.
+One handling is one transaction: `_settle` makes a turn's sends, state, timers and the settlement itself happen
+together, in memory at once and on disk with the next commit. All methods run on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from caxton.bus.timers import Timers
 from caxton.bus.turn import TOPIC_PREFIX
 from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
 from caxton.messages.codec import decode_message, encode_message
-from caxton.messages.message import AclMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
+    from caxton.messages.message import AclMessage
 
 MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
@@ -61,6 +61,7 @@ class Bus:
         self._directories: dict[str, Directory] = {}
         self._ready: deque[Mailbox] = deque()
         self._preempted: deque[Mailbox] = deque()
+        self._freed: list[asyncio.Event] = []
         self._waiters: dict[str, Waiter] = {}
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self.history = History()
@@ -240,7 +241,7 @@ class Bus:
         box.handler = None
         if not box.busy:
             return
-        box.busy = False
+        self._free(box)
         turn = box.turn
         assert turn is not None  # noqa: S101
         if turn.envelope is not None:
@@ -264,10 +265,18 @@ class Bus:
     def has_work(self) -> bool:
         return bool(self._ready or self._preempted)
 
-    @property
-    def is_idle(self) -> bool:
-        """No handler is in the middle of a message."""
-        return not self._preempted and not any(box.busy for r in self.receivers() for box in r.mailboxes)
+    async def wait_until_free(self, boxes: list[Mailbox]) -> None:
+        """Wait until no handler of `boxes` is in the middle of a message."""
+        while any(box.busy for box in boxes):
+            freed = asyncio.Event()
+            self._freed.append(freed)
+            await freed.wait()
+
+    def _free(self, box: Mailbox) -> None:
+        box.busy = False
+        for freed in self._freed:
+            freed.set()
+        self._freed.clear()
 
     # --- the pump --------------------------------------------------------------------------------------------
 
@@ -319,7 +328,7 @@ class Bus:
         if result is None:
             self._preempted.append(box)
             return
-        box.busy = False
+        self._free(box)
         turn = box.turn
         assert turn is not None  # noqa: S101
         if result == 0:
@@ -444,7 +453,12 @@ class Bus:
             self._line_up(box)
 
     def _bury(
-        self, receiver: Receiver, envelope: Envelope, reason: str, error: str | None, crash: Crash | None = None
+        self,
+        receiver: Receiver,
+        envelope: Envelope,
+        reason: str,
+        error: str | None,
+        crash: Crash | None = None,
     ) -> None:
         """Make a dead letter of `envelope` and tell who waits for its reply."""
         receiver.messages -= 1

@@ -21,7 +21,7 @@ class Crash(Protocol):
 
 
 class Handler(Protocol):
-    """Handles one message at a time. Each method returns 0 (done), another int (failed), a `Crash`, or None (not yet)."""
+    """Handles one message at a time. Each call returns 0 (done), another int (failed), a `Crash`, or None (not yet)."""
 
     @property
     def turn(self) -> Turn:
@@ -42,7 +42,7 @@ class Handler(Protocol):
 
 
 class Supervisor(Protocol):
-    """Hears what happens to the handler of a mailbox. Called in the middle of pumping: must not handle messages itself."""
+    """Hears what happens to the handler of a mailbox, in the middle of pumping: must not handle messages itself."""
 
     def crashed(self, mailbox: Mailbox, crash: Crash) -> None:
         """The mailbox is paused and has no handler any more."""

@@ -1,4 +1,4 @@
-"""Messages that are over, for those who ask what was said: the last ones in memory, those of the border in the journal."""
+"""Messages that are over, for those who ask: the last ones in memory, those from and to the outside in the journal."""
 
 from __future__ import annotations
 

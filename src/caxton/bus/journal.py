@@ -62,7 +62,7 @@ class Journal:
     """Gathers changes and commits them: as soon as the writer is free if somebody waits, else after a while."""
 
     def __init__(self, database: Database, clock: Clock, on_failure: Callable[[Exception], None]) -> None:
-        """`on_failure` is called once, on the loop, when a commit failed; after it nothing is committed any more."""
+        """`on_failure` is called once, on the loop, when a commit fails; nothing is committed after it."""
         self._database = database
         self._clock = clock
         self._on_failure = on_failure
@@ -128,11 +128,10 @@ class Journal:
 
     def forget_agent(self, workspace: str, agent: str) -> None:
         """An agent is removed with its state; its messages are the bus's business."""
-        for changes in (self._kv, self._timers):
-            for key in [key for key in changes if key[:2] == (workspace, agent)]:
-                del changes[key]
-        for key in [key for key in self._topics if (key[0], key[2]) == (workspace, agent)]:
-            del self._topics[key]
+        owner = (workspace, agent)
+        self._kv = {key: value for key, value in self._kv.items() if key[:2] != owner}
+        self._timers = {key: due for key, due in self._timers.items() if key[:2] != owner}
+        self._topics = {key: value for key, value in self._topics.items() if (key[0], key[2]) != owner}
         for table in ("kv", "timers", "subscriptions"):
             self.add(f"DELETE FROM {table} WHERE workspace = ? AND agent = ?", workspace, agent)  # noqa: S608
 
@@ -197,9 +196,11 @@ class Journal:
             return
         self._writing = True
         loop = asyncio.get_running_loop()
-        self._database.write(
-            statements, lambda error: loop.call_soon_threadsafe(self._committed, waiting, error)
-        )
+
+        def done(error: Exception | None) -> None:
+            loop.call_soon_threadsafe(self._committed, waiting, error)
+
+        self._database.write(statements, done)
 
     def _committed(self, waiting: list[Callable[[], None]], error: Exception | None) -> None:
         self._writing = False

@@ -135,7 +135,9 @@ class Turn:
                 found.append((name, target))
             elif name.startswith(TOPIC_PREFIX):
                 topic = name.removeprefix(TOPIC_PREFIX)
-                found += [(target.name, target) for target in directory.subscribers(topic) if target is not self._receiver]
+                found += [
+                    (target.name, target) for target in directory.subscribers(topic) if target is not self._receiver
+                ]
             elif name.startswith(CLIENT_PREFIX):
                 found.append((name, None))
             else:

@@ -35,18 +35,12 @@ def complete_agent(incomplete: str) -> list[str]:
         return []
 
 
-NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of the agent.", autocompletion=complete_agent)
-]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.", autocompletion=complete_agent)]
 AgentOption = Annotated[
     str, typer.Option("--agent", metavar="NAME", help="Name of the agent.", autocompletion=complete_agent)
 ]
-ReplicasOption = Annotated[
-    int, typer.Option("--replicas", "-r", min=1, metavar="N", help="How many instances.")
-]
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="At once, without finishing the messages in work.")
-]
+ReplicasOption = Annotated[int, typer.Option("--replicas", "-r", min=1, metavar="N", help="How many instances.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="At once, without finishing the messages in work.")]
 
 app = new_app("Deploy agents and look after them.", "caxton agent list", "caxton agent status ping")
 

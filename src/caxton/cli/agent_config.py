@@ -66,15 +66,11 @@ def _refuse_tricks(text: str, source: str) -> None:
     depth = 0
     for event in _parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise InvalidConfig(
-                _at(source, event.start_mark), "aliases (*name) are not allowed; write the value out"
-            )
+            raise InvalidConfig(_at(source, event.start_mark), "aliases (*name) are not allowed; write the value out")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise InvalidConfig(
-                    _at(source, event.start_mark), f"it is nested more than {MAX_DEPTH} levels deep"
-                )
+                raise InvalidConfig(_at(source, event.start_mark), f"it is nested more than {MAX_DEPTH} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -118,8 +114,8 @@ def _scalar(mapping: yaml.MappingNode, name: str) -> str | None:
 
 def _syntax_error(error: Exception, source: str) -> InvalidConfig:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "it is not YAML"
-    return InvalidConfig(_at(source, mark) if mark else source, str(problem))
+    problem: str = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    return InvalidConfig(_at(source, mark) if mark else source, problem)
 
 
 def _at(source: str, mark: yaml.Mark) -> str:

@@ -36,9 +36,7 @@ def agent_spec(said: dict[str, Any], *, config: Path | None, default_name: str) 
         spec = read_agent_config(config, default_name=default_name)
     said = {name: value for name, value in said.items() if value is not None and value != []}
     resources = {name: said.pop(name) for name in ("memory", "timeout") if name in said}
-    spec = msgspec.structs.replace(
-        spec, **said, resources=msgspec.structs.replace(spec.resources, **resources)
-    )
+    spec = msgspec.structs.replace(spec, **said, resources=msgspec.structs.replace(spec.resources, **resources))
     _check(spec)
     return spec
 
@@ -47,9 +45,7 @@ def _check(spec: AgentSpec) -> None:
     parse_agent_name(spec.name)
     for capability in spec.capabilities:
         parse_capability(capability)
-    for name, parse in [(name, parse_size) for name in _SIZES] + [
-        (name, parse_duration) for name in _DURATIONS
-    ]:
+    for name, parse in [(name, parse_size) for name in _SIZES] + [(name, parse_duration) for name in _DURATIONS]:
         value = getattr(spec.resources, name)
         if value is not None:
             parse(value, what=name)

@@ -91,9 +91,7 @@ def check_sqlite() -> Check:
     if tuple(int(part) for part in found.split(".")) >= SQLITE_OLDEST:
         return _ok("sqlite", found)
     oldest = ".".join(map(str, SQLITE_OLDEST))
-    return _fail(
-        "sqlite", f"{found} can lose data in WAL mode", f"install an apsw with SQLite {oldest} or later"
-    )
+    return _fail("sqlite", f"{found} can lose data in WAL mode", f"install an apsw with SQLite {oldest} or later")
 
 
 def check_data_dir(path: Path) -> Check:
@@ -103,9 +101,7 @@ def check_data_dir(path: Path) -> Check:
         above = _nearest_existing(path)
         if os.access(above, os.W_OK):
             return _ok(name, f"{path} will be made by the first start")
-        return _fail(
-            name, f"{path} cannot be made: {above} is not writable", "choose another with --data-dir"
-        )
+        return _fail(name, f"{path} cannot be made: {above} is not writable", "choose another with --data-dir")
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         return _fail(name, f"{path} is no directory we can write to", "choose another with --data-dir")
     mode = stat.S_IMODE(path.stat().st_mode)
@@ -148,9 +144,7 @@ def check_server(target: Target) -> list[Check]:
             shown = "its token was refused" if target.token else "no token is known for it"
             return [
                 answers,
-                _fail(
-                    "token", f"{shown} ({exc.code})", "give --token, or start the server again as this user"
-                ),
+                _fail("token", f"{shown} ({exc.code})", "give --token, or start the server again as this user"),
             ]
         except CaxtonError as exc:
             return [answers, _fail("token", str(exc), "look at the server's log")]
@@ -171,9 +165,7 @@ def check_port(host: str, port: int, ours: ServerView | None) -> Check:
             probe.bind(address)
     except OSError as exc:
         reason = exc.strerror or str(exc)
-        return _fail(
-            name, f"{host}:{port} cannot be used: {reason}", "choose another with --port, or free it"
-        )
+        return _fail(name, f"{host}:{port} cannot be used: {reason}", "choose another with --port, or free it")
     return _ok(name, f"{host}:{port} is free")
 
 
@@ -207,9 +199,7 @@ def check_memory_maps(path: Path = Path("/proc/sys/vm/max_map_count")) -> Check:
         return _ok("memory maps", "no limit known on this system")
     finding = f"vm.max_map_count {allowed}, room for about {allowed // MAPS_PER_INSTANCE} instances"
     if allowed < INSTANCES_WANTED * MAPS_PER_INSTANCE:
-        return _warn(
-            "memory maps", finding, f"sysctl vm.max_map_count={INSTANCES_WANTED * MAPS_PER_INSTANCE * 2}"
-        )
+        return _warn("memory maps", finding, f"sysctl vm.max_map_count={INSTANCES_WANTED * MAPS_PER_INSTANCE * 2}")
     return _ok("memory maps", finding)
 
 
@@ -232,9 +222,7 @@ def _check_clock(view: ServerView) -> Check:
     try:
         there = datetime.fromisoformat(view.started_at).timestamp() + view.uptime_s
     except ValueError:
-        return _warn(
-            "clock", f"the server's start time is unreadable: {view.started_at!r}", "update the server"
-        )
+        return _warn("clock", f"the server's start time is unreadable: {view.started_at!r}", "update the server")
     skew = abs(datetime.now(UTC).timestamp() - there)
     if skew > MAX_CLOCK_SKEW_S:
         return _warn("clock", f"it differs from the server's by {skew:.0f} s", "set both clocks by NTP")

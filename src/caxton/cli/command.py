@@ -76,9 +76,7 @@ OutputOption = Annotated[
 ]
 ServerOption = Annotated[
     str | None,
-    typer.Option(
-        "--server", metavar="URL", help="Server to ask. Env: CAXTON_SERVER.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--server", metavar="URL", help="Server to ask. Env: CAXTON_SERVER.", rich_help_panel=_PANEL),
 ]
 TokenOption = Annotated[
     str | None,

@@ -17,14 +17,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add `doctor` to the top level."""
-    command(app, "doctor", "caxton doctor", "caxton doctor --port 9000", "caxton doctor --output json")(
-        doctor
-    )
+    command(app, "doctor", "caxton doctor", "caxton doctor --port 9000", "caxton doctor --output json")(doctor)
 
 
-def doctor(
-    cli: Cli, host: HostOption = None, port: PortOption = None, data_dir: DataDirOption = None
-) -> None:
+def doctor(cli: Cli, host: HostOption = None, port: PortOption = None, data_dir: DataDirOption = None) -> None:
     """Check this machine and the way to the server; say what to do about each thing that is wrong."""
     from caxton.cli.checks import Verdict
 

@@ -86,8 +86,8 @@ def _problem(fault: CaxtonError, status: int | None) -> object:
     if (problem := getattr(fault, "problem", None)) is not None:
         return problem
     return {
-        "type": "about:blank",
-        "title": type(fault).__name__,
+        "type": f"urn:caxton:error:{fault.code}",
+        "title": fault.code.replace("_", " ").capitalize(),
         "status": status or 0,
         "detail": str(fault),
         "code": fault.code,

@@ -41,9 +41,7 @@ LevelOption = Annotated[Level | None, typer.Option("--level", help="Only lines a
 LimitOption = Annotated[
     int, typer.Option("--limit", min=0, max=10_000, metavar="N", help="At most so many lines of the past.")
 ]
-TimestampsOption = Annotated[
-    bool, typer.Option("--timestamps", help="Show when each line was written (UTC).")
-]
+TimestampsOption = Annotated[bool, typer.Option("--timestamps", help="Show when each line was written (UTC).")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +101,16 @@ def show(cli: Cli, view: View, *, follow: bool) -> None:
     with cli.client("Fetching the log") as client:
         past = client.logs(view.agents, limit=view.limit, since=view.since, level=level)
         for line in past:
-            _print(screen, line, view)
+            print_line(screen, line, view)
         if not follow:
             return
         after_seq = past[-1].seq if past else None
         for line in client.follow_logs(view.agents, level=level, after_seq=after_seq):
-            _print(screen, line, view)
+            print_line(screen, line, view)
 
 
-def _print(screen: Screen, line: "LogLine", view: View) -> None:
+def print_line(screen: Screen, line: "LogLine", view: View) -> None:
+    """Print one line of a log: its agent, a mark if it is Caxton's own, its text."""
     if screen.as_json:
         screen.json(line, one_line=True)
         return

@@ -61,16 +61,12 @@ def send(
     ] = None,
     performative: Annotated[
         str,
-        typer.Option(
-            "--performative", metavar="ACT", help="What the message does: request, inform, query-ref, …"
-        ),
+        typer.Option("--performative", metavar="ACT", help="What the message does: request, inform, query-ref, …"),
     ] = "request",
     content: Annotated[
         str, typer.Option("--content", metavar="JSON", help="Any JSON value, @FILE, or - for standard input.")
     ] = "null",
-    wait_reply: Annotated[
-        bool, typer.Option("--wait-reply", help="Wait for the reply and print its content.")
-    ] = False,
+    wait_reply: Annotated[bool, typer.Option("--wait-reply", help="Wait for the reply and print its content.")] = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for the reply.")
     ] = "30s",
@@ -78,12 +74,8 @@ def send(
     protocol: Annotated[str | None, _text_option("--protocol", "FIPA protocol, like fipa-request.")] = None,
     ontology: Annotated[str | None, _text_option("--ontology", "What the words of the content mean.")] = None,
     language: Annotated[str | None, _text_option("--language", "Language of the content.")] = None,
-    reply_with: Annotated[
-        str | None, _text_option("--reply-with", "Mark that the reply should carry.")
-    ] = None,
-    in_reply_to: Annotated[
-        str | None, _text_option("--in-reply-to", "The reply-with of the message answered.")
-    ] = None,
+    reply_with: Annotated[str | None, _text_option("--reply-with", "Mark that the reply should carry.")] = None,
+    in_reply_to: Annotated[str | None, _text_option("--in-reply-to", "The reply-with of the message answered.")] = None,
     ttl: Annotated[
         str | None, typer.Option("--ttl", metavar="DURATION", help="After this the message is of no use.")
     ] = None,
@@ -124,12 +116,8 @@ def send(
 )
 def list_messages(
     cli: Cli,
-    conversation_id: Annotated[
-        str, typer.Option("--conversation-id", metavar="ID", help="Which conversation.")
-    ],
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, metavar="N", help="At most so many.")
-    ] = 100,
+    conversation_id: Annotated[str, typer.Option("--conversation-id", metavar="ID", help="Which conversation.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, metavar="N", help="At most so many.")] = 100,
 ) -> None:
     """List the messages of a conversation, oldest first."""
     with cli.client("Fetching the conversation") as client:
@@ -143,9 +131,7 @@ def _tell_receipt(cli: Cli, receipt: "Receipt") -> None:
 
 def _tell_reply(cli: Cli, reply: "AclMessage") -> None:
     mark = Mark.FAIL if reply.performative in NOT_DONE else Mark.OK
-    cli.screen.say(
-        mark, f"{reply.performative} from {printable(reply.sender)}, conversation {reply.conversation_id}"
-    )
+    cli.screen.say(mark, f"{reply.performative} from {printable(reply.sender)}, conversation {reply.conversation_id}")
     cli.screen.line(_content(reply))
 
 

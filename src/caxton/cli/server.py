@@ -16,9 +16,7 @@ _PANEL = "Server options"
 
 HostOption = Annotated[
     str | None,
-    typer.Option(
-        "--host", metavar="ADDRESS", help="Where to listen. Default: 127.0.0.1.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--host", metavar="ADDRESS", help="Where to listen. Default: 127.0.0.1.", rich_help_panel=_PANEL),
 ]
 PortOption = Annotated[
     int | None,
@@ -42,21 +40,15 @@ DataDirOption = Annotated[
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="Settings (TOML); flags come before them.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--config", metavar="FILE", help="Settings (TOML); flags come before them.", rich_help_panel=_PANEL),
 ]
 TlsCertOption = Annotated[
     Path | None,
-    typer.Option(
-        "--tls-cert", metavar="FILE", help="Certificate chain (PEM): serve https.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): serve https.", rich_help_panel=_PANEL),
 ]
 TlsKeyOption = Annotated[
     Path | None,
-    typer.Option(
-        "--tls-key", metavar="FILE", help="The certificate's private key (PEM).", rich_help_panel=_PANEL
-    ),
+    typer.Option("--tls-key", metavar="FILE", help="The certificate's private key (PEM).", rich_help_panel=_PANEL),
 ]
 TimeoutOption = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long to wait.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Kill the server if it has not stopped by then.")]
@@ -91,9 +83,7 @@ def serve(
     ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
 ) -> None:
     """Run a server in the foreground until Ctrl-C or SIGTERM."""
-    overrides = overrides_of(
-        host=host, port=port, data_dir=data_dir, config=config, tls_cert=tls_cert, tls_key=tls_key
-    )
+    overrides = overrides_of(host=host, port=port, data_dir=data_dir, config=config, tls_cert=tls_cert, tls_key=tls_key)
     with _reporting(ready_fd) as report_ready:
         from caxton.server.node import serve as run_server
 
@@ -118,9 +108,7 @@ def start(
     timeout: TimeoutOption = START_TIMEOUT,
 ) -> None:
     """Start a server in the background, and return once it serves."""
-    overrides = overrides_of(
-        host=host, port=port, data_dir=data_dir, config=config, tls_cert=tls_cert, tls_key=tls_key
-    )
+    overrides = overrides_of(host=host, port=port, data_dir=data_dir, config=config, tls_cert=tls_cert, tls_key=tls_key)
     _start(cli, overrides, parse_duration(timeout, what="--timeout"))
 
 
@@ -240,9 +228,7 @@ def _remember(cli: Cli, overrides: dict[str, object], *, url: str, data_dir: Pat
     try:
         remember_local(url, token=token, data_dir=data_dir, ca_file=str(certificate) if certificate else None)
     except (CaxtonError, OSError) as exc:
-        cli.screen.warn(
-            f"the contexts file was not written, so commands will need --server and --token: {exc}"
-        )
+        cli.screen.warn(f"the contexts file was not written, so commands will need --server and --token: {exc}")
 
 
 @contextmanager

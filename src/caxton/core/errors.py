@@ -232,7 +232,8 @@ class MailboxFull(CaxtonError):
 
     def __init__(self, receiver: str, limit_messages: int, limit_bytes: int) -> None:
         super().__init__(
-            f"the mailbox of {quoted(receiver)} is full ({limit_messages} messages or {limit_bytes >> 20} MiB); retry later"
+            f"the mailbox of {quoted(receiver)} is full ({limit_messages} messages or {limit_bytes >> 20} MiB); "
+            "retry later"
         )
         self.receiver, self.limit_messages, self.limit_bytes = receiver, limit_messages, limit_bytes
 
@@ -278,7 +279,9 @@ class HostNotAllowed(CaxtonError):
     code = "HOST_NOT_ALLOWED"
 
     def __init__(self, header: str, value: str) -> None:
-        super().__init__(f"{header} {quoted(value)} is not one of this server's; add it to allowed_hosts if it should be")
+        super().__init__(
+            f"{header} {quoted(value)} is not one of this server's; add it to allowed_hosts if it should be"
+        )
         self.header = header
 
 
@@ -411,7 +414,9 @@ class JournalTooNew(CaxtonError):
     code = "JOURNAL_TOO_NEW"
 
     def __init__(self, found: int, known: int) -> None:
-        super().__init__(f"the journal has schema version {found}, this Caxton knows up to {known}; use the later version")
+        super().__init__(
+            f"the journal has schema version {found}, this Caxton knows up to {known}; use the later version"
+        )
         self.found, self.known = found, known
 
 

@@ -126,7 +126,15 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _check_fields(message: AclMessage) -> None:
-    for name in ("conversation_id", "reply_with", "in_reply_to", "reply_to", "ontology", "language", "protocol"):
+    for name in (
+        "conversation_id",
+        "reply_with",
+        "in_reply_to",
+        "reply_to",
+        "ontology",
+        "language",
+        "protocol",
+    ):
         value = getattr(message, name)
         if value is not None and len(value) > MAX_FIELD_CHARS:
             raise InvalidMessage(f"{name} has {len(value)} characters, the limit is {MAX_FIELD_CHARS}", field=name)

@@ -26,6 +26,7 @@ def parse_performative(value: str) -> str:
     if known is None:
         hint = nearest(value, PERFORMATIVES)
         raise InvalidMessage(
-            f"{quoted(value)} is no FIPA performative{f'; did you mean {hint!r}?' if hint else ''}", field="performative"
+            f"{quoted(value)} is no FIPA performative{f'; did you mean {hint!r}?' if hint else ''}",
+            field="performative",
         )
     return known

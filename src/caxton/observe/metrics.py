@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the rooms' own counters when somebody asks: counting costs the hot path nothing more."""
+"""Prometheus metrics, read from the rooms' own counters when asked: counting costs the hot path nothing more."""
 
 from __future__ import annotations
 

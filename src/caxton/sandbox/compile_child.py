@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _first_cause(text: str) -> str:
-    """wasmtime's own words, without its layers."""
+    """Wasmtime's own words, without its layers."""
     lines = [line.strip().removeprefix("0:").removeprefix("1:").strip() for line in text.splitlines()]
     causes = [line for line in lines if line and line != "Caused by:"]
     return "; ".join(dict.fromkeys(causes))[:400]

@@ -34,7 +34,10 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.001
 """Length of a slice: a guest that computes longer gives way to the others."""
 
-IMPORTS: dict[str, dict[str, HostFunction]] = {"caxton": CAXTON_IMPORTS, "wasi_snapshot_preview1": WASI_IMPORTS}
+IMPORTS: dict[str, dict[str, HostFunction]] = {
+    "caxton": CAXTON_IMPORTS,
+    "wasi_snapshot_preview1": WASI_IMPORTS,
+}
 """Everything a guest may import: module, name, function."""
 
 _YIELD = 1
@@ -93,7 +96,13 @@ def make_wasmtime_engine() -> wasmtime.Engine:
 
 def fingerprint() -> str:
     """Changes whenever compiled code of another Caxton, wasmtime or machine must not be used here."""
-    facts = (WASMTIME_VERSION, platform.machine(), sorted(_SWITCHES.items()), MAX_WASM_STACK_BYTES, FIBER_STACK_BYTES)
+    facts = (
+        WASMTIME_VERSION,
+        platform.machine(),
+        sorted(_SWITCHES.items()),
+        MAX_WASM_STACK_BYTES,
+        FIBER_STACK_BYTES,
+    )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -112,7 +121,7 @@ class Engine:
             for name, function in functions.items():
                 self._define(module, name, function.params, function.result, self._callback(function))
         self._define("driver", "fill", "i", "", self._fill_callback())
-        self._driver_module = wasmtime.Module(self.wasmtime_engine, wasmtime.wat2wasm(_DRIVER))
+        self._driver_module = wasmtime.Module(self.wasmtime_engine, bytes(wasmtime.wat2wasm(_DRIVER)))
         self.driver = pointer(self._driver_module.ptr())
         self.deadline = ffi.callback("deadline_t", self._on_deadline, error=NULL)
         self._ticking = threading.Event()
@@ -153,7 +162,15 @@ class Engine:
         type_ = wasmtime.FuncType([kinds[p]() for p in params], [kinds[r]() for r in result])
         names = module.encode(), name.encode()
         error = lib.wasmtime_linker_define_func_unchecked(
-            self.linker, names[0], len(names[0]), names[1], len(names[1]), pointer(type_.ptr()), callback, NULL, NULL
+            self.linker,
+            names[0],
+            len(names[0]),
+            names[1],
+            len(names[1]),
+            pointer(type_.ptr()),
+            callback,
+            NULL,
+            NULL,
         )
         if error != NULL:
             raise AssertionError(f"cannot define {module}.{name}")
@@ -179,9 +196,9 @@ class Engine:
         text = reason.encode()
         return lib.wasmtime_trap_new(text, len(text))
 
-    def host_function_failed(self) -> Any:
+    def host_function_failed(self, error: Exception) -> Any:
         """The wall behind which an error of ours ends one guest and not the server."""
-        logger.exception("host function failed", extra={"action": "sandbox.host_error"})
+        logger.error("host function failed", exc_info=error, extra={"action": "sandbox.host_error"})
         return self.stop_guest("host_error", "a host function failed; the server log has the details")
 
     def _on_deadline(self, _context: object, _data: object, delta: Any, kind: Any) -> Any:
@@ -209,8 +226,8 @@ def _two_ints(engine: Engine, function: HostFunction) -> Callable[..., Any]:
             values[0] = call(guest, values[0], values[4])
         except GuestStop as stop:
             return engine.stop_guest(stop.kind, stop.reason)
-        except Exception:
-            return engine.host_function_failed()
+        except Exception as exc:
+            return engine.host_function_failed(exc)
         return NULL
 
     return host_function
@@ -236,8 +253,8 @@ def _any_types(engine: Engine, function: HostFunction) -> Callable[..., Any]:
                     values[1] = _signed(answer >> 32)
         except GuestStop as stop:
             return engine.stop_guest(stop.kind, stop.reason)
-        except Exception:
-            return engine.host_function_failed()
+        except Exception as exc:
+            return engine.host_function_failed(exc)
         return NULL
 
     return host_function

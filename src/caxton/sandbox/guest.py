@@ -90,9 +90,7 @@ class Guest:
         self._functions: dict[str, Any] = {}
         self._store = lib.wasmtime_store_new(self.engine.handle, NULL, NULL)
         self._context = lib.wasmtime_store_context(self._store)
-        lib.wasmtime_store_limiter(
-            self._store, limits.memory_bytes, limits.table_elements, _INSTANCES, _MAX_TABLES, 1
-        )
+        lib.wasmtime_store_limiter(self._store, limits.memory_bytes, limits.table_elements, _INSTANCES, _MAX_TABLES, 1)
         lib.wasmtime_store_epoch_deadline_callback(self._store, self.engine.deadline, NULL, NULL)
 
     # --- life ------------------------------------------------------------------------------------------------
@@ -268,7 +266,12 @@ class Guest:
         self._find("handle_message", slot.link + 1)
         lib.wasmtime_linker_get(self.engine.linker, context, b"driver", 6, b"fill", 4, slot.link + 2)
         error = lib.wasmtime_instance_new(
-            context, self.engine.driver, slot.link, 3, ffi.addressof(slot, "driver"), ffi.addressof(slot, "trap")
+            context,
+            self.engine.driver,
+            slot.link,
+            3,
+            ffi.addressof(slot, "driver"),
+            ffi.addressof(slot, "trap"),
         )
         if error != NULL:
             raise AssertionError(take_error(error).reason)

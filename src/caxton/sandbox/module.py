@@ -40,7 +40,9 @@ def check_header(wasm: bytes) -> None:
     if wasm.startswith(_CORE_HEADER):
         return
     if wasm.startswith(_COMPONENT_HEADER):
-        raise InvalidWasm("it is a WebAssembly component; this version hosts core modules (build without componentizing)")
+        raise InvalidWasm(
+            "it is a WebAssembly component; this version hosts core modules (build without componentizing)"
+        )
     if not wasm:
         raise InvalidWasm("it is empty")
     if wasm.lstrip()[:1] in (b"(", b";"):
@@ -102,7 +104,7 @@ class Module:
         self._module = wasmtime.Module.deserialize(engine.wasmtime_engine, compiled)
         check_interface(self._module)
         exports = {item.name: item.type for item in self._module.exports}
-        self.exports = frozenset(name for name in exports if name is not None)
+        self.exports = frozenset(exports)
         memory = exports["memory"]
         self.min_memory_bytes = memory.limits.min * PAGE_BYTES if isinstance(memory, wasmtime.MemoryType) else 0
         out = ffi.new("void **")

@@ -59,9 +59,10 @@ class Trap:
 def take_trap(trap: Any) -> Trap:
     """The facts of a `wasm_trap_t`, which is freed."""
     code = ffi.new("uint8_t *")
-    kind = "other"
+    kind: str = "other"
     if lib.wasmtime_trap_code(trap, code):
-        kind = _CODES[code[0]] if code[0] < len(_CODES) else "other"
+        number = int(code[0])
+        kind = _CODES[number] if number < len(_CODES) else "other"
     message = _message(lib.wasm_trap_message, trap)
     functions = _functions(lib.wasm_trap_trace, trap)
     lib.wasm_trap_delete(trap)

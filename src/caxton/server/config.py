@@ -6,7 +6,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from caxton.core.errors import CaxtonError, InvalidConfig, quoted
 from caxton.core.suggest import nearest
@@ -50,7 +50,9 @@ def _text(value: object) -> str:
 
 
 def _path(value: object) -> str | None:
-    return None if value in (None, "") else str(Path(_text(value) if not isinstance(value, Path) else value).expanduser())
+    return (
+        None if value in (None, "") else str(Path(_text(value) if not isinstance(value, Path) else value).expanduser())
+    )
 
 
 def _port(value: object) -> int:
@@ -79,10 +81,10 @@ def _switch(value: object) -> bool:
 
 
 def _names(value: object) -> list[str]:
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+    parts: list[object] = list(value.split(",")) if isinstance(value, str) else cast("list[object]", value)
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError("it must be a list of host names")
-    return [part for part in parts if part]
+    return [part.strip() for part in parts if isinstance(part, str) and part.strip()]
 
 
 def _seconds(value: object) -> float:
@@ -112,11 +114,29 @@ SETTINGS = (
     Setting("server.host", "CAXTON_HOST", "127.0.0.1", _text, "Address to listen on."),
     Setting("server.port", "CAXTON_PORT", 8080, _port, "Port to listen on; 0 takes a free one."),
     Setting("server.data_dir", "CAXTON_DATA_DIR", None, _path, "Where everything is kept; made with mode 0700."),
-    Setting("server.allowed_hosts", "CAXTON_ALLOWED_HOSTS", [], _names, "Further host names that requests may be for."),
-    Setting("server.tls_cert", "CAXTON_TLS_CERT_PATH", None, _path, "Certificate chain (PEM); with it, TLS 1.3 only."),
+    Setting(
+        "server.allowed_hosts",
+        "CAXTON_ALLOWED_HOSTS",
+        [],
+        _names,
+        "Further host names that requests may be for.",
+    ),
+    Setting(
+        "server.tls_cert",
+        "CAXTON_TLS_CERT_PATH",
+        None,
+        _path,
+        "Certificate chain (PEM); with it, TLS 1.3 only.",
+    ),
     Setting("server.tls_key", "CAXTON_TLS_KEY_PATH", None, _path, "Private key of the certificate (PEM)."),
     Setting("server.insecure", "CAXTON_INSECURE", False, _switch, "Listen beyond this machine without TLS."),
-    Setting("server.drain_timeout", "CAXTON_DRAIN_TIMEOUT", 10.0, _seconds, "How long a stop waits for work in hand."),
+    Setting(
+        "server.drain_timeout",
+        "CAXTON_DRAIN_TIMEOUT",
+        10.0,
+        _seconds,
+        "How long a stop waits for work in hand.",
+    ),
     Setting("server.max_instances", "CAXTON_MAX_INSTANCES", 12_000, _count, "Sandboxes this server may hold."),
     Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
 )
@@ -145,7 +165,8 @@ def effective(overrides: Mapping[str, object], environment: Mapping[str, str] | 
     """Every setting with its value and source.
 
     Args:
-        overrides: from flags: key, `server.` left out, → value; None counts as not given. `config` names the file to read.
+        overrides: from flags: key, `server.` left out, → value; None counts as not given.
+            `config` names the file to read.
         environment: variables; the process's own when left out.
 
     Raises:
@@ -168,7 +189,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
     if not is_loopback(host) and cert is None and not values["server.insecure"]:
         raise InvalidConfig(
             "server.host",
-            f"{host!r} can be reached from other machines, so a certificate is needed (server.tls_cert, server.tls_key); "
+            f"{host!r} can be reached from other machines, so a certificate is needed (server.tls_cert, server.tls_key); "  # noqa: E501
             "behind a proxy that has one, set server.insecure",
         )
     return Settings(
@@ -191,7 +212,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _effective(
-    setting: Setting, given: dict[str, object], environment: Mapping[str, str], file: str, from_file: dict[str, object]
+    setting: Setting,
+    given: dict[str, object],
+    environment: Mapping[str, str],
+    file: str,
+    from_file: dict[str, object],
 ) -> EffectiveValue:
     if setting.key in given:
         return _value(setting, given[setting.key], "flag")
@@ -261,6 +286,6 @@ def parse_config(data: bytes, path: str) -> dict[str, object]:
     for section, content in tables.items():
         if not isinstance(content, dict):
             raise InvalidConfig(path, f"{quoted(section)} stands outside of a section such as [server]")
-        for key, value in content.items():
+        for key, value in cast("dict[str, object]", content).items():
             found[_setting(f"{section}.{key}", path).key] = value
     return found

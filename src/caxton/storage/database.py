@@ -43,7 +43,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises `DataDirUnusable`, `JournalTooNew`."""
         try:
-            self._connection = apsw.Connection(str(path))
+            self._connection: Any = apsw.Connection(str(path))
             for pragma in _PRAGMAS:
                 self._connection.execute(pragma).fetchall()
             self.schema_version = migrate(self._connection)
@@ -63,7 +63,7 @@ class Database:
         self._thread.start()
 
     def write(self, statements: list[Statement], done: Callable[[Exception | None], None]) -> None:
-        """Run `statements` as one transaction; `done` is called on the writer thread, with what went wrong if it did."""
+        """Run `statements` as one transaction; `done` is called on the writer thread, with the error if any."""
 
         def work() -> None:
             try:
@@ -112,11 +112,11 @@ class Database:
             work()
 
 
-def migrate(connection: apsw.Connection) -> int:
-    """Bring the schema up to date, each step in a transaction of its own; returns the version. Raises `JournalTooNew`."""
+def migrate(connection: Any) -> int:
+    """Bring the schema up to date, each step a transaction of its own; returns the version. Raises `JournalTooNew`."""
     found = [item for item in files("caxton.storage.migrations").iterdir() if item.name.endswith(".sql")]
     steps = sorted(found, key=lambda item: item.name)
-    version = int(connection.pragma("user_version"))  # type: ignore[arg-type]
+    version = int(connection.pragma("user_version"))
     if version > len(steps):
         raise JournalTooNew(version, len(steps))
     for number, step in enumerate(steps[version:], start=version + 1):

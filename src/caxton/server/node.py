@@ -1,0 +1,117 @@
+"""One node from start to stop: settings, data directory, rooms, doors, signals, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from caxton.core.errors import StorageFailed
+from caxton.observe.log import set_up_logging
+from caxton.security.keys import load_or_create_key
+from caxton.security.tokens import TokenVerifier, ensure_admin_token
+from caxton.server.config import Settings, load
+from caxton.server.datadir import DataDir
+from caxton.server.http import HttpServer
+from caxton.server.wiring import Rooms, build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+EXIT_STORAGE = 74
+"""sysexits' EX_IOERR: the journal could not be written; the messages that were acknowledged are safe."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""The HTTP server's threads and the epoch's wait for the interpreter lock; at Python's 5 ms a busy bus would starve
+them (3 requests a second were measured, against 1,500)."""
+
+GC_THRESHOLD = 50_000
+"""Messages are not tracked by the collector; what is left comes and goes slowly."""
+
+
+def serve(overrides: Mapping[str, object], *, on_ready: Callable[[str, Path, str], None] | None = None) -> int:
+    """Run a node until SIGTERM or SIGINT; returns the exit code.
+
+    Args:
+        overrides: settings given by flags; see `server.config.load`.
+        on_ready: called once the node serves, with its URL, data directory and admin token.
+
+    Raises:
+        CaxtonError: it could not start: InvalidConfig, DataDirUnusable, DataDirInUse, PortInUse, JournalTooNew, …
+    """
+    settings = load(overrides)
+    set_up_logging(settings.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    with DataDir(settings.data_dir) as data_dir:
+        return uvloop.run(Node(settings, data_dir).run(on_ready))
+
+
+class Node:
+    """See `serve`."""
+
+    def __init__(self, settings: Settings, data_dir: DataDir) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
+        self._stop = asyncio.Event()
+        self._storage_error: Exception | None = None
+
+    async def run(self, on_ready: Callable[[str, Path, str], None] | None) -> int:
+        """Serve until told to stop. The loop's signal handlers are set while it runs."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        rooms = build(
+            self._settings.data_dir,
+            cache_key=self._data_dir.secret("cache.key"),
+            max_instances=self._settings.max_instances,
+            on_storage_failure=self._storage_failed,
+        )
+        try:
+            return await self._serve(rooms, on_ready)
+        finally:
+            rooms.close()
+
+    async def _serve(self, rooms: Rooms, on_ready: Callable[[str, Path, str], None] | None) -> int:
+        settings = self._settings
+        key = load_or_create_key(settings.data_dir)
+        token = ensure_admin_token(settings.data_dir, key, rooms.clock)
+        http = HttpServer(settings, rooms, TokenVerifier([key], rooms.clock))
+        http.bind()
+        await rooms.start()
+        gc.collect()
+        gc.freeze()
+        await http.start()
+        logger.info("node ready", extra={"action": "server.ready", "url": http.url})
+        self._data_dir.tell(http.url, rooms.status.started_at)
+        if on_ready is not None:
+            on_ready(http.url, settings.data_dir, token)
+        await self._stop.wait()
+        await self._shut_down(rooms, http)
+        return EXIT_STORAGE if self._storage_error is not None else 0
+
+    async def _shut_down(self, rooms: Rooms, http: HttpServer) -> None:
+        logger.info("node stopping", extra={"action": "server.stopping"})
+        if self._storage_error is None:
+            try:
+                async with asyncio.timeout(self._settings.drain_timeout_s):
+                    await rooms.drain()
+            except TimeoutError:
+                logger.warning("drain timed out", extra={"action": "server.drain_timeout"})
+                await rooms.journal.aclose()
+        await http.stop()
+        logger.info("node stopped", extra={"action": "server.stopped"})
+
+    def _storage_failed(self, error: Exception) -> None:
+        """Nothing can be acknowledged any more: stop, so that a restart can recover what is on disk."""
+        self._storage_error = error
+        logger.critical(str(StorageFailed(str(error))), extra={"action": "server.storage_failed"})
+        self._stop.set()

@@ -1,0 +1,3 @@
+from tests.cli_runner import caxton
+
+__all__ = ["caxton"]
