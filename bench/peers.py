@@ -237,9 +237,7 @@ def _say(text: str) -> None:
 def table(rows: Sequence[Row]) -> str:
     """Rows for human eyes: figures first, then what could not be measured."""
     measured = [row for row in rows if row["status"] == "ok"]
-    lines = [
-        _line("peer", "median", "of all runs", "p99", "messages/s", "in flight", "n", "what it pays for")
-    ]
+    lines = [_line("peer", "median", "of all runs", "p99", "messages/s", "in flight", "n", "what it pays for")]
     lines += [_figures_line(row) for row in measured]
     lines += [f"{row['name']:<18}unavailable: {row['reason']}" for row in rows if row["status"] != "ok"]
     lines += [
@@ -296,9 +294,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME[,NAME]", help=f"of {', '.join(names)}")
     parser.add_argument("--n", type=int, default=5_000, help="round trips to sample in each run (5000)")
     parser.add_argument("--runs", type=int, default=3, help="how often each peer is measured (3)")
-    parser.add_argument(
-        "--limit", type=float, default=RUN_LIMIT_S, help="seconds for one run of one peer (180)"
-    )
+    parser.add_argument("--limit", type=float, default=RUN_LIMIT_S, help="seconds for one run of one peer (180)")
     options = parser.parse_args()
     options.only = options.only.split(",") if options.only else names
     if unknown := set(options.only) - set(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class CliRunner:
 @pytest.fixture
 def caxton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CliRunner:
     """`caxton("agent", "list")` runs that command; nothing of the real home or environment is seen."""
-    for name in ("CAXTON_SERVER", "CAXTON_TOKEN", "CAXTON_CA_FILE", "CAXTON_DEBUG", "NO_COLOR", "FORCE_COLOR"):
+    for name in [name for name in os.environ if name.startswith("CAXTON_")] + ["NO_COLOR", "FORCE_COLOR"]:
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -14,9 +14,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-sys.path.append(
-    str(Path(__file__).resolve().parents[1])
-)  # appended, so that nothing in bench/ hides a package
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # appended, so that nothing in bench/ hides a package
 
 from harness import NS_PER_S, emit, summary
 

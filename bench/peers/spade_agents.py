@@ -243,9 +243,7 @@ def free_ports() -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--n", type=int, default=5_000)
-    parser.add_argument(
-        "--xmpp", action="store_true", help="a process each, every message through the server"
-    )
+    parser.add_argument("--xmpp", action="store_true", help="a process each, every message through the server")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         certificates = Path(directory) / "certificates"

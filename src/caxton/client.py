@@ -257,6 +257,8 @@ class CaxtonClient:
         self,
         agents: Sequence[str] | None = None,
         *,
+        limit: int | None = None,
+        since: str | None = None,
         level: str | None = None,
         after_seq: int | None = None,
         patience_s: float = 30.0,
@@ -265,14 +267,17 @@ class CaxtonClient:
 
         Args:
             agents: names; None means all.
+            limit: begin with at most so many lines of the past; none of them when `since` is None as well.
+            since: begin with the lines of the last while, like `1h`.
             level: the least important level wanted.
-            after_seq: begin after this line instead of now.
+            after_seq: begin after this line instead; `limit` and `since` do not count then.
             patience_s: how long the server may be away before `ServerUnreachable` is raised.
         """
         waits = _Waits(patience_s)
+        query = {"agents": _joined(agents), "limit": limit, "since": since, "level": level, "follow": True}
         while True:
             try:
-                for line in self._follow_once(agents, level, after_seq, waits):
+                for line in self._follow_once(_said(query), after_seq, waits):
                     waits.progress()
                     after_seq = line.seq
                     yield line
@@ -339,10 +344,7 @@ class CaxtonClient:
             )
         return self._checked(response)
 
-    def _follow_once(
-        self, agents: Sequence[str] | None, level: str | None, after_seq: int | None, waits: _Waits
-    ) -> Generator[LogLine]:
-        query = _said({"agents": _joined(agents), "level": level, "follow": True})
+    def _follow_once(self, query: dict[str, Any], after_seq: int | None, waits: _Waits) -> Generator[LogLine]:
         headers = {"Accept": "text/event-stream"}
         if after_seq is not None:
             headers["Last-Event-ID"] = str(after_seq)

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from caxton.sandbox.engine import Engine
     from caxton.storage.database import Database
 
-MAX_INSTANCES = 12_000
-"""Each holds four memory maps once it has run, and Linux gives a process 65,530 of them by default."""
+MAX_INSTANCES = 10_000
+"""Each holds six memory maps once it has run, and Linux gives a process 65,530 of them by default."""
 
 LOG_LINES_IN_ERRORS = 10
 

@@ -66,6 +66,9 @@ class Edge:
             await answer.problem(exc)
         except Exception as exc:  # the wall: nothing that goes wrong inside may reach the server's own loop
             await answer.problem(exc.__cause__ or exc)
+        finally:
+            # The scope holds the request and the request the scope: left alone, each request waits for the collector.
+            del scope[SCOPE_KEY]
         answer.log()
 
     def _check(self, request: ApiRequest) -> None:

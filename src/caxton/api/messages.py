@@ -21,6 +21,7 @@ from caxton.api.reply import Reply, json_reply
 from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
     AgentFailed,
+    AgentStateConflict,
     BodyTooLarge,
     CaxtonError,
     InvalidMessage,
@@ -102,6 +103,7 @@ _SEND_ERRORS = (
     UnsupportedMediaType,
     RequestTimeout,
 )
+_ASK_ERRORS = (ReplyTimeout, AgentFailed, AgentStateConflict)
 _RECEIPTS = shape(BatchReceipts, receipts=list_of_either("Receipt", "Problem"))
 _EXAMPLE = {"performative": "request", "receiver": "echo", "content": {"text": "hello"}}
 
@@ -116,7 +118,7 @@ POST = Operation(
         Answer(status=202, kind=Receipt, doc="Accepted."),
         Answer(kind=MESSAGE, doc="With `wait`: the reply."),
     ),
-    errors=(*_SEND_ERRORS, ReplyTimeout, AgentFailed),
+    errors=(*_SEND_ERRORS, *_ASK_ERRORS),
 )
 BATCH = Operation(
     method="POST",
@@ -146,7 +148,7 @@ INVOKE = Operation(
     body=Body(kind=Any, example={"text": "hello"}),
     query=(TIMEOUT, PERFORMATIVE),
     answers=(Answer(kind=shape(InvokeReply), doc="What it said; `performative` tells in which sense."),),
-    errors=(*_SEND_ERRORS, InvalidName, ReplyTimeout, AgentFailed),
+    errors=(*_SEND_ERRORS, *_ASK_ERRORS, InvalidName),
 )
 
 _decode_reply = msgspec.json.Decoder(InvokeReply).decode
@@ -178,7 +180,7 @@ def message_routes(messages: MessageService) -> list[Route]:
         conversation_id = request.read(CONVERSATION)
         if conversation_id is None:
             raise InvalidRequest("it is required", field="conversation_id")
-        found = messages.conversation(request.workspace, conversation_id, limit=request.read(LIMIT))
+        found = await messages.conversation(request.workspace, conversation_id, limit=request.read(LIMIT))
         return json_reply(Conversation(messages=[msgspec.Raw(one) for one in found], total=len(found)))
 
     async def invoke(request: ApiRequest) -> Reply:

@@ -70,7 +70,7 @@ class MessageService(Protocol):
         """Post, and wait for the reply: an ACL message in JSON. Raises `ReplyTimeout`, `AgentFailed`, …"""
         ...
 
-    def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
+    async def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
         """The kept messages of a conversation as JSON, oldest first."""
         ...
 

@@ -37,6 +37,8 @@ MAPS_PER_INSTANCE = 4
 """Memory mappings that one sandbox holds (docs/reference/cli.md, doctor)."""
 INSTANCES_WANTED = 10_000
 
+_TIMEOUT_S = 5.0
+
 
 class Verdict(StrEnum):
     """How a check came out."""
@@ -132,7 +134,7 @@ def check_server(target: Target) -> list[Check]:
     """Does the server answer, take the token, and have the same time as we have?"""
     from caxton.client import ApiProblem, CaxtonClient
 
-    with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=5.0) as client:
+    with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=_TIMEOUT_S) as client:
         try:
             client.alive()
         except CaxtonError as exc:
@@ -203,15 +205,17 @@ def check_memory_maps(path: Path = Path("/proc/sys/vm/max_map_count")) -> Check:
     return _ok("memory maps", finding)
 
 
-def server_here(target: Target) -> ServerView | None:
-    """The server of `target`, if it answers and is the local one."""
+def server_here(port: int) -> ServerView | None:
+    """Our own server, if it answers on that port of this machine."""
+    from urllib.parse import urlsplit
+
     from caxton.client import CaxtonClient
 
     local = read_contexts().contexts.get(LOCAL)
-    if local is None or local.server != target.server:
+    if local is None or urlsplit(local.server).port != port:
         return None
     try:
-        with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=5.0) as client:
+        with CaxtonClient(local.server, local.token, ca_file=local.ca_file, timeout_s=_TIMEOUT_S) as client:
             return client.health()
     except CaxtonError:
         return None

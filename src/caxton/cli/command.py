@@ -5,11 +5,12 @@ Every command takes a `Cli` first: what the global options said, the screen, and
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -48,6 +49,12 @@ class Cli:
     context: str | None = None
     quiet: bool = False
 
+    @classmethod
+    def from_environment(cls) -> Self:
+        """A call whose options say nothing yet. An output format that nobody knows counts as none."""
+        wanted = os.environ.get("CAXTON_OUTPUT", "")
+        return cls(output=OutputFormat(wanted) if wanted in list(OutputFormat) else OutputFormat.TABLE)
+
     @property
     def screen(self) -> Screen:
         """Where to print."""
@@ -72,7 +79,9 @@ _PANEL = "Global options"
 
 OutputOption = Annotated[
     OutputFormat | None,
-    typer.Option("--output", "-o", help="Print answers as a table or as JSON.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--output", "-o", help="Print answers as a table or as JSON. Env: CAXTON_OUTPUT.", rich_help_panel=_PANEL
+    ),
 ]
 ServerOption = Annotated[
     str | None,
@@ -89,7 +98,9 @@ TokenOption = Annotated[
 ]
 ContextOption = Annotated[
     str | None,
-    typer.Option("--context", metavar="NAME", help="Server of the contexts file.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--context", metavar="NAME", help="Server of the contexts file. Env: CAXTON_CONTEXT.", rich_help_panel=_PANEL
+    ),
 ]
 QuietOption = Annotated[
     bool,

@@ -66,15 +66,14 @@ class Target(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def contexts_path() -> Path:
-    """Where the contexts file is: below XDG_CONFIG_HOME, or ~/.config."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    base = Path(home) if home and Path(home).is_absolute() else Path.home() / ".config"
-    return base / "caxton" / "contexts.json"
+    """Where the contexts file is: CAXTON_CONTEXTS, or below XDG_CONFIG_HOME or ~/.config."""
+    named = os.environ.get("CAXTON_CONTEXTS")
+    return Path(named) if named else _own_directory() / "contexts.json"
 
 
-def read_contexts(path: Path | None = None) -> Contexts:
+def read_contexts() -> Contexts:
     """The contexts file, empty when there is none. Raises `InvalidConfig` when it is damaged."""
-    path = path or contexts_path()
+    path = contexts_path()
     try:
         with path.open("rb") as file:
             data = file.read(MAX_CONTEXTS_BYTES)
@@ -89,11 +88,12 @@ def read_contexts(path: Path | None = None) -> Contexts:
         raise InvalidConfig(str(path), reason) from exc
 
 
-def write_contexts(contexts: Contexts, path: Path | None = None) -> None:
-    """Replace the contexts file in one step; readable by its owner alone, like its directory."""
-    path = path or contexts_path()
+def write_contexts(contexts: Contexts) -> None:
+    """Replace the contexts file in one step; readable by its owner alone, like our own directory."""
+    path = contexts_path()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.parent.chmod(0o700)
+    if path.parent == _own_directory():  # another one is not ours to close
+        path.parent.chmod(0o700)
     data = msgspec.json.format(msgspec.json.encode(contexts), indent=2)
     write_private(path, data + b"\n")
 
@@ -116,15 +116,13 @@ def choose_target(*, server: str | None, token: str | None, context: str | None)
         InvalidValue: the address is none.
     """
     contexts = read_contexts()
-    named = _named(contexts, context)
+    named = _named(contexts, context or os.environ.get("CAXTON_CONTEXT"))
     env_server, env_token = os.environ.get("CAXTON_SERVER"), os.environ.get("CAXTON_TOKEN")
-    if context is not None and server is None:
-        env_server = None  # a context named on the command line comes before the environment
+    if context is not None and server is None:  # a context named on the command line comes before the environment
+        env_server = env_token = None
     address = parse_server_url(server or env_server or (named.server if named else DEFAULT_SERVER))
-    # The token of the environment belongs to the server of the environment, when that is set.
-    own = os.environ.get("CAXTON_SERVER")
-    if own and not _is_same(address, own):
-        env_token = None
+    if env_server and not _is_same(address, env_server):
+        env_token = None  # it belongs to the environment's server
     entry = _entry_for(contexts, named, address)
     return Target(
         server=address,
@@ -137,6 +135,12 @@ def local_data_dir() -> Path | None:
     """The data directory of the local server, if the contexts file knows one."""
     local = read_contexts().contexts.get(LOCAL)
     return Path(local.data_dir) if local and local.data_dir else None
+
+
+def _own_directory() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    base = Path(home) if home and Path(home).is_absolute() else Path.home() / ".config"
+    return base / "caxton"
 
 
 def _named(contexts: Contexts, wanted: str | None) -> Context | None:

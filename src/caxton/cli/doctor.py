@@ -7,7 +7,7 @@ import typer
 from caxton.cli.command import Cli, command
 from caxton.cli.exits import ExitCode
 from caxton.cli.output import Mark, printable
-from caxton.cli.server import DataDirOption, HostOption, PortOption, overrides_of
+from caxton.cli.server import DataDirOption, HostOption, PortOption, default_data_dir, overrides_of, setting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
         about_server, ours = [], None  # the file names the server
     else:
         target = choose_target(server=cli.server, token=cli.token, context=cli.context)
-        about_server, ours = checks.check_server(target), checks.server_here(target)
+        about_server, ours = checks.check_server(target), checks.server_here(port)
     return [
         checks.check_python(),
         checks.check_sandbox(),
@@ -58,12 +58,8 @@ def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
 
 
 def _settings(overrides: dict[str, object]) -> "tuple[Path, str, int]":
-    from pathlib import Path
-
-    from caxton.server.config import effective
-
-    values = {value.key: value.value for value in effective(overrides)}
-    return Path(str(values["data_dir"])), str(values["host"]), int(str(values["port"]))
+    host, port = (setting(overrides, f"server.{name}") for name in ("host", "port"))
+    return default_data_dir(overrides), str(host), int(str(port))
 
 
 def _show(cli: Cli, checks: "list[Check]", failed: int) -> None:

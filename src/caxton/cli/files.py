@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ STDIN = "-"
 def read_file(path: Path, *, max_bytes: int) -> bytes:
     """The bytes of a regular file. Raises `FileMissing` or `FileUnreadable`; waits on no pipe or device."""
     try:
-        with path.open("rb") as file:
-            if not stat.S_ISREG(path.stat().st_mode):
+        # Without O_NONBLOCK opening a pipe would wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise FileUnreadable(str(path), "it is no regular file")
             data = file.read(max_bytes + 1)
     except FileNotFoundError as exc:

@@ -39,7 +39,7 @@ SinceOption = Annotated[
 ]
 LevelOption = Annotated[Level | None, typer.Option("--level", help="Only lines at least this important.")]
 LimitOption = Annotated[
-    int, typer.Option("--limit", min=0, max=10_000, metavar="N", help="At most so many lines of the past.")
+    int, typer.Option("--limit", min=1, max=10_000, metavar="N", help="At most so many lines of the past.")
 ]
 TimestampsOption = Annotated[bool, typer.Option("--timestamps", help="Show when each line was written (UTC).")]
 
@@ -99,13 +99,8 @@ def show(cli: Cli, view: View, *, follow: bool) -> None:
     level = view.level.value if view.level else None
     screen = cli.screen
     with cli.client("Fetching the log") as client:
-        past = client.logs(view.agents, limit=view.limit, since=view.since, level=level)
-        for line in past:
-            print_line(screen, line, view)
-        if not follow:
-            return
-        after_seq = past[-1].seq if past else None
-        for line in client.follow_logs(view.agents, level=level, after_seq=after_seq):
+        fetch = client.follow_logs if follow else client.logs
+        for line in fetch(view.agents, limit=view.limit, since=view.since, level=level):
             print_line(screen, line, view)
 
 

@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = get_command(app).main(args=arguments, prog_name="caxton", standalone_mode=False, obj=Cli())
+        result = get_command(app).main(
+            args=arguments, prog_name="caxton", standalone_mode=False, obj=Cli.from_environment()
+        )
     except ReaderLeft:
         raise
     except (KeyboardInterrupt, typer.Abort):
@@ -86,8 +88,10 @@ def _run(arguments: list[str]) -> int:
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether errors are wanted as JSON. Read by hand: what is wrong may be the arguments themselves."""
-    wanted = OutputFormat.JSON
-    pairs = pairwise(arguments)
-    return any(word in (f"--output={wanted}", f"-o{wanted}") for word in arguments) or any(
-        option in ("--output", "-o") and value == wanted for option, value in pairs
-    )
+    wanted = Cli.from_environment().output
+    for option, value in pairwise([*arguments, ""]):
+        if option in ("--output", "-o"):
+            wanted = value
+        elif option.startswith(("--output=", "-o")):
+            wanted = option.removeprefix("--output").removeprefix("-o").removeprefix("=")
+    return wanted == OutputFormat.JSON

@@ -48,13 +48,22 @@ def printable(text: str) -> str:
 
 
 class Screen:
-    """Where one command prints to."""
+    """Where one command prints to.
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    Args:
+        as_json: answers and errors are JSON, and nothing else is printed.
+        quiet: only answers and errors are printed.
+        out: instead of standard output.
+        err: instead of standard error.
+    """
+
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, out: TextIO | None = None, err: TextIO | None = None
+    ) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self._out: TextIO = sys.stdout
-        self._err: TextIO = sys.stderr
+        self._out: TextIO = sys.stdout if out is None else out
+        self._err: TextIO = sys.stderr if err is None else err
 
     # --- answers ------------------------------------------------------------------------------------------
 

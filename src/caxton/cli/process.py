@@ -12,8 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import msgspec
 
@@ -26,11 +25,15 @@ from caxton.core.errors import (
     ServerStopTimeout,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MAX_LOG_BYTES = 10 << 20
 """A longer server.log is moved aside at the next start, so that it never grows without end."""
 
 LOG_TAIL_LINES = 10
 _STATE_FILE = "server.json"
+_LOCK_FILE = "lock"
 _OPTIONS_FILE = "server-options.json"
 _MAX_FILE_BYTES = 1 << 20
 _KILL_TIMEOUT_S = 5.0
@@ -112,7 +115,7 @@ def find_running(data_dir: Path) -> Running:
             running = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=Running)
     except (OSError, msgspec.DecodeError) as exc:
         raise ServerNotRunning(str(data_dir)) from exc
-    if not _is_caxton(running.pid):
+    if not (_is_held(data_dir / _LOCK_FILE) and _is_alive(running.pid)):
         raise ServerNotRunning(str(data_dir))
     return running
 
@@ -215,17 +218,26 @@ def _silence(process: subprocess.Popen[bytes], timeout_s: float) -> str:
     return f"it ended with exit code {process.returncode}"
 
 
-def _is_caxton(pid: int) -> bool:
-    """Whether that process lives and is a Caxton server: the number may have gone to another since."""
+def _is_held(lock: Path) -> bool:
+    """Whether a server holds the data directory. A process id alone may have gone to another program since."""
+    import fcntl
+
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-        return b"caxton" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except ProcessLookupError:
+    except OSError:  # gone, or another user's: not ours to stop
         return False
-    except FileNotFoundError:  # no /proc on this system
-        return not Path("/proc/self").exists()
-    except OSError:  # another user's: not ours to stop
-        return False
+    return True
 
 
 def _is_gone(pid: int, timeout_s: float) -> bool:

@@ -168,10 +168,11 @@ def overrides_of(**flags: str | int | Path | None) -> dict[str, object]:
 
 def default_data_dir(overrides: dict[str, object]) -> Path:
     """The data directory that a server with these flags would use."""
-    return Path(str(_setting(overrides, "data_dir")))
+    return Path(str(setting(overrides, "server.data_dir"))).absolute()
 
 
-def _setting(overrides: dict[str, object], key: str) -> object:
+def setting(overrides: dict[str, object], key: str) -> object:
+    """The value of one setting for a server with these flags."""
     from caxton.server.config import effective
 
     return next((value.value for value in effective(overrides) if value.key == key), None)
@@ -191,7 +192,7 @@ def _start(cli: Cli, options: dict[str, Any], timeout_s: float) -> None:
 
     data_dir = default_data_dir(options)
     with cli.screen.busy("Starting the server"):
-        pid, url = launch(options, data_dir, timeout_s=timeout_s)
+        pid, url = launch(options | {"data_dir": data_dir}, data_dir, timeout_s=timeout_s)
     _tell_running(cli, url, data_dir, pid)
 
 
@@ -224,7 +225,7 @@ def _remember(cli: Cli, overrides: dict[str, object], *, url: str, data_dir: Pat
     """Write the contexts file. A server serves without it as well, so a failure is only a warning."""
     from caxton.cli.contexts import remember_local
 
-    certificate = _setting(overrides, "tls_cert") if url.startswith("https:") else None
+    certificate = setting(overrides, "server.tls_cert") if url.startswith("https:") else None
     try:
         remember_local(url, token=token, data_dir=data_dir, ca_file=str(certificate) if certificate else None)
     except (CaxtonError, OSError) as exc:

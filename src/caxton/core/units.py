@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from caxton.core.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*", re.ASCII)
 
@@ -53,7 +57,7 @@ def format_duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def _parse(value: object, units: dict[str, int] | dict[str, float], what: str, rule: str) -> float:
+def _parse(value: object, units: Mapping[str, float], what: str, rule: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
         return value
     if isinstance(value, str) and (match := _AMOUNT.fullmatch(value)):

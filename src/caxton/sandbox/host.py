@@ -23,7 +23,7 @@ class Host(Protocol):
         """Wall clock in microseconds since 1970 UTC."""
         ...
 
-    def random(self, count: int) -> bytes:
+    def random(self, count: int, /) -> bytes:
         """`count` random bytes."""
         ...
 

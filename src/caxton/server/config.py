@@ -137,7 +137,7 @@ SETTINGS = (
         _seconds,
         "How long a stop waits for work in hand.",
     ),
-    Setting("server.max_instances", "CAXTON_MAX_INSTANCES", 12_000, _count, "Sandboxes this server may hold."),
+    Setting("server.max_instances", "CAXTON_MAX_INSTANCES", 10_000, _count, "Sandboxes this server may hold."),
     Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
 )
 """All settings there are. docs/reference/configuration.md lists them; a test compares."""

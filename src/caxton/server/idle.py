@@ -24,7 +24,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +43,12 @@ FDS_PER_TURN = 100
 """About 1 ms of looking before the event loop gets a turn."""
 
 _FDS = Path("/proc/self/fd")
+IS_SUPPORTED = _FDS.is_dir()
 _UNACKED = struct.Struct("=I")
 _UNACKED_AT, _ACKED_AT, _UNSENT_AT = 24, 120, 144
 _ACKED = struct.Struct("=Q")
 _INFO_BYTES = 148
-"""Offsets in `struct tcp_info` of linux/tcp.h: tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes. It only ever grows."""
+"""Offsets in `struct tcp_info` of linux/tcp.h: tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes. It only grows."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: the kernel drops what the reader did not take, instead of keeping it for minutes."""
@@ -72,8 +73,7 @@ class Requests:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Count the request while it is open."""
         peer = scope["client"]
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self.open[peer] = self.open.get(peer, 0) + 1
         self.tasks.add(task)
         self.none_open.clear()
@@ -148,7 +148,7 @@ class IdleReaper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        if not _FDS.is_dir():
+        if not IS_SUPPORTED:
             logger.warning("idle connections are not closed on this system", extra={"action": "http.idle_off"})
             return
         while True:
@@ -201,11 +201,11 @@ def cut_all(port: int) -> int:
 
 
 def connections(port: int) -> Iterator[tuple[str, socket.socket]]:
-    """This process's accepted connections to its `port`: a name that no other has, and a duplicate to be closed.
+    """The accepted connections to this process's `port`: a name that no other has, and a duplicate to be closed.
 
     A duplicate, because granian may close its own descriptor at any moment and the number then belong to another file.
     """
-    if not _FDS.is_dir():
+    if not IS_SUPPORTED:
         return
     for entry in os.listdir(_FDS):
         with contextlib.suppress(OSError):  # it was closed while we looked

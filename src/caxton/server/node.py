@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -18,6 +17,7 @@ from caxton.security.tokens import TokenVerifier, ensure_admin_token
 from caxton.server.config import Settings, load
 from caxton.server.datadir import DataDir
 from caxton.server.http import HttpServer
+from caxton.server.tuning import tune_process
 from caxton.server.wiring import Rooms, build
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ logger = logging.getLogger(__name__)
 
 EXIT_STORAGE = 74
 """sysexits' EX_IOERR: the journal could not be written; the messages that were acknowledged are safe."""
-
-SWITCH_INTERVAL_S = 0.0005
-"""The HTTP server's threads and the epoch's wait for the interpreter lock; at Python's 5 ms a busy bus would starve
-them (3 requests a second were measured, against 1,500)."""
-
-GC_THRESHOLD = 50_000
-"""Messages are not tracked by the collector; what is left comes and goes slowly."""
 
 
 def serve(overrides: Mapping[str, object], *, on_ready: Callable[[str, Path, str], None] | None = None) -> int:
@@ -49,8 +42,7 @@ def serve(overrides: Mapping[str, object], *, on_ready: Callable[[str, Path, str
     """
     settings = load(overrides)
     set_up_logging(settings.log_level)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    tune_process()
     with DataDir(settings.data_dir) as data_dir:
         return uvloop.run(Node(settings, data_dir).run(on_ready))
 

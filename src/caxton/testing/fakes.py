@@ -225,22 +225,18 @@ class FakeMessages:
             raise AgentFailed(names[0], reason, trap="unreachable", functions=["handle_message"], log=[])
         return self.kept[receipt.conversation_id][-1]
 
-    def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
+    async def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
         """The last `limit`, oldest first."""
         check_workspace(workspace)
         return self.kept.get(conversation_id, [])[-limit:]
 
-    def _try(
-        self, workspace: WorkspaceName, principal: Principal, message: AclMessage
-    ) -> Receipt | CaxtonError:
+    def _try(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt | CaxtonError:
         try:
             return self._accept(workspace, principal, message)[1]
         except CaxtonError as exc:
             return exc
 
-    def _accept(
-        self, workspace: WorkspaceName, principal: Principal, message: AclMessage
-    ) -> tuple[list[str], Receipt]:
+    def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> tuple[list[str], Receipt]:
         names = self._receivers(workspace, message)
         self._count += 1
         message.sender = f"client:{principal.name}"

@@ -117,6 +117,23 @@ def test_token_of_the_environment_goes_to_the_chosen_server_when_it_names_none(
     assert target(server="https://caxton.example") == ("https://caxton.example", "env-token")
 
 
+def test_context_can_be_named_by_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_contexts(Contexts(current="local", contexts={"local": LOCAL, "prod": PROD}))
+    monkeypatch.setenv("CAXTON_CONTEXT", "prod")
+    assert target() == ("https://caxton.example", PROD_PROOF)
+
+
+def test_contexts_file_elsewhere_leaves_the_mode_of_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("CAXTON_CONTEXTS", str(tmp_path / "mine.json"))
+    remember_local("http://localhost:8080", token=NEW_PROOF, data_dir=Path("/data"))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "mine.json").stat().st_mode) == 0o600
+    assert target() == ("http://127.0.0.1:8080", NEW_PROOF)
+
+
 def test_server_named_by_hand_gets_the_token_that_stands_beside_it() -> None:
     write_contexts(Contexts(current="local", contexts={"local": LOCAL, "prod": PROD}))
     assert target(server="https://caxton.example") == ("https://caxton.example", PROD_PROOF)

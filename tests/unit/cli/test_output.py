@@ -26,7 +26,6 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys, "stdout", stream)
     return stream
 
 
@@ -39,7 +38,7 @@ def view(*, timestamps: bool = False) -> View:
 
 
 def test_marks_have_colours_on_a_terminal(terminal: Terminal) -> None:
-    Screen().done("it is done")
+    Screen(out=terminal).done("it is done")
     assert terminal.getvalue() == "\x1b[32m✓\x1b[0m it is done\n"
 
 
@@ -48,10 +47,10 @@ def test_colours_are_left_out_when_they_are_not_wanted(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    screen = Screen()
+    screen = Screen(out=terminal)
     screen.done("it is done")
     screen.table(("a", "b"), [("1", "2")], total="1 row")
-    assert "\x1b" not in terminal.getvalue()
+    assert terminal.getvalue() == "✓ it is done\nA  B\n1  2\n1 row\n"
 
 
 def test_pipe_gets_neither_colours_nor_broken_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,11 +60,16 @@ def test_pipe_gets_neither_colours_nor_broken_lines(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == f"✓ it is done\nNAME  TEXT{' ' * 496}\nping  {'x' * 500}\n"
 
 
-def test_mark_that_the_stream_cannot_write_becomes_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mark_that_the_stream_cannot_write_becomes_a_word() -> None:
     raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
-    Screen().done("done")
+    stream = io.TextIOWrapper(raw, encoding="latin-1")
+    Screen(out=stream).done("done")
     assert raw.getvalue() == b"OK done\n"
+
+
+def test_table_has_bold_heads_on_a_terminal(terminal: Terminal) -> None:
+    Screen(out=terminal).table(("a",), [("1",)])
+    assert terminal.getvalue() == "\x1b[1mA\x1b[0m\n1\n"
 
 
 def test_quiet_leaves_answers_and_drops_remarks(capsys: pytest.CaptureFixture[str]) -> None:
