@@ -23,6 +23,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -105,7 +106,7 @@ PEERS = (
 )
 
 
-def measure(peers: Sequence[Peer], n: int, runs: int, limit_s: float) -> list[Row]:
+def measure(peers: Sequence[Peer], n: int, runs: int, limit_s: float, patience_s: float) -> list[Row]:
     """A row for each peer: its figures, or why there are none.
 
     Args:
@@ -113,6 +114,7 @@ def measure(peers: Sequence[Peer], n: int, runs: int, limit_s: float) -> list[Ro
         n: round trips to sample in each run.
         runs: how often each is measured, in turn with the others. One that fails once is not tried again.
         limit_s: for one run of one peer, installation not counted.
+        patience_s: how long to wait before each run for others to leave the machine alone.
     """
     measured: dict[str, list[Row]] = {peer.name: [] for peer in peers}
     reasons: dict[str, str] = {}
@@ -121,12 +123,20 @@ def measure(peers: Sequence[Peer], n: int, runs: int, limit_s: float) -> list[Ro
             if peer.name in reasons:
                 continue
             _say(f"run {run} of {runs}: {peer.name}")
-            busy = busy_cores(QUIET_WINDOW_S)
+            busy = _wait_quiet(patience_s)
             try:
                 measured[peer.name].append({**_figures(peer, n, limit_s), "busy_cores": busy})
             except Unavailable as reason:
                 reasons[peer.name] = f"run {run}: {reason}" if run > 1 else str(reason)
     return [_row(peer, measured[peer.name], reasons.get(peer.name)) for peer in peers]
+
+
+def _wait_quiet(patience_s: float) -> float:
+    """Wait for a quiet machine, at most `patience_s`; how many cores others used at the end of the wait."""
+    deadline = time.monotonic() + patience_s
+    while (busy := busy_cores(QUIET_WINDOW_S)) > QUIET_CORES and time.monotonic() < deadline:
+        pass
+    return busy
 
 
 def _row(peer: Peer, measured: Sequence[Row], reason: str | None) -> Row:
@@ -295,6 +305,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=5_000, help="round trips to sample in each run (5000)")
     parser.add_argument("--runs", type=int, default=3, help="how often each peer is measured (3)")
     parser.add_argument("--limit", type=float, default=RUN_LIMIT_S, help="seconds for one run of one peer (180)")
+    parser.add_argument(
+        "--patience", type=float, default=10.0, help="seconds to wait before each run for an idle machine (10)"
+    )
     options = parser.parse_args()
     options.only = options.only.split(",") if options.only else names
     if unknown := set(options.only) - set(names):
@@ -313,7 +326,7 @@ def main() -> int:
     options = _parse_arguments()
     signal.signal(signal.SIGTERM, _leave)
     chosen = [peer for peer in PEERS if peer.name in options.only]
-    rows = measure(chosen, options.n, options.runs, options.limit)
+    rows = measure(chosen, options.n, options.runs, options.limit, options.patience)
     if options.json:
         print(json.dumps({"machine": machine(), "rows": rows}))
     else:

@@ -43,7 +43,7 @@ static int32_t set_the_timer(void) {
     int64_t old;
     if (caxton_kv_get_int("timer", &old) == 0) caxton_cancel_timer((int32_t)old);
     int32_t id = caxton_set_timer(INTERVAL_US);
-    return id < 0 ? id : caxton_kv_set_int("timer", id);
+    return id < 0 || caxton_kv_set_int("timer", id) < 0;
 }
 
 CAXTON_ON_INIT() {

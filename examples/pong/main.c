@@ -4,7 +4,8 @@
 CAXTON_ON_MESSAGE(message) {
     caxton_str n;
     if (!caxton_wants_reply(message)) return 0;
-    if (!caxton_is(message->performative, "request") || !caxton_json_get(message->content, "ping", &n)) {
+    if (!caxton_is(message->performative, "request")
+        || !caxton_json_get(message->content, "ping", &n)) {
         caxton_str why = caxton_object_string("error", "expected a request with {\"ping\": n}");
         return caxton_settle(caxton_reply(message, "not-understood", why));
     }

@@ -4,7 +4,8 @@
 /* The i of "ring-<i>". */
 static bool ring_index(caxton_str name, int64_t *index) {
     const caxton_str prefix = caxton_s("ring-");
-    if (name.len <= prefix.len || !caxton_same((caxton_str){name.ptr, prefix.len}, prefix)) return false;
+    if (name.len <= prefix.len) return false;
+    if (!caxton_same((caxton_str){name.ptr, prefix.len}, prefix)) return false;
     return caxton_json_to_int((caxton_str){name.ptr + prefix.len, name.len - prefix.len}, index);
 }
 

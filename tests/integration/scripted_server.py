@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from contextlib import contextmanager
@@ -37,7 +38,9 @@ class ScriptedServer:
                     connection.sendall(answer)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, also where that is waited for right now."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ EVENTS = [
 def test_events_are_the_same_however_the_stream_is_cut(cuts: list[int]) -> None:
     data = STREAM.encode()
     places = [0, *sorted(cuts), len(data)]
-    assert list(read_events(data[start:end] for start, end in zip(places, places[1:], strict=False))) == EVENTS
+    assert list(read_events(data[start:end] for start, end in pairwise(places))) == EVENTS
 
 
 @pytest.mark.parametrize(

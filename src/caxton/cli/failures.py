@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from caxton.cli.exits import ExitCode, exit_code_for
@@ -25,17 +23,12 @@ _NEXT = {
     "MAILBOX_FULL": "caxton agent status NAME   (shows how much mail waits)",
     "REPLY_TIMEOUT": "caxton message list --conversation-id ID   (shows what came later)",
     "PORT_IN_USE": "caxton serve --port 8081",
-    "INTERNAL_ERROR": "CAXTON_DEBUG=1 caxton …   (shows where it went wrong)",
 }
 """A command that helps, where the message itself names none."""
 
 
 def report(screen: Screen, error: BaseException) -> ExitCode:
     """Print `error` as people or, with `--output json`, programs read it; returns the exit code."""
-    if os.environ.get("CAXTON_DEBUG"):
-        import traceback
-
-        traceback.print_exception(error, file=sys.stderr)
     fault = as_caxton_error(error)
     status: int | None = getattr(fault, "status", None)
     if screen.as_json:
@@ -73,6 +66,7 @@ def _below(fault: CaxtonError) -> list[str]:
     details = fault.details()
     if functions := details.get("functions"):
         lines.append(f"in: {' < '.join(map(str, functions))}")
+    lines += details.get("traceback") or []
     lines += [f"log: {line}" for line in list(details.get("log") or [])[-MAX_LOG_LINES:]]
     if isinstance(fault, InvalidUsage):
         lines.append(f"next: {fault.command or 'caxton'} --help")
@@ -108,9 +102,10 @@ class _SystemRefused(CaxtonError):
 
 
 class _CommandBroken(InternalError):
-    """A bug in the command line itself."""
+    """A bug in the command itself, or in the server that it runs."""
 
     def __init__(self, error: BaseException) -> None:
-        CaxtonError.__init__(
-            self, f"this is a fault in the caxton command: {type(error).__name__}: {quoted(str(error))}"
-        )
+        import traceback
+
+        CaxtonError.__init__(self, f"this is a fault in Caxton: {type(error).__name__}: {quoted(str(error))}")
+        self.traceback = "".join(traceback.format_exception(error)).splitlines()

@@ -59,7 +59,7 @@ for part in (server, deploy, agent, message, logs, status, config, doctor):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code. Never raises but for our own bugs under CAXTON_DEBUG."""
+    """Run the command; returns its exit code. Every error has been told when it returns."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     make_writable_anywhere(sys.stdout, sys.stderr)
     try:

@@ -47,6 +47,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def shown_url(url: str) -> str:
+    """`url` as people know it: `localhost` for 127.0.0.1, which is what a server on this machine listens on."""
+    return url.replace("http://127.0.0.1:", "http://localhost:", 1)
+
+
 class Screen:
     """Where one command prints to.
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -177,7 +177,7 @@ def _flags(options: dict[str, Any]) -> list[str]:
 
 def _save_options(options: dict[str, Any], data_dir: Path) -> None:
     path = data_dir / _OPTIONS_FILE
-    path.write_bytes(msgspec.json.encode(options))
+    path.write_bytes(msgspec.json.encode(options, enc_hook=str))  # paths
     path.chmod(0o600)
 
 

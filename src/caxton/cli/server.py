@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from caxton.cli.command import Cli, command, new_app
+from caxton.cli.output import shown_url
 from caxton.core.errors import CaxtonError
 from caxton.core.units import parse_duration
 
@@ -218,7 +219,7 @@ def _is_running(data_dir: Path) -> bool:
 
 def _tell_running(cli: Cli, url: str, data_dir: Path, pid: int) -> None:
     answer = {"url": url, "data_dir": str(data_dir), "pid": pid}
-    cli.screen.answer(answer, lambda: cli.screen.done(f"Server running at {url}"))
+    cli.screen.answer(answer, lambda: cli.screen.done(f"Server running at {shown_url(url)}"))
 
 
 def _remember(cli: Cli, overrides: dict[str, object], *, url: str, data_dir: Path, token: str) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from caxton.cli.agent import show_agents
 from caxton.cli.command import Cli, command
-from caxton.cli.output import Mark
+from caxton.cli.output import Mark, shown_url
 from caxton.core.units import format_duration
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def status(cli: Cli) -> None:
 def show_server(cli: Cli, server: "ServerView", url: str) -> None:
     """The server as a marked line and facts."""
     state = "running" if server.status == "ready" else server.status
-    cli.screen.state(_MARKS.get(server.status, Mark.BUSY), f"Server {state} at {url}")
+    cli.screen.state(_MARKS.get(server.status, Mark.BUSY), f"Server {state} at {shown_url(url)}")
     agents = ", ".join(f"{count} {state}" for state, count in server.agents.items() if count) or "none"
     cli.screen.facts(
         [

@@ -16,7 +16,7 @@ from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, ensure_admin_token
 from caxton.server.config import Settings, load
 from caxton.server.datadir import DataDir
-from caxton.server.http import HttpServer
+from caxton.server.http import HttpServer, http_door
 from caxton.server.tuning import tune_process
 from caxton.server.wiring import Rooms, build
 
@@ -76,7 +76,7 @@ class Node:
         settings = self._settings
         key = load_or_create_key(settings.data_dir)
         token = ensure_admin_token(settings.data_dir, key, rooms.clock)
-        http = HttpServer(settings, rooms, TokenVerifier([key], rooms.clock))
+        http = http_door(settings, rooms, TokenVerifier([key], rooms.clock))
         http.bind()
         await rooms.start()
         gc.collect()

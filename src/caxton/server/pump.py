@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from caxton.bus.bus import Bus
     from caxton.sandbox.engine import Engine
 
-SLICE_S = 0.002
-"""Messages are handled for so long before requests, timers and commits get their turn."""
+SLICE_S = 0.0015
+"""Messages are handled for so long before requests, timers and commits get their turn. A request takes several turns:
+at 2 ms a saturated bus left room for 900 requests a second, at 1.5 ms for 2,000, at 1 ms for 2,300."""
 
 QUIET_S = 0.1
 """Epochs go on ticking for so long after the last work, so that sparse messages do not start and stop them."""
