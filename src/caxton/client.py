@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import httpx
@@ -49,6 +50,7 @@ _HEARTBEAT_TIMEOUT_S = 30.0
 """The server sends a sign of life each 10 s; three missed ones mean that the connection is dead."""
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 
+_PEM_END = "-----END CERTIFICATE-----\n"
 _UNAVAILABLE = 503
 """Starting or stopping: worth another attempt."""
 
@@ -112,7 +114,8 @@ class CaxtonClient:
         token: proof of who is asking; sent to this server only. None asks as anonymous.
         workspace: the workspace of every agent and message that is named.
         timeout_s: how long to wait for an ordinary answer.
-        ca_file: certificates (PEM) to trust instead of the system's, for a server with its own.
+        ca_file: certificates (PEM) of authorities to trust instead of the system's.
+        certificate: the server's own certificate (PEM); exactly this is accepted, whatever name it is made out to.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class CaxtonClient:
         workspace: str = "default",
         timeout_s: float = 30.0,
         ca_file: str | None = None,
+        certificate: str | None = None,
     ) -> None:
         self.server = parse_server_url(server)
         self.workspace = workspace
@@ -132,7 +136,7 @@ class CaxtonClient:
             base_url=url,
             headers=_headers(token),
             params={"workspace": workspace},
-            verify=_trust(ca_file) if url.scheme == "https" else True,
+            verify=_trust(ca_file, certificate) if url.scheme == "https" else True,
             # A proxy from the environment must not see what goes to this machine's own server.
             trust_env=url.host not in LOOPBACK_HOSTS,
             follow_redirects=False,
@@ -484,17 +488,24 @@ def _headers(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _trust(ca_file: str | None) -> Any:
-    if ca_file is None:
+def _trust(ca_file: str | None, certificate: str | None) -> Any:
+    """What httpx takes as `verify`. An authority that was named comes before a certificate that is known."""
+    if ca_file is None and certificate is None:
         return True
     import ssl
 
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        if ca_file is not None:
+            context.load_verify_locations(cafile=ca_file)
+        elif certificate is not None:
+            # Only the first of the file: those behind it are authorities, which sign for others as well.
+            text = Path(certificate).read_text(encoding="ascii", errors="replace")
+            context.check_hostname = False
+            context.load_verify_locations(cadata=text.partition(_PEM_END)[0] + _PEM_END)
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     except OSError as exc:  # SSLError, for what is no certificate, is one too
-        raise FileUnreadable(ca_file, exc.strerror or "it holds no certificate") from exc
-    # The server's own certificate is enough, whoever signed it: it is trusted by name.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        raise FileUnreadable(str(ca_file or certificate), exc.strerror or "it holds no certificate") from exc
     return context
 
 

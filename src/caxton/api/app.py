@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from litestar import Litestar, Response
@@ -66,10 +67,13 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *message_routes(services.messages),
         *log_routes(services.logs, services.agents, stopping),
     ]
-    document = encode_json(describe([*(route.operation for route in routes), DESCRIBE], version=version))
+
+    @cache
+    def document() -> bytes:
+        return encode_json(describe([*(route.operation for route in routes), DESCRIBE], version=version))
 
     async def description(request: ApiRequest) -> Reply:
-        return Reply(document)
+        return Reply(document())
 
     return [*routes, Route(DESCRIBE, description)]
 

@@ -24,12 +24,10 @@ _MARKS = {
 def complete_agent(incomplete: str) -> list[str]:
     """Names of agents for the shell's completion; none when no server answers at once."""
     from caxton.cli.contexts import choose_target
-    from caxton.client import CaxtonClient
     from caxton.core.errors import CaxtonError
 
     try:
-        target = choose_target(server=None, token=None, context=None)
-        with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=1.0) as client:
+        with choose_target(server=None, token=None, context=None).client(timeout_s=1.0) as client:
             return [agent.name for agent in client.agents() if agent.name.startswith(incomplete)]
     except CaxtonError:
         return []

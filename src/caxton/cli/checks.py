@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.cli.contexts import LOCAL, Target, contexts_path, read_contexts
+from caxton.cli.contexts import LOCAL, Target, choose_target, contexts_path, read_contexts
 from caxton.core.errors import CaxtonError
 from caxton.core.units import format_size
 
@@ -132,17 +132,17 @@ def check_contexts() -> Check:
 
 def check_server(target: Target) -> list[Check]:
     """Does the server answer, take the token, and have the same time as we have?"""
-    from caxton.client import ApiProblem, CaxtonClient
+    from caxton.client import ApiProblem
 
     try:
         # Without the token: a wrong one is refused even here.
-        with CaxtonClient(target.server, ca_file=target.ca_file, timeout_s=_TIMEOUT_S) as anonymous:
+        with target.client(anonymous=True, timeout_s=_TIMEOUT_S) as anonymous:
             anonymous.alive()
     except CaxtonError as exc:
         return [_warn("server", str(exc), "caxton server start, if one should run")]
     answers = _ok("server", f"answers at {target.server}")
     try:
-        with CaxtonClient(target.server, target.token, ca_file=target.ca_file, timeout_s=_TIMEOUT_S) as client:
+        with target.client(timeout_s=_TIMEOUT_S) as client:
             return [answers, _ok("token", "accepted"), _check_clock(client.health())]
     except ApiProblem as exc:
         why = "was refused" if target.token else "is not known"
@@ -210,13 +210,13 @@ def server_here(port: int) -> ServerView | None:
     """Our own server, if it answers on that port of this machine."""
     from urllib.parse import urlsplit
 
-    from caxton.client import CaxtonClient
-
     local = read_contexts().contexts.get(LOCAL)
     if local is None or urlsplit(local.server).port != port:
         return None
     try:
-        with CaxtonClient(local.server, local.token, ca_file=local.ca_file, timeout_s=_TIMEOUT_S) as client:
+        with choose_target(server=local.server, token=local.token, context=LOCAL).client(
+            timeout_s=_TIMEOUT_S
+        ) as client:
             return client.health()
     except CaxtonError:
         return None

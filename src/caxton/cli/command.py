@@ -66,12 +66,10 @@ class Cli:
         from caxton.cli.contexts import choose_target
 
         with self.screen.busy(doing):
-            from caxton.client import CaxtonClient
-
             target = choose_target(server=self.server, token=self.token, context=self.context)
             if target.sends_token_openly:
                 self.screen.warn(f"the token goes to {target.server} unencrypted; use https")
-            with CaxtonClient(target.server, target.token, ca_file=target.ca_file) as client:
+            with target.client() as client:
                 yield client
 
 

@@ -1,7 +1,7 @@
 """`caxton config …`: which settings a server on this machine would have, and why."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -53,7 +53,9 @@ def _plain(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)  # type: ignore[arg-type]
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value))) or "-"
+    return str(value)
 
 
 def _jsonable(value: object) -> object:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from caxton.client import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
+from caxton.client import DEFAULT_SERVER, LOOPBACK_HOSTS, CaxtonClient, parse_server_url
 from caxton.core.errors import ContextNotFound, FileUnreadable, InvalidConfig
 from caxton.core.suggest import nearest
 from caxton.security.files import write_private
@@ -32,7 +32,9 @@ class Context(msgspec.Struct, kw_only=True, omit_defaults=True):
     data_dir: str | None = None
     """Where the server keeps its data, if that is on this machine."""
     ca_file: str | None = None
-    """Certificates to trust, for a server with a certificate of its own."""
+    """Authorities to trust instead of the system's."""
+    certificate: str | None = None
+    """The server's own certificate, for one on this machine: no other is accepted."""
 
     def __repr__(self) -> str:
         return f"Context({self.server!r})"  # never the token
@@ -52,9 +54,20 @@ class Target(msgspec.Struct, kw_only=True, frozen=True):
     server: str
     token: str | None
     ca_file: str | None = None
+    certificate: str | None = None
 
     def __repr__(self) -> str:
         return f"Target({self.server!r})"  # never the token
+
+    def client(self, *, timeout_s: float = 30.0, anonymous: bool = False) -> CaxtonClient:
+        """A client for this server; with its token, unless it is to be anonymous."""
+        return CaxtonClient(
+            self.server,
+            None if anonymous else self.token,
+            ca_file=self.ca_file,
+            certificate=self.certificate,
+            timeout_s=timeout_s,
+        )
 
     @property
     def sends_token_openly(self) -> bool:
@@ -98,11 +111,11 @@ def write_contexts(contexts: Contexts) -> None:
     write_private(path, data + b"\n")
 
 
-def remember_local(server: str, *, token: str, data_dir: Path, ca_file: str | None = None) -> None:
+def remember_local(server: str, *, token: str, data_dir: Path, certificate: str | None = None) -> None:
     """Write down a server that has started here, and make it current if no other is."""
     contexts = read_contexts()
     server = _by_number(parse_server_url(server))
-    contexts.contexts[LOCAL] = Context(server=server, token=token, data_dir=str(data_dir), ca_file=ca_file)
+    contexts.contexts[LOCAL] = Context(server=server, token=token, data_dir=str(data_dir), certificate=certificate)
     if contexts.current not in contexts.contexts:
         contexts.current = LOCAL
     write_contexts(contexts)
@@ -128,6 +141,7 @@ def choose_target(*, server: str | None, token: str | None, context: str | None)
         server=address,
         token=token or env_token or (entry.token if entry else None),
         ca_file=os.environ.get("CAXTON_CA_FILE") or (entry.ca_file if entry else None),
+        certificate=entry.certificate if entry else None,
     )
 
 

@@ -129,7 +129,10 @@ class Screen:
             table.add_column(column.upper(), overflow="fold")
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
-        console.print(table)
+        with console.capture() as rendered:
+            console.print(table)
+        for line in rendered.get().splitlines():  # rich fills the last column with blanks
+            self.line(line.rstrip())
         if total and not self.quiet:
             self.line(self.colour(total, DIM))
 

@@ -42,9 +42,9 @@ _KILL_TIMEOUT_S = 5.0
 class StartRefused(CaxtonError):
     """The server said why it does not start; the code is that of its own error."""
 
-    def __init__(self, code: str, detail: str, *, log: list[str]) -> None:
+    def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
-        self.code, self.log = code, log
+        self.code = code
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -73,6 +73,7 @@ def launch(options: dict[str, Any], data_dir: Path, *, timeout_s: float) -> tupl
     """
     log_path = data_dir / "server.log"
     log = _open_log(log_path)
+    log_start = os.fstat(log).st_size
     readable, writable = os.pipe()
     try:
         with os.fdopen(log, "wb") as log_file:
@@ -95,8 +96,8 @@ def launch(options: dict[str, Any], data_dir: Path, *, timeout_s: float) -> tupl
         process.returncode = 0  # it lives on, and nobody here will wait for it
         return process.pid, report.url
     if report is not None:
-        raise StartRefused(report.code or ServerStartFailed.code, report.detail or "", log=tail(log_path))
-    raise ServerStartFailed(_silence(process, timeout_s), log_path=str(log_path), log=tail(log_path))
+        raise StartRefused(report.code or ServerStartFailed.code, report.detail or "")
+    raise ServerStartFailed(_silence(process, timeout_s), log_path=str(log_path), log=tail(log_path, after=log_start))
 
 
 def send_report(ready_fd: int, report: Report) -> None:
@@ -151,12 +152,12 @@ def saved_options(data_dir: Path) -> dict[str, Any]:
         raise InvalidConfig(str(path), "it is damaged; remove it") from exc
 
 
-def tail(path: Path, lines: int = LOG_TAIL_LINES) -> list[str]:
-    """The last lines of a log, none when it cannot be read."""
+def tail(path: Path, *, after: int) -> list[str]:
+    """The last lines of a log that were written after the byte `after`, none when it cannot be read."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - (64 << 10)))
-            return file.read().decode("utf-8", "replace").splitlines()[-lines:]
+            file.seek(max(after, path.stat().st_size - _MAX_FILE_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
     except OSError:
         return []
 

@@ -228,7 +228,7 @@ def _remember(cli: Cli, overrides: dict[str, object], *, url: str, data_dir: Pat
 
     certificate = setting(overrides, "server.tls_cert") if url.startswith("https:") else None
     try:
-        remember_local(url, token=token, data_dir=data_dir, ca_file=str(certificate) if certificate else None)
+        remember_local(url, token=token, data_dir=data_dir, certificate=str(certificate) if certificate else None)
     except (CaxtonError, OSError) as exc:
         cli.screen.warn(f"the contexts file was not written, so commands will need --server and --token: {exc}")
 

@@ -183,6 +183,8 @@ class Engine:
     def _fill_callback(self) -> Any:
         def fill(_env: object, _caller: object, values: Any, _count: int) -> Any:
             guest = self.current
+            if values[0] == 0:
+                return self.stop_guest("bad_allocation", "caxton_alloc returned 0: it has no room for the message")
             if guest is None or not guest.write(values[0], guest.body):
                 return self.stop_guest("bad_allocation", "caxton_alloc returned a region outside its memory")
             return NULL

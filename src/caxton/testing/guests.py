@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from caxton.sandbox.engine import Engine
+    from caxton.sandbox.guest import Guest
+    from caxton.sandbox.trap import Trap
 
 T = TypeVar("T")
 
@@ -70,6 +72,14 @@ def to_end(steps: Generator[None, None, T]) -> T:
             next(steps)
         except StopIteration as end:
             return end.value
+
+
+def handle(guest: Guest, body: bytes = b"{}") -> int | Trap:
+    """Hand one message over and run its handler to the end."""
+    result = guest.deliver(body)
+    while result is None:
+        result = guest.resume()
+    return result
 
 
 class RecordingHost:

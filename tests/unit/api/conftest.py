@@ -18,7 +18,7 @@ from caxton.security.tokens import TokenVerifier, issue_token
 from caxton.testing.fakes import EMPTY_MODULE, FakeClock, FakeNode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from caxton.api.reply import Asgi
 
@@ -57,7 +57,7 @@ class Call:
     chunks: Sequence[bytes] = ()
     ends: str = "http.request"
     """Type of the event after the chunks: the end of the body, or `http.disconnect`."""
-    sent: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     taken: int = 0
     """Chunks that the application took."""
 
@@ -155,7 +155,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
 
 
 @pytest.fixture
-async def api(key: SigningKey) -> AsyncIterator[Api]:
+async def api(key: SigningKey) -> Api:
     api = Api(key, Limits(body_deadline_s=0.05, discard_s=0.05, heartbeat_s=0.02))
     await api.deploy("echo", capabilities=["echoing"])
-    yield api
+    return api

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
-from litestar import Litestar
 
 from caxton.api.app import all_routes, as_handler, build_litestar
 from caxton.api.edge import Edge
@@ -52,7 +51,7 @@ async def test_no_token_opens_only_what_is_public(operation: Operation, api: Api
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
 async def test_a_wrong_token_opens_nothing(operation: Operation, api: Api) -> None:
-    answer = await api(operation.method, path_of(operation), token="wrong")
+    answer = await api(operation.method, path_of(operation), token="wrong")  # noqa: S106
     assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
 
 
@@ -124,7 +123,7 @@ async def test_a_route_that_declares_no_action_is_denied_to_everybody(
     handler = as_handler(Route(OPERATIONS[0], nothing))
     handler.opt = {}
     inner = build_litestar([], TokenVerifier([api.key], api.clock))
-    cast("Litestar", inner).register(handler)
+    inner.register(handler)
     api.app = Edge(inner, HostPolicy(), Limits(), api.stopping)
     token = None if roles is None else api.token_for(*roles)
     assert (await api("GET", "/health", token=token)).status == status

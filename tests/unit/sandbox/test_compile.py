@@ -1,0 +1,103 @@
+"""The cache. What the child process does is in tests/integration/test_guests_compile.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from caxton.core.errors import InvalidWasm
+from caxton.sandbox.compile import Compiler
+from caxton.testing.guests import guest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+WASM = guest("sink")
+KEY = bytes(32)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What was compiled; native code is the module spelled backwards."""
+    asked: list[bytes] = []
+
+    async def in_no_child(wasm: bytes) -> bytes:
+        asked.append(wasm)
+        return wasm[::-1]
+
+    monkeypatch.setattr("caxton.sandbox.compile._compile_in_child", in_no_child)
+    return asked
+
+
+def flip(position: int) -> Callable[[bytes], bytes]:
+    def flipped(data: bytes) -> bytes:
+        return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+
+    return flipped
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(pytest.param(flip(n), id=f"bit-in-byte-{n}") for n in (0, 31, 32, 40, len(WASM) + 31)),
+        pytest.param(lambda data: data[:-1], id="cut-short"),
+        pytest.param(lambda data: data + b"\0", id="longer"),
+        pytest.param(lambda data: data[:32], id="mac-only"),
+        pytest.param(lambda _: b"", id="empty"),
+        pytest.param(lambda data: data[32:], id="no-mac"),
+    ],
+)
+async def test_damaged_cache_file_is_compiled_again_not_loaded(
+    tmp_path: Path, compiled: list[bytes], damage: Callable[[bytes], bytes]
+) -> None:
+    await Compiler(tmp_path, KEY).compile(WASM)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert await Compiler(tmp_path, KEY).compile(WASM) == WASM[::-1]
+    assert (len(compiled), file.read_bytes()) == (2, whole)
+
+
+async def test_cache_file_made_with_another_key_is_not_loaded(tmp_path: Path, compiled: list[bytes]) -> None:
+    await Compiler(tmp_path, b"x" * 32).compile(WASM)
+    await Compiler(tmp_path, KEY).compile(WASM)
+    assert len(compiled) == 2
+
+
+async def test_cache_file_of_another_module_under_this_name_is_not_loaded(
+    tmp_path: Path, compiled: list[bytes]
+) -> None:
+    """Its signature is good, but says what it was made for."""
+    compiler, other = Compiler(tmp_path, KEY), guest("spin")
+    await compiler.compile(WASM)
+    (file,) = tmp_path.iterdir()
+    await compiler.compile(other)
+    (other_file,) = set(tmp_path.iterdir()) - {file}
+    file.write_bytes(other_file.read_bytes())
+    assert await compiler.compile(WASM) == WASM[::-1]
+    assert len(compiled) == 3
+
+
+async def test_code_of_another_engine_is_not_loaded(
+    tmp_path: Path, compiled: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Compiler(tmp_path, KEY).compile(WASM)
+    monkeypatch.setattr("caxton.sandbox.compile.fingerprint", lambda: "another")
+    await Compiler(tmp_path, KEY).compile(WASM)
+    assert len(compiled) == 2
+
+
+async def test_what_is_no_module_never_reaches_the_compiler(tmp_path: Path, compiled: list[bytes]) -> None:
+    with pytest.raises(InvalidWasm):
+        await Compiler(tmp_path, KEY).compile(b"(module)")
+    assert (compiled, list(tmp_path.iterdir())) == ([], [])
+
+
+async def test_module_is_compiled_once_and_found_again(tmp_path: Path, compiled: list[bytes]) -> None:
+    assert await Compiler(tmp_path / "new", KEY).compile(WASM) == WASM[::-1]
+    assert await Compiler(tmp_path / "new", KEY).compile(WASM) == WASM[::-1]
+    assert compiled == [WASM]
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert [file.stat().st_mode & 0o777 for file in (tmp_path / "new").iterdir()] == [0o600]
