@@ -5,12 +5,15 @@ of its own, made from the exact versions in the `.txt` beside its script, kept i
 They run one after another, each under a time limit, and everything they start is stopped. A peer that cannot
 be installed or run is a row that says so, with the reason; no figure is ever taken from elsewhere.
 
-The game (`bench/peers/rounds.py`): 64 bytes from ping to pong and back. Median and 99th percentile are of one
+The peers' game (`bench/peers/rounds.py`): 64 bytes from ping to pong and back. Median and 99th percentile are of one
 round trip with one message in flight. Messages/s counts ping and pong, with `in_flight` round trips under
 way; Extism's counts one message a call, because a call has only one guest. All are measured `--runs` times,
 in turn, because the system's choices move some of them: Pykka's median is 18 us with both threads on one
 core and 52 us on two. A row is the run with the middle median; `medians` and `rates` are of all runs, and
 `busy_cores` is what others used of the machine just before each: figures of a busy machine do not compare.
+
+Caxton's rows come from its own benches, which play other games: a median there is of one hop, half a round
+trip, and `caxton-latency` shows the load it was given, not what it can do. `median_of` and `rate_of` say so.
 """
 
 from __future__ import annotations
@@ -48,6 +51,8 @@ QUIET_WINDOW_S = 0.5
 QUIET_CORES = 0.1
 """More than this busy before a run, and the table says so: an idle system stays under 0.05."""
 
+COLUMNS = ("sample", "median", "of all runs", "p99", "messages/s", "in flight", "n", "what it pays for")
+
 Row = dict[str, Any]
 """As the peers print it, with `status` (`ok` or `unavailable`) and `does`; a `reason` in place of figures."""
 
@@ -65,21 +70,36 @@ class Peer:
     interpreter: str | None = None
     """A program on PATH that runs the script; without one it is Python, from the environment below."""
     pins: Path | None = None
-    """Requirements of the peer's own environment; without them this interpreter runs the script."""
+    """Requirements of the peer's own environment; without them Caxton's own interpreter runs the script."""
+    median_of: str = "round trip"
+    """What one sample of `median` and `p99` is."""
+    rate_of: str = "capacity"
+    """Whether `messages_per_s` is all it can do (`capacity`), or what it was given (`load`)."""
 
 
-def _python_peer(name: str, script: str, does: str, *arguments: str) -> Peer:
-    return Peer(name, does, SCRIPTS / f"{script}.py", arguments, pins=SCRIPTS / f"{script}.txt")
+def _python_peer(name: str, script: str, does: str, *arguments: str, median_of: str = "round trip") -> Peer:
+    path = SCRIPTS / f"{script}.py"
+    return Peer(name, does, path, arguments, pins=path.with_suffix(".txt"), median_of=median_of)
 
 
-def _caxton(name: str, script: str) -> Peer:
-    does = "durable journal, sandboxed guests, one process"
-    return Peer(name, does, BENCH / script, ("--json",), takes_n=False)
+def _caxton(name: str, script: str, *arguments: str, median_of: str, rate_of: str = "capacity") -> Peer:
+    """One of Caxton's own benches. They play other games, so `median_of` says what the median is."""
+    return Peer(
+        name,
+        "durable journal, sandboxed guests, one process",
+        BENCH / script,
+        ("--json", *arguments),
+        takes_n=False,
+        median_of=median_of,
+        rate_of=rate_of,
+    )
 
 
 PEERS = (
-    _caxton("caxton-latency", "latency.py"),
-    _caxton("caxton-throughput", "throughput.py"),
+    _caxton("caxton-latency", "latency.py", median_of="hop, paced", rate_of="load"),
+    _caxton("caxton-throughput", "throughput.py", median_of="0.1 s / hops"),
+    # A ring of two guests with one message in it is the peers' game: two of its hops are their round trip.
+    _caxton("caxton-pair", "throughput.py", "--guests", "2", "--in-flight", "1", median_of="0.1 s / hops"),
     _python_peer("autogen-core", "autogen_agents", "in memory, no sandbox, one process and loop"),
     _python_peer("pykka", "pykka_actors", "in memory, no sandbox, one process, a thread per actor"),
     _python_peer(
@@ -96,6 +116,7 @@ PEERS = (
         "extism",
         "extism_plugin",
         "sandboxed guest, in memory; the host calls one guest: no bus, no second agent",
+        median_of="guest call",
     ),
     Peer(
         "erlang",
@@ -149,6 +170,8 @@ def _row(peer: Peer, measured: Sequence[Row], reason: str | None) -> Row:
         **ordered[(len(ordered) - 1) // 2],
         "name": peer.name,
         "status": "ok",
+        "median_of": peer.median_of,
+        "rate_of": peer.rate_of,
         "medians": [row["median"] for row in measured],
         "rates": [row.get("messages_per_s") for row in measured],
         "busy_cores": [row["busy_cores"] for row in measured],
@@ -194,7 +217,8 @@ def _interpreter(peer: Peer) -> str:
         return found
     if peer.pins is not None:
         return str(_prepared(peer.pins) / "bin" / "python")
-    return sys.executable
+    caxtons_own = BENCH.parent / ".venv" / "bin" / "python"
+    return str(caxtons_own) if caxtons_own.exists() else sys.executable
 
 
 def _prepared(pins: Path) -> Path:
@@ -247,7 +271,7 @@ def _say(text: str) -> None:
 def table(rows: Sequence[Row]) -> str:
     """Rows for human eyes: figures first, then what could not be measured."""
     measured = [row for row in rows if row["status"] == "ok"]
-    lines = [_line("peer", "median", "of all runs", "p99", "messages/s", "in flight", "n", "what it pays for")]
+    lines = [_line("peer", *COLUMNS)]
     lines += [_figures_line(row) for row in measured]
     lines += [f"{row['name']:<18}unavailable: {row['reason']}" for row in rows if row["status"] != "ok"]
     lines += [
@@ -273,10 +297,11 @@ def _figures_line(row: Row) -> str:
     medians = row["medians"]
     return _line(
         row["name"],
+        row["median_of"],
         f"{_number(row['median'], 2)} {row.get('unit')}",
         f"{_number(min(medians), 2)}-{_number(max(medians), 2)}",
         f"{_number(row.get('p99'), 2)} {row.get('unit')}",
-        _number(row.get("messages_per_s"), 0),
+        _number(row.get("messages_per_s"), 0) + (" load" if row["rate_of"] == "load" else ""),
         _number(row.get("in_flight"), 0),
         _number(row.get("n"), 0),
         row["does"],

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caxton.cli.agent import complete_agent
 from caxton.cli.contexts import Context, Contexts, write_contexts
 from caxton.core.views import AgentSpec
 from caxton.testing.fakes import EMPTY_MODULE
 from tests.cli_runner import caxton
 from tests.integration.fake_node import ADMIN_PROOF, VIEWER_PROOF, RunningNode, running_node
+from tests.integration.scripted_server import answer, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,6 +239,13 @@ def test_list_without_agents_says_so(caxton: CliRunner, node: RunningNode) -> No
     assert (outcome.code, outcome.out) == (0, "No agents.\n")
 
 
+def test_agents_names_are_completed_for_the_shell(caxton: CliRunner, node: RunningNode) -> None:
+    deployed(caxton, "ping", "pong", "other")
+    assert complete_agent("p") == ["ping", "pong"]
+    write_contexts(Contexts(current="x", contexts={"x": Context(server="http://127.0.0.1:9")}))
+    assert complete_agent("p") == []
+
+
 # --- messages ----------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +320,14 @@ def test_message_can_go_to_a_capability(caxton: CliRunner, node: RunningNode) ->
     caxton("deploy", "ping.wasm", "--capability", "sorting")
     outcome = caxton("message", "send", "--capability", "sorting", "--content", "[3, 1]", "--wait-reply", "-q")
     assert (outcome.code, outcome.out) == (0, "[3, 1]\n")
+
+
+@pytest.mark.parametrize("performative", ["failure", "refuse", "not-understood"])
+def test_answer_that_says_no_is_shown_and_is_a_failure(caxton: CliRunner, performative: str) -> None:
+    said = {"performative": performative, "sender": "ping", "content": "no", "conversation_id": "c-1"}
+    with scripted(answer(json.dumps(said).encode())) as server:
+        outcome = caxton("message", "send", "--to", "ping", "--wait-reply", "--server", server.url)
+    assert (outcome.code, outcome.out) == (9, f'✗ {performative} from ping, conversation c-1\n"no"\n')
 
 
 def test_reply_that_never_comes_is_a_timeout(caxton: CliRunner, node: RunningNode) -> None:

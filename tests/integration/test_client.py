@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import socket
+from contextlib import nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import trustme
 
 from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.errors import CaxtonError, ServerTimeout, ServerUnreachable, UnexpectedAnswer
 from caxton.core.views import LogLine, Problem
+from caxton.server.http import HttpOptions
+from tests.integration.fake_node import ADMIN_PROOF, running_node
 from tests.integration.scripted_server import answer, scripted, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PROOF = "a-token"
 
@@ -138,3 +143,54 @@ def test_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch: pyte
         with CaxtonClient(server.url, PROOF) as client:
             client.alive()
         assert proxy.requests == []
+
+
+def test_known_certificate_is_accepted_whatever_its_name_and_no_other_is(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    files = [_certificate(authority, tmp_path / str(number)) for number in range(2)]
+    options = HttpOptions(tls_cert=files[0][0], tls_key=files[0][1])
+    with running_node(options) as node:
+        with CaxtonClient(node.url, ADMIN_PROOF, certificate=str(files[0][0])) as client:
+            assert client.health().status == "ready"
+        other = CaxtonClient(node.url, ADMIN_PROOF, certificate=str(files[1][0]))
+        with other, pytest.raises(ServerUnreachable):
+            other.health()
+        with CaxtonClient(node.url, ADMIN_PROOF) as client, pytest.raises(ServerUnreachable):
+            client.health()
+
+
+def test_authority_that_is_trusted_vouches_only_for_the_right_name(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, outcome in [("127.0.0.1", nullcontext()), ("caxton.example", pytest.raises(ServerUnreachable))]:
+        cert, key = _certificate(authority, tmp_path / name, name)
+        with running_node(HttpOptions(tls_cert=cert, tls_key=key)) as node:
+            client = CaxtonClient(node.url, ADMIN_PROOF, ca_file=str(tmp_path / "ca.pem"))
+            with client, outcome:
+                client.health()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_file_that_is_no_certificate_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cert.pem"
+    path.write_text(text)
+    for ca_file, certificate in [(None, path), (path, None), (tmp_path / "missing", None)]:
+        with pytest.raises(CaxtonError) as caught:
+            CaxtonClient(
+                "https://127.0.0.1:1",
+                ca_file=ca_file and str(ca_file),
+                certificate=certificate and str(certificate),
+            )
+        assert caught.value.code == "FILE_UNREADABLE"
+
+
+def _certificate(authority: trustme.CA, path: Path, name: str = "caxton.example") -> tuple[Path, Path]:
+    """A certificate with its authority behind it, and its key, in files."""
+    issued = authority.issue_cert(name)
+    path.mkdir()
+    for blob in (*issued.cert_chain_pems, authority.cert_pem):
+        blob.write_to_path(path / "cert.pem", append=True)
+    issued.private_key_pem.write_to_path(path / "key.pem")
+    return path / "cert.pem", path / "key.pem"

@@ -261,8 +261,10 @@ class AgentService:
                 agent.supervisor.restore("failed", str(exc))
 
     async def drain(self) -> None:
-        """Let every message in hand come to its end; no further ones are handed out."""
+        """Let every message in hand come to its end, then tell the guests (`agent_shutdown`)."""
         await self._bus.wait_until_free([box for receiver in self._bus.receivers() for box in receiver.mailboxes])
+        running = [a.supervisor for a in self._agents.values() if a.supervisor.state.phase == "running"]
+        await asyncio.gather(*(supervisor.say_goodbye() for supervisor in running))
 
     def close(self) -> None:
         """Free all instances. Their agents are not stopped: they start with the next node."""

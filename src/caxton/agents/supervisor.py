@@ -141,6 +141,11 @@ class Supervisor:
                 self._open(replica)
         self.definition = definition
 
+    async def say_goodbye(self) -> None:
+        """The node stops: tell the guests, who may still store and send. No message may be in hand."""
+        if "agent_shutdown" in self.module.exports:
+            await self._shut_down(list(self._runners.values()))
+
     def restore(self, phase: str, reason: str | None) -> None:
         """Take up the phase in which the node last left it; only for an agent that was not started."""
         self.state = life.State("failed" if phase == "failed" else "stopped", reason=reason)

@@ -40,15 +40,21 @@ LATENCY_BUCKETS = 32
 """Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
 
 
-class Waiter(msgspec.Struct):
+class Waiter(msgspec.Struct, eq=False):
     """Somebody outside who waits for the reply to one message."""
 
     replied: Callable[[Envelope], None]
     failed: Callable[[Envelope, str, Crash | None], None]
 
 
+REMOVED = "the agent was removed"
+
+
 class Bus:
-    """See the module. `pump` is called by the node's loop whenever `on_work` said that there is something to do."""
+    """See the module. `pump` is called by the node's loop whenever `on_work` said that there is something to do.
+
+    `on_work` is never called within `pump`, which leaves `has_work` behind instead.
+    """
 
     def __init__(self, journal: Journal, clock: Clock, on_work: Callable[[], None], *, first_seq: int = 1) -> None:
         self._journal = journal
@@ -62,7 +68,10 @@ class Bus:
         self._ready: deque[Mailbox] = deque()
         self._preempted: deque[Mailbox] = deque()
         self._freed: list[asyncio.Event] = []
-        self._waiters: dict[str, Waiter] = {}
+        self._waiters: dict[tuple[str, str, str], Waiter] = {}
+        """By workspace, client and what the reply may refer to: `reply_with` or the conversation."""
+        self._waiting: dict[str, Waiter] = {}
+        """By the id of the message whose reply is waited for."""
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self.history = History()
         self.timers = Timers(clock, self._fire)
@@ -88,12 +97,13 @@ class Bus:
         """The agent is gone with its state; its mail becomes dead letters."""
         directory = self.directory(receiver.workspace)
         directory.receivers.pop(receiver.name, None)
-        for names in directory.topics.values():
-            names.discard(receiver.name)
+        receiver.is_removed = True
+        for topic in list(directory.topics):
+            directory.change_topic(topic, receiver.name, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
         for envelope in [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]:
             if envelope.timer_id < 0:
-                self._bury(receiver, envelope, "the agent was removed", None)
+                self._bury(receiver, envelope, REMOVED, None)
         receiver.held.clear()
         receiver.mailboxes = []
         receiver.timers.clear()
@@ -153,16 +163,24 @@ class Bus:
             self._journal.born[envelope.seq] = envelope
             self.enqueue(target, envelope)
         if waiter is not None:
-            self._waiters[f"{workspace}\0{message.reply_with}"] = waiter
-            self._waiters[f"{workspace}\0{message.conversation_id}"] = waiter
+            self._waiting[message.message_id] = waiter
+            for key in self._waiter_keys(workspace, message):
+                self._waiters[key] = waiter
         self.accepted += len(targets)
         self._on_work()
         return message
 
     def stop_waiting(self, workspace: str, message: AclMessage) -> None:
-        """Nobody waits for the reply to `message` any more."""
-        self._waiters.pop(f"{workspace}\0{message.reply_with}", None)
-        self._waiters.pop(f"{workspace}\0{message.conversation_id}", None)
+        """Nobody waits for the reply to `message` any more. Others may, in the same conversation."""
+        waiter = self._waiting.pop(message.message_id, None)
+        for key in self._waiter_keys(workspace, message):
+            if self._waiters.get(key) is waiter:
+                self._waiters.pop(key, None)
+
+    @staticmethod
+    def _waiter_keys(workspace: str, message: AclMessage) -> tuple[tuple[str, str, str], ...]:
+        client = message.sender
+        return (workspace, client, message.reply_with or ""), (workspace, client, message.conversation_id or "")
 
     def _stamp(self, message: AclMessage, sender: str, now_us: int) -> None:
         seq = self.next_seq()
@@ -194,20 +212,37 @@ class Bus:
                 raise UnknownReceiver(name)
         if not targets:
             raise UnknownReceiver(", ".join(names))
-        return targets
+        return list(dict.fromkeys(targets))  # one copy for each, however often it is named or subscribed
 
     # --- queues ----------------------------------------------------------------------------------------------
 
     def enqueue(self, receiver: Receiver, envelope: Envelope) -> None:
         """Put `envelope` where it will be handled. Room for it was taken before."""
         if not receiver.mailboxes:
-            receiver.held.append(envelope)
+            self._hold(receiver, envelope)
             return
         box = receiver.choose(envelope.conversation_id)
         box.inbox.append(envelope)
         if box.is_open and not box.queued and not box.busy:
             box.queued = True
             self._ready.append(box)
+
+    def _hold(self, receiver: Receiver, envelope: Envelope) -> None:
+        """There is no mailbox: the agent is stopped, or was removed while this was on its way."""
+        if not receiver.is_removed:
+            receiver.held.append(envelope)
+        elif envelope.timer_id < 0:
+            self._bury(receiver, envelope, REMOVED, None)
+
+    def _enqueue_timer(self, receiver: Receiver, envelope: Envelope) -> None:
+        """A timer fires at the replica that set it, or at the one that has its number's place."""
+        due = receiver.timers.get(envelope.timer_id)
+        if not receiver.mailboxes:
+            self._hold(receiver, envelope)
+        elif due is not None:
+            box = receiver.mailboxes[due[1] % len(receiver.mailboxes)]
+            box.inbox.append(envelope)
+            self._line_up(box)
 
     def set_mailboxes(self, receiver: Receiver, count: int) -> None:
         """Give `receiver` as many mailboxes as it has replicas; waiting mail is dealt out again, in its order."""
@@ -222,7 +257,11 @@ class Bus:
         for replica in range(len(receiver.mailboxes), count):
             receiver.mailboxes.append(Mailbox(receiver, replica))
         for envelope in waiting:
-            self.enqueue(receiver, envelope)
+            if envelope.timer_id < 0:
+                self.enqueue(receiver, envelope)
+            else:
+                self._enqueue_timer(receiver, envelope)
+        self._wake()
 
     def open(self, box: Mailbox, handler: Handler) -> None:
         """`handler` is ready for the mail of `box`."""
@@ -230,6 +269,7 @@ class Bus:
         box.turn = handler.turn
         box.is_open = True
         self._line_up(box)
+        self._wake()
 
     def shut(self, box: Mailbox) -> None:
         """No further message is given to the handler; one in progress goes on."""
@@ -247,18 +287,29 @@ class Bus:
         if turn.envelope is not None:
             self._put_back(box, turn.envelope)
         turn.release()
+        self._wake()
 
     def _put_back(self, box: Mailbox, envelope: Envelope) -> None:
         """To the front of its queue; or of another's, when this mailbox was given up meanwhile."""
-        if box in box.receiver.mailboxes:
+        receiver = box.receiver
+        if box in receiver.mailboxes:
             box.inbox.appendleft(envelope)
+        elif receiver.mailboxes:
+            other = receiver.choose(envelope.conversation_id)
+            other.inbox.appendleft(envelope)
+            self._line_up(other)
         else:
-            self.enqueue(box.receiver, envelope)
+            self._hold(receiver, envelope)
 
     def _line_up(self, box: Mailbox) -> None:
+        """Let `box` have its turn in the pump, if there is something to do for it."""
         if box.is_open and box.inbox and not box.queued and not box.busy:
             box.queued = True
             self._ready.append(box)
+
+    def _wake(self) -> None:
+        """After something outside of the pump: let it run if there is something to do."""
+        if self._ready:
             self._on_work()
 
     @property
@@ -340,7 +391,7 @@ class Bus:
     def _settle(self, box: Mailbox, turn: Turn) -> None:
         """The handler succeeded: all that it did happens now."""
         receiver, envelope = box.receiver, turn.envelope
-        self.apply(turn)
+        self._apply(turn)
         box.handled += 1
         self.settled += 1
         if envelope is None:
@@ -356,7 +407,12 @@ class Bus:
             self.history.remember(envelope)
 
     def apply(self, turn: Turn) -> None:
-        """Make what `turn` has staged happen."""
+        """Make what a handler did while it was started or ended happen."""
+        self._apply(turn)
+        self._wake()
+        self._journal.touch()
+
+    def _apply(self, turn: Turn) -> None:
         born = self._journal.born
         for target, envelope in turn.sends:
             born[envelope.seq] = envelope
@@ -372,10 +428,7 @@ class Bus:
         receiver, journal = turn.receiver, self._journal
         workspace, name = receiver.workspace, receiver.name
         for key, value in turn.kv.items():
-            old = receiver.kv.pop(key, b"")
-            receiver.kv_bytes += len(value or b"") - len(old)
-            if value is not None:
-                receiver.kv[key] = value
+            receiver.put(key, value)
             journal.put_kv(workspace, name, key, value)
         for timer_id in turn.cancelled:
             receiver.timers.pop(timer_id, None)
@@ -384,10 +437,9 @@ class Bus:
             receiver.timers[timer_id] = due = (due_us, turn.replica)
             journal.put_timer(workspace, name, timer_id, due)
             self.timers.add(due_us, receiver, timer_id)
-        topics = self.directory(workspace).topics
+        directory = self.directory(workspace)
         for topic, subscribed in turn.topics.items():
-            names = topics.setdefault(topic, set())
-            (names.add if subscribed else names.discard)(name)
+            directory.change_topic(topic, name, subscribed=subscribed)
             journal.put_topic(workspace, topic, name, subscribed=subscribed)
 
     def _leave(self, envelope: Envelope, now_us: int) -> None:
@@ -398,8 +450,9 @@ class Bus:
         if not self._waiters:
             return
         message = decode_message(envelope.body, max_bytes=1 << 30)
-        waiter = self._waiters.get(f"{envelope.workspace}\0{message.in_reply_to}") or self._waiters.get(
-            f"{envelope.workspace}\0{message.conversation_id}"
+        whose = envelope.workspace, envelope.receiver
+        waiter = self._waiters.get((*whose, message.in_reply_to or "")) or self._waiters.get(
+            (*whose, message.conversation_id or "")
         )
         if waiter is not None and message.performative != "agree":  # agree announces the answer, it is none
             self._journal.after_commit(lambda: waiter.replied(envelope))
@@ -441,9 +494,10 @@ class Bus:
             envelope.body = encode_message(message)
             receiver.bytes += len(envelope.body)
             self._journal.set_attempt(envelope)
+        if crash is None:
+            box.is_open = False
         self._put_back(box, envelope)
         if crash is None:  # after a crash it is the new handler that the message waits for
-            box.is_open = False
             delay = retry_delay_s(envelope.attempt, self._random.random())
             asyncio.get_running_loop().call_later(delay, self._reopen, box)
 
@@ -451,6 +505,7 @@ class Bus:
         if box.handler is not None and box in box.receiver.mailboxes and box.receiver.is_running:
             box.is_open = True
             self._line_up(box)
+            self._wake()
 
     def _bury(
         self,
@@ -465,11 +520,9 @@ class Bus:
         receiver.bytes -= len(envelope.body)
         self.dead_letters += 1
         self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
-        if self._waiters:
-            message = decode_message(envelope.body, max_bytes=1 << 30)
-            waiter = self._waiters.get(f"{envelope.workspace}\0{message.reply_with}")
-            if waiter is not None:
-                self._journal.after_commit(lambda: waiter.failed(envelope, error or reason, crash))
+        waiter = self._waiting.get(envelope.message_id)
+        if waiter is not None:
+            self._journal.after_commit(lambda: waiter.failed(envelope, error or reason, crash))
 
     # --- timers ----------------------------------------------------------------------------------------------
 
@@ -480,9 +533,10 @@ class Bus:
         envelope = Envelope(
             0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
         )
-        if receiver.mailboxes:
-            box = receiver.mailboxes[due[1] % len(receiver.mailboxes)]
-            box.inbox.append(envelope)
-            self._line_up(box)
-        else:
-            receiver.held.append(envelope)
+        self._enqueue_timer(receiver, envelope)
+        self._wake()
+
+    def bury_orphan(self, envelope: Envelope) -> None:
+        """A message in the journal whose receiver is not there any more."""
+        self.dead_letters += 1
+        self._journal.add_dead_letter(envelope, REMOVED, None, self._clock.wall_us())

@@ -53,8 +53,8 @@ _PUT_TOPIC = "INSERT OR IGNORE INTO subscriptions (workspace, topic, agent) VALU
 _DELETE_TOPIC = "DELETE FROM subscriptions WHERE workspace = ? AND topic = ? AND agent = ?"
 _PRUNE_OLD = "DELETE FROM messages WHERE kept = 1 AND settled_us < ?"
 _PRUNE_MANY = (
-    "DELETE FROM messages WHERE kept = 1 AND settled_us IS NOT NULL AND seq <= (SELECT seq FROM messages WHERE kept = 1 "
-    "AND settled_us IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)"
+    "DELETE FROM messages WHERE kept = 1 AND settled_us IS NOT NULL AND seq <= (SELECT seq FROM messages "
+    "WHERE kept = 1 AND settled_us IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)"
 )
 
 

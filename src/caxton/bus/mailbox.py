@@ -17,6 +17,9 @@ MAX_MESSAGES = 10_000
 MAX_BYTES = 16 << 20
 """What an agent may have waiting before its senders are told to wait (delivery contract, point 5)."""
 
+KV_ENTRY_BYTES = 64
+"""What an entry of the key-value state counts beside its key and value, so that many small ones are bounded too."""
+
 
 class Mailbox:
     """The queue of one replica and the handler that empties it, one message at a time."""
@@ -47,6 +50,7 @@ class Receiver:
         "capabilities",
         "failed",
         "held",
+        "is_removed",
         "is_running",
         "kv",
         "kv_bytes",
@@ -81,12 +85,21 @@ class Receiver:
         self.next_timer_id = 1
         self.is_running = False
         """Its agent is meant to handle mail now; set by its supervisor."""
+        self.is_removed = False
+        """Its agent is gone for ever; what is still on its way becomes a dead letter."""
         self.failed = 0
         self._next_replica = 0
 
     def is_full(self, size: int) -> bool:
         """Whether one more message of `size` bytes is too much. An empty mailbox takes any message."""
         return self.messages >= self.max_messages or (self.messages > 0 and self.bytes + size > self.max_bytes)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Change the key-value state; None deletes."""
+        old = self.kv.pop(key, None)
+        self.kv_bytes += entry_bytes(key, value) - entry_bytes(key, old)
+        if value is not None:
+            self.kv[key] = value
 
     def choose(self, conversation_id: str | None) -> Mailbox:
         """A conversation stays with one replica; what belongs to none goes round."""
@@ -103,6 +116,11 @@ class Receiver:
         return sum(box.handled for box in self.mailboxes)
 
 
+def entry_bytes(key: bytes, value: bytes | None) -> int:
+    """What an entry counts towards an agent's key-value quota; nothing if it is absent."""
+    return 0 if value is None else KV_ENTRY_BYTES + len(key) + len(value)
+
+
 class Directory:
     """The receivers of one workspace by name, by capability and by topic."""
 
@@ -114,10 +132,11 @@ class Directory:
         self._turns: dict[str, int] = {}
 
     def offering(self, capability: str) -> Receiver | None:
-        """One of the agents that offer `capability`, each in its turn."""
+        """One of the agents that offer `capability`, each in its turn; one that runs, if any does."""
         able = [receiver for receiver in self.receivers.values() if capability in receiver.capabilities]
         if not able:
             return None
+        able = [receiver for receiver in able if receiver.is_running] or able
         turn = self._turns[capability] = self._turns.get(capability, -1) + 1
         return able[turn % len(able)]
 
@@ -125,3 +144,15 @@ class Directory:
         """Agents subscribed to `topic`, in order of name."""
         names = sorted(self.topics.get(topic, ()))
         return [self.receivers[name] for name in names if name in self.receivers]
+
+    def change_topic(self, topic: str, name: str, *, subscribed: bool) -> None:
+        """Subscribe the agent `name` to `topic`, or end that."""
+        names = self.topics.get(topic)
+        if subscribed:
+            if names is None:
+                names = self.topics[topic] = set()
+            names.add(name)
+        elif names is not None:
+            names.discard(name)
+            if not names:
+                del self.topics[topic]

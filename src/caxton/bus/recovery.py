@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import Envelope
+from caxton.messages.codec import decode_message, encode_message
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
@@ -25,25 +26,31 @@ def load_state(database: Database, receiver: Receiver) -> None:
     for key, value in database.query(
         "SELECT key, value FROM kv WHERE workspace = ? AND agent = ?", (receiver.workspace, receiver.name)
     ):
-        receiver.kv[key] = value
-        receiver.kv_bytes += len(value)
+        receiver.put(key, value)
 
 
 def load_mail(database: Database, bus: Bus) -> int:
-    """Queue every unsettled message and timer for the receivers that the bus knows; returns the number of messages."""
+    """Queue every unsettled message for its receiver, as often tried as before; returns their number.
+
+    One whose receiver is gone becomes a dead letter.
+    """
     count = 0
     for row in database.query(
         "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body "
         "FROM messages WHERE settled_us IS NULL ORDER BY seq"
     ):
-        receiver = bus.directory(row[1]).receivers.get(row[3])
-        if receiver is None:
-            continue
         envelope = Envelope(
             seq=row[0], workspace=row[1], sender=row[2], receiver=row[3], message_id=row[4], conversation_id=row[5],
-            attempt=row[6], max_attempts=row[7], kept=bool(row[8]), body=row[9], accepted_us=0, written=True,
+            attempt=row[6], max_attempts=row[7], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
         )  # fmt: skip
-        envelope.accepted_us = bus.now_us()
+        receiver = bus.directory(envelope.workspace).receivers.get(envelope.receiver)
+        if receiver is None:
+            bus.bury_orphan(envelope)
+            continue
+        if envelope.attempt > 1:  # the row's body is that of the first attempt
+            message = decode_message(envelope.body, max_bytes=1 << 30)
+            message.attempt = envelope.attempt
+            envelope.body = encode_message(message)
         receiver.messages += 1
         receiver.bytes += len(envelope.body)
         bus.enqueue(receiver, envelope)
@@ -62,4 +69,4 @@ def load_timers_and_topics(database: Database, bus: Bus) -> None:
             receiver.next_timer_id = max(receiver.next_timer_id, timer_id + 1)
             bus.timers.add(due_us, receiver, timer_id)
     for workspace, topic, agent in database.query("SELECT workspace, topic, agent FROM subscriptions"):
-        bus.directory(workspace).topics.setdefault(topic, set()).add(agent)
+        bus.directory(workspace).change_topic(topic, agent, subscribed=True)

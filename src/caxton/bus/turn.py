@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import CLIENT_PREFIX, Envelope
+from caxton.bus.mailbox import entry_bytes
 from caxton.core.errors import InvalidMessage, MessageTooLarge
 from caxton.messages.codec import decode_message, encode_message
 from caxton.sandbox.codes import (
@@ -43,6 +44,7 @@ class Turn:
 
     __slots__ = (
         "_bus",
+        "_kv_growth",
         "_mailbox",
         "_receiver",
         "_receivers",
@@ -65,6 +67,7 @@ class Turn:
         self._receiver = mailbox.receiver
         self._receivers = bus.directory(mailbox.receiver.workspace).receivers
         self._second = self._sent_this_second = 0
+        self._kv_growth = 0
         self.envelope: Envelope | None = None
         self.now_us = 0
         self.trace = ""
@@ -142,7 +145,9 @@ class Turn:
                 found.append((name, None))
             else:
                 return None
-        return found if names else None
+        if not names:
+            return None
+        return list(dict.fromkeys(found))  # one copy for each, however often it is named or subscribed
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str) -> None:
         bus = self._bus
@@ -194,19 +199,22 @@ class Turn:
     def kv_set(self, key: bytes, value: bytes) -> int:
         if not 0 < len(key) <= MAX_KEY_BYTES:
             return INVALID
-        if len(value) > MAX_VALUE_BYTES or self._receiver.kv_bytes + self._staged_bytes() + len(value) > MAX_KV_BYTES:
+        if len(value) > MAX_VALUE_BYTES:
             return TOO_LARGE
+        growth = entry_bytes(key, value) - entry_bytes(key, self.kv_get(key))
+        if growth > 0 and self._receiver.kv_bytes + self._kv_growth + growth > MAX_KV_BYTES:
+            return TOO_LARGE
+        self._kv_growth += growth
         self.kv[key] = value
         return OK
 
     def kv_delete(self, key: bytes) -> int:
-        if self.kv_get(key) is None:
+        value = self.kv_get(key)
+        if value is None:
             return NOT_FOUND
+        self._kv_growth -= entry_bytes(key, value)
         self.kv[key] = None
         return OK
-
-    def _staged_bytes(self) -> int:
-        return sum(len(value) for value in self.kv.values() if value is not None)
 
     # --- timers and topics -----------------------------------------------------------------------------------
 
@@ -260,6 +268,7 @@ class Turn:
         self.sends.clear()
         if self.kv:
             self.kv = {}
+            self._kv_growth = 0
         if self.timers:
             self.timers = {}
         if self.cancelled:

@@ -105,7 +105,7 @@ def scale(cli: Cli, name: NameArgument, replicas: ReplicasOption) -> None:
 
 @command(app, "remove", "caxton agent remove ping", "caxton agent remove ping --force")
 def remove(cli: Cli, name: NameArgument, force: ForceOption = False) -> None:
-    """Remove an agent and what it has stored."""
+    """Remove an agent with its state. Mail that it has not handled becomes dead letters."""
     with cli.client(f"Removing {name}") as client:
         client.remove(name, force=force)
     cli.screen.answer({"removed": name}, lambda: cli.screen.done(f"Agent '{name}' removed"))

@@ -21,7 +21,7 @@ def register(top: typer.Typer) -> None:
     "show",
     "caxton config show",
     "caxton config show --effective",
-    "caxton config show --config caxton.toml -o json",
+    "caxton config show --config config.toml -o json",
 )
 def show(
     cli: Cli,

@@ -24,6 +24,11 @@ MAX_JSON_DEPTH = 64
 MAX_FIELD_CHARS = 1024
 """Longest text in any field but content: ids and names go into keys, logs and traces."""
 
+_SHORT_FIELDS = (
+    "capability", "reply_to", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",
+    "in_reply_to", "reply_by",
+)  # fmt: skip
+
 _decoder = msgspec.json.Decoder(AclMessage)
 _encoder = msgspec.json.Encoder()
 
@@ -78,7 +83,8 @@ def check_json(data: bytes) -> Any:
     if _depth(data) > MAX_JSON_DEPTH:
         raise InvalidMessage(f"its JSON is nested more than {MAX_JSON_DEPTH} levels deep")
     try:
-        return json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        text = str(data, "utf-8")  # json.loads reads bytes as UTF-16 too, in which brackets can hide from _depth
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
     except UnicodeDecodeError as exc:
         raise InvalidMessage("it is not UTF-8") from exc
     except ValueError as exc:  # JSONDecodeError, and integers longer than Python converts
@@ -126,15 +132,14 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _check_fields(message: AclMessage) -> None:
-    for name in (
-        "conversation_id",
-        "reply_with",
-        "in_reply_to",
-        "reply_to",
-        "ontology",
-        "language",
-        "protocol",
-    ):
+    for name in _SHORT_FIELDS:
         value = getattr(message, name)
         if value is not None and len(value) > MAX_FIELD_CHARS:
-            raise InvalidMessage(f"{name} has {len(value)} characters, the limit is {MAX_FIELD_CHARS}", field=name)
+            raise _too_long(name, value)
+    for receiver in (message.receiver,) if isinstance(message.receiver, str) else message.receiver:
+        if len(receiver) > MAX_FIELD_CHARS:
+            raise _too_long("receiver", receiver)
+
+
+def _too_long(name: str, value: str) -> InvalidMessage:
+    return InvalidMessage(f"{name} has {len(value)} characters, the limit is {MAX_FIELD_CHARS}", field=name)

@@ -17,6 +17,8 @@ MEMORY_BYTES = 1 << 30
 
 REFUSED = 3
 
+MAX_REASON_CHARS = 400
+
 
 def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
@@ -27,6 +29,7 @@ def main() -> int:
     from caxton.core.errors import InvalidWasm
     from caxton.sandbox.engine import make_wasmtime_engine
     from caxton.sandbox.module import check_interface
+    from caxton.sandbox.trap import printable
 
     try:
         module = wasmtime.Module(make_wasmtime_engine(), sys.stdin.buffer.read())
@@ -35,17 +38,17 @@ def main() -> int:
         sys.stderr.write(refused.reason)
         return REFUSED
     except wasmtime.WasmtimeError as refused:
-        sys.stderr.write(_first_cause(str(refused)))
+        sys.stderr.write(printable(_causes(str(refused)), MAX_REASON_CHARS))
         return REFUSED
     sys.stdout.buffer.write(module.serialize())
     return 0
 
 
-def _first_cause(text: str) -> str:
-    """Wasmtime's own words, without its layers."""
+def _causes(text: str) -> str:
+    """Wasmtime's own words, without its layers. Names that the guest chose are in them."""
     lines = [line.strip().removeprefix("0:").removeprefix("1:").strip() for line in text.splitlines()]
     causes = [line for line in lines if line and line != "Caused by:"]
-    return "; ".join(dict.fromkeys(causes))[:400]
+    return "; ".join(dict.fromkeys(causes))
 
 
 if __name__ == "__main__":

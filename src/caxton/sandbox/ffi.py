@@ -99,6 +99,7 @@ ffi.cdef(
     void wasmtime_error_wasm_trace(void *error, frame_vec_t *frames);
     void wasmtime_error_delete(void *error);
     byte_vec_t *wasmtime_frame_func_name(void *frame);
+    uint32_t wasm_frame_func_index(void *frame);
     void wasm_frame_vec_delete(frame_vec_t *frames);
     void wasm_byte_vec_delete(byte_vec_t *bytes);
     """

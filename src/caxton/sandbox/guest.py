@@ -10,6 +10,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from caxton.sandbox.ffi import NULL, VAL_BYTES, VAL_PAYLOAD_OFFSET, ffi, lib
+from caxton.sandbox.host import GuestStop
+from caxton.sandbox.imports import MAX_TRANSFER_BYTES
 from caxton.sandbox.trap import Trap, take_error, take_trap
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ class Guest:
         self.result_bytes = b""
         self.stopped: Trap | None = None
         self.memory_bytes = 0
-        self._view: Any = b""
+        self._memory: Any = None
+        self._view: Any = bytearray()
         self._future: Any = None
         self._ticks = -1
         self._cpu_ns = self._started_ns = self._slice_began_ns = 0
@@ -197,12 +200,19 @@ class Guest:
     # --- memory ----------------------------------------------------------------------------------------------
 
     def read(self, ptr: int, length: int) -> bytes | None:
-        """A copy of guest memory, or None when the region is not inside it. `ptr` may be a negative i32."""
+        """A copy of guest memory; None when the region is not inside it or is longer than `MAX_TRANSFER_BYTES`.
+
+        `ptr` may be a negative i32.
+        """
         ptr &= 0xFFFFFFFF
         end = ptr + length
-        if length < 0 or (end > self.memory_bytes and end > self.refresh_memory()):
+        if not 0 <= length <= MAX_TRANSFER_BYTES or (end > self.memory_bytes and end > self.refresh_memory()):
             return None
         return self._view[ptr:end]
+
+    def holds(self, ptr: int, length: int) -> bool:
+        """Whether the region is inside the guest's memory."""
+        return length >= 0 and (ptr & 0xFFFFFFFF) + length <= self.refresh_memory()
 
     def write(self, ptr: int, data: bytes) -> bool:
         """Copy `data` into guest memory; False when the region is not inside it."""
@@ -215,6 +225,8 @@ class Guest:
 
     def refresh_memory(self) -> int:
         """Look again how large the memory has become; bytes. Its base never moves."""
+        if self._memory is None:
+            raise GuestStop("no_memory", "its start section gave a pointer to a host function; export _initialize instead")
         size = lib.wasmtime_memory_data_size(self._context, self._memory)
         if size != self.memory_bytes:
             base = lib.wasmtime_memory_data(self._context, self._memory)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from caxton.sandbox.guest import Guest
 
 MAX_TRANSFER_BYTES = 4 << 20
-"""Of one argument; every import has its own, tighter rule, this one bounds the copy made before it is looked at."""
+"""Of one argument; every import has its own, tighter rule, `Guest.read` has this one before it makes a copy."""
 
 MAX_LOG_LINE_BYTES = 16 * 1024
 MAX_RANDOM_BYTES = 64 * 1024
@@ -33,7 +33,9 @@ class HostFunction(NamedTuple):
 
 def send_message(guest: Guest, ptr: int, length: int) -> int:
     data = guest.read(ptr, length)
-    return INVALID if data is None else guest.host.send_message(data)
+    if data is None:
+        return TOO_LARGE if guest.holds(ptr, length) else INVALID
+    return guest.host.send_message(data)
 
 
 def _log(guest: Guest, level: int, ptr: int, length: int) -> None:
@@ -71,9 +73,9 @@ def _kv_get(guest: Guest, ptr: int, length: int) -> int:
 
 
 def _kv_set(guest: Guest, key_ptr: int, key_length: int, ptr: int, length: int) -> int:
-    if length > MAX_TRANSFER_BYTES:
-        return TOO_LARGE
     key, value = guest.read(key_ptr, key_length), guest.read(ptr, length)
+    if value is None and guest.holds(ptr, length):
+        return TOO_LARGE
     return INVALID if key is None or value is None else guest.host.kv_set(key, value)
 
 

@@ -35,6 +35,9 @@ _EXPLAINED = {
     "unreachable": "it gave up (unreachable: a failed assertion, panic or abort)",
 }
 
+MAX_NAME_CHARS = 100
+"""A name section may hold megabytes, and they would all go into the log."""
+
 MAX_FRAMES = 20
 """Of a backtrace; a stack overflow has thousands."""
 
@@ -49,11 +52,12 @@ class Trap:
     """The end of an instance: it must not be called again."""
 
     kind: str
-    """A code of wasmtime, or `cpu_time`, `wall_time`, `host_calls`, `exit`, `bad_allocation`, `host_error`, `other`."""
+    """A code of wasmtime, or `cpu_time`, `wall_time`, `host_calls`, `exit`, `bad_allocation`, `no_memory`,
+    `host_error`, `other`."""
     reason: str
     """One sentence's worth, without the agent's name."""
     functions: list[str] = field(default_factory=list[str])
-    """Innermost first; `#n` where the module has no name section."""
+    """Innermost first, fit to be printed; `#n`, its index, for a function without a name."""
 
 
 def take_trap(trap: Any) -> Trap:
@@ -91,9 +95,23 @@ def _functions(read: Any, handle: Any) -> list[str]:
     read(handle, frames)
     names: list[str] = []
     for index in range(min(frames.size, MAX_FRAMES)):
-        name = lib.wasmtime_frame_func_name(frames.data[index])
-        text = f"#{index}" if name == NULL else bytes(ffi.buffer(name.data, name.size)).decode("utf-8", "replace")
-        if text != DRIVER_FUNCTION:
-            names.append(text)
+        name = _function_name(frames.data[index])
+        if name != DRIVER_FUNCTION:
+            names.append(name)
     lib.wasm_frame_vec_delete(frames)
     return names
+
+
+def _function_name(frame: Any) -> str:
+    """The guest chose it: a line break in it would begin a line of the host's own in the log."""
+    name = lib.wasmtime_frame_func_name(frame)
+    if name == NULL:
+        return f"#{lib.wasm_frame_func_index(frame)}"
+    text = bytes(ffi.buffer(name.data, min(name.size, 4 * MAX_NAME_CHARS + 4))).decode("utf-8", "replace")
+    return printable(text, MAX_NAME_CHARS)
+
+
+def printable(text: str, most: int) -> str:
+    """`text` with everything that is not printable replaced, cut to `most` characters."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: most + 1])
+    return clean if len(clean) <= most else f"{clean[:most]}…"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,12 @@ MAX_CONFIG_BYTES = 64 * 1024
 MAX_KEY_DOTS = 16
 """The parser takes quadratic time in the parts of a dotted key: 40 kB of them took 3.5 s and 1.5 GB."""
 
-_CLIENT_VARIABLES = frozenset({"CAXTON_SERVER", "CAXTON_TOKEN", "CAXTON_CONTEXT", "CAXTON_CONTEXTS", "CAXTON_OUTPUT"})
+_STRING = re.compile(r""" "(?:\\.?|[^"\\])*(?:"|$) | '[^']*(?:'|$) """, re.VERBOSE)
+"""A text on one line. One that does not end is taken to the end of the line, so that looking for it stays linear."""
+
+_CLIENT_VARIABLES = frozenset(
+    {"CAXTON_SERVER", "CAXTON_TOKEN", "CAXTON_CONTEXT", "CAXTON_CONTEXTS", "CAXTON_OUTPUT", "CAXTON_CA_FILE"}
+)
 """Of the command line; the server has no use for them and does not complain."""
 
 
@@ -44,15 +51,25 @@ class EffectiveValue:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise ValueError("it must be text")
     return value
 
 
 def _path(value: object) -> str | None:
-    return (
-        None if value in (None, "") else str(Path(_text(value) if not isinstance(value, Path) else value).expanduser())
-    )
+    if value in (None, ""):
+        return None
+    try:
+        return str(Path(value if isinstance(value, Path) else _text(value)).expanduser())
+    except RuntimeError as exc:
+        raise ValueError("it begins with the home of a user that this machine does not know") from exc
+
+
+def _directory(value: object) -> str:
+    path = _path(value)
+    if path is None:
+        raise ValueError("it must be a path")
+    return path
 
 
 def _port(value: object) -> int:
@@ -113,7 +130,7 @@ def default_config_file() -> Path:
 SETTINGS = (
     Setting("server.host", "CAXTON_HOST", "127.0.0.1", _text, "Address to listen on."),
     Setting("server.port", "CAXTON_PORT", 8080, _port, "Port to listen on; 0 takes a free one."),
-    Setting("server.data_dir", "CAXTON_DATA_DIR", None, _path, "Where everything is kept; made with mode 0700."),
+    Setting("server.data_dir", "CAXTON_DATA_DIR", None, _directory, "Where everything is kept; made with mode 0700."),
     Setting(
         "server.allowed_hosts",
         "CAXTON_ALLOWED_HOSTS",
@@ -143,6 +160,7 @@ SETTINGS = (
 """All settings there are. docs/reference/configuration.md lists them; a test compares."""
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
+_SECTIONS = {key.partition(".")[0] for key in _BY_KEY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +226,11 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
-    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
+    name = host.removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 def _effective(
@@ -252,40 +274,54 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {setting.variable for setting in SETTINGS} | {"CAXTON_CONFIG"} | _CLIENT_VARIABLES
     for name in environment:
         if name.startswith("CAXTON_") and name not in known:
-            hint = nearest(name, known)
+            hint = nearest(name, (other.lower() for other in known))
             spelled = f"; did you mean {hint.upper()}?" if hint else ""
             raise InvalidConfig("environment", f"there is no variable {quoted(name)}{spelled}")
 
 
 def _read_file(flag: object, environment: Mapping[str, str]) -> tuple[str, dict[str, object]]:
     named = flag or environment.get("CAXTON_CONFIG")
-    path = Path(str(named)).expanduser() if named else default_config_file()
     try:
-        data = path.read_bytes()
+        path = Path(_directory(named)) if named else default_config_file()
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError:
         if named:
-            raise InvalidConfig(str(path), "there is no such file") from None
-        return str(path), {}
-    except OSError as exc:
-        raise InvalidConfig(str(path), f"it cannot be read: {exc.strerror}") from exc
+            raise InvalidConfig(str(named), "there is no such file") from None
+        return str(default_config_file()), {}
+    except (OSError, ValueError) as exc:
+        reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+        raise InvalidConfig(str(named or default_config_file()), f"it cannot be read: {reason}") from exc
     return str(path), parse_config(data, str(path))
 
 
 def parse_config(data: bytes, path: str) -> dict[str, object]:
     """`key → value` of a config.toml, keys dotted and known. Raises `InvalidConfig`."""
     if len(data) > MAX_CONFIG_BYTES:
-        raise InvalidConfig(path, f"it has {len(data)} bytes, the limit is {MAX_CONFIG_BYTES}")
+        raise InvalidConfig(path, f"it has more than {MAX_CONFIG_BYTES} bytes")
     try:
         text = data.decode()
-        if any(line.partition("=")[0].count(".") > MAX_KEY_DOTS for line in text.splitlines()):
+        if any(_key_dots(line) > MAX_KEY_DOTS for line in text.split("\n")):
             raise InvalidConfig(path, f"a key has more than {MAX_KEY_DOTS} dots")
         tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # TOMLDecodeError, UnicodeDecodeError, integers of 5,000 digits
         raise InvalidConfig(path, f"it is not TOML: {exc}") from exc
     found: dict[str, object] = {}
     for section, content in tables.items():
         if not isinstance(content, dict):
             raise InvalidConfig(path, f"{quoted(section)} stands outside of a section such as [server]")
+        if section not in _SECTIONS and not content:
+            hint = nearest(section, _SECTIONS)
+            raise InvalidConfig(
+                path, f"there is no section {quoted(section)}{f'; did you mean [{hint}]?' if hint else ''}"
+            )
         for key, value in cast("dict[str, object]", content).items():
             found[_setting(f"{section}.{key}", path).key] = value
     return found
+
+
+def _key_dots(line: str) -> int:
+    """Dots that may be in keys: at least those that are, wherever keys can stand."""
+    if '"""' in line or "'''" in line:  # where texts of several lines begin and end, which would take a parser to tell
+        return line.count(".")
+    return _STRING.sub("", line).partition("#")[0].count(".")

@@ -27,8 +27,9 @@ class DataDir:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
             self._lock = (self.path / "lock").open("a+")
-        except OSError as exc:
-            raise DataDirUnusable(str(self.path), exc.strerror or str(exc)) from exc
+        except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+            reason = exc.strerror if isinstance(exc, OSError) else None
+            raise DataDirUnusable(str(self.path), reason or str(exc)) from exc
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -44,11 +44,11 @@ FDS_PER_TURN = 100
 
 _FDS = Path("/proc/self/fd")
 IS_SUPPORTED = _FDS.is_dir()
-_UNACKED = struct.Struct("=I")
-_UNACKED_AT, _ACKED_AT, _UNSENT_AT = 24, 120, 144
-_ACKED = struct.Struct("=Q")
+_COUNT = struct.Struct("=I")
+_TOTALS = struct.Struct("=QQ")
+_UNACKED_AT, _TOTALS_AT, _UNSENT_AT = 24, 120, 144
 _INFO_BYTES = 148
-"""Offsets in `struct tcp_info` of linux/tcp.h: tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes. It only grows."""
+"""Of `struct tcp_info` in linux/tcp.h: tcpi_unacked, tcpi_bytes_acked and _received, tcpi_notsent_bytes."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: the kernel drops what the reader did not take, instead of keeping it for minutes."""
@@ -101,6 +101,11 @@ class Watched:
     """Since when there have been bytes that the reader does not take."""
     acked_before: int = 0
     """What the reader had taken at `stalled_since`."""
+    received_before: int = 0
+
+    def begin(self, seen: Seen, now: float) -> None:
+        """Measure anew what the reader takes."""
+        self.stalled_since, self.acked_before, self.received_before = now, seen.acked, seen.received
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +117,28 @@ class Seen:
     ended_at: float
     """End of its last request; 0 if there was none."""
     acked: int
-    """Bytes its reader has taken, ever."""
+    """Bytes that its reader has taken, ever."""
+    received: int
+    """Bytes that it has sent, ever."""
     is_waiting: bool
     """There are bytes that its reader has not taken."""
 
 
 def is_over(watched: Watched, seen: Seen, now: float, idle_s: float) -> bool:
     """Whether to cut the connection; `watched` is brought up to date."""
+    stalled_s, is_busy = 0.0, seen.is_open
     if not seen.is_waiting:
         watched.stalled_since = None
-    elif watched.stalled_since is None or seen.acked - watched.acked_before >= MIN_PROGRESS_BYTES:
-        watched.stalled_since, watched.acked_before = now, seen.acked
-    elif now - watched.stalled_since >= idle_s:
-        return True
-    if seen.is_open or seen.is_waiting:
-        watched.quiet_since = now
-    watched.quiet_since = max(watched.quiet_since, seen.ended_at)
-    return now - watched.quiet_since >= idle_s
+    elif watched.stalled_since is None:
+        watched.begin(seen, now)
+    elif (taken := seen.acked - watched.acked_before) >= MIN_PROGRESS_BYTES:
+        # The answer to a request that the application is done with is on its way; or HTTP/2 answers pings, one by one.
+        is_busy |= taken > 2 * (seen.received - watched.received_before)
+        watched.begin(seen, now)
+    else:
+        stalled_s = now - watched.stalled_since
+    watched.quiet_since = now if is_busy else max(watched.quiet_since, seen.ended_at)
+    return max(stalled_s, now - watched.quiet_since) >= idle_s
 
 
 class IdleReaper:
@@ -166,9 +176,10 @@ class IdleReaper:
                 peer = _peer(connection)
                 peers.add(peer)
                 state = watched.get(name) or Watched(quiet_since=started_at)
-                if is_over(state, self._seen(connection, peer), time.monotonic(), self._idle_s):
+                seen = self._seen(connection, peer)
+                if is_over(state, seen, time.monotonic(), self._idle_s):
                     cut += 1
-                    _cut(connection)
+                    _cut(connection, drop_unsent=seen.is_waiting)
                 else:
                     self._watched[name] = state
             if count % FDS_PER_TURN == FDS_PER_TURN - 1:
@@ -182,12 +193,17 @@ class IdleReaper:
 
     def _seen(self, connection: socket.socket, peer: Peer) -> Seen:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        acked, is_waiting = 0, False
-        if len(info) >= _INFO_BYTES:
-            (acked,) = _ACKED.unpack_from(info, _ACKED_AT)
-            is_waiting = any(_UNACKED.unpack_from(info, at)[0] for at in (_UNACKED_AT, _UNSENT_AT))
-        requests = self._requests
-        return Seen(peer in requests.open, requests.ended_at.get(peer, 0.0), acked, is_waiting)
+        acked, received, is_waiting = 0, 0, False
+        if len(info) >= _INFO_BYTES:  # shorter before Linux 4.6
+            acked, received = _TOTALS.unpack_from(info, _TOTALS_AT)
+            is_waiting = any(_COUNT.unpack_from(info, at)[0] for at in (_UNACKED_AT, _UNSENT_AT))
+        return Seen(
+            is_open=peer in self._requests.open,
+            ended_at=self._requests.ended_at.get(peer, 0.0),
+            acked=acked,
+            received=received,
+            is_waiting=is_waiting,
+        )
 
 
 def cut_all(port: int) -> int:
@@ -195,7 +211,7 @@ def cut_all(port: int) -> int:
     count = 0
     for _, connection in connections(port):
         with connection:
-            _cut(connection)
+            _cut(connection, drop_unsent=True)
             count += 1
     return count
 
@@ -236,7 +252,8 @@ def _peer(connection: socket.socket) -> Peer:
     return (host.partition("%")[0], str(port))
 
 
-def _cut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+def _cut(connection: socket.socket, *, drop_unsent: bool) -> None:
+    with contextlib.suppress(OSError):  # the client was faster
+        if drop_unsent:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         connection.shutdown(socket.SHUT_RDWR)

@@ -6,6 +6,7 @@ disk (`synchronous=FULL`, so after fsync) or has failed. Reads may be asked of t
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from importlib.resources import files
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import apsw
 
-from caxton.core.errors import DataDirUnusable, JournalTooNew
+from caxton.core.errors import DataDirUnusable, JournalTooNew, StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,15 +42,23 @@ class Database:
     """Opens, migrates and writes one file. Use `query` before `start`, `write` and `read` after it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `DataDirUnusable`, `JournalTooNew`."""
+        """Raises `DataDirUnusable`, `JournalTooNew`, `StorageFailed`."""
+        _check_sqlite()
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its companion files the same mode
+            path.chmod(0o600)
             self._connection: Any = apsw.Connection(str(path))
+        except (OSError, apsw.Error) as exc:
+            raise DataDirUnusable(str(path), str(exc)) from exc
+        try:
             for pragma in _PRAGMAS:
                 self._connection.execute(pragma).fetchall()
             self.schema_version = migrate(self._connection)
-        except apsw.Error as exc:
-            raise DataDirUnusable(str(path), str(exc)) from exc
-        path.chmod(0o600)
+        except BaseException as exc:
+            self._connection.close()
+            if isinstance(exc, apsw.Error):
+                raise DataDirUnusable(str(path), str(exc)) from exc
+            raise
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -110,6 +119,15 @@ class Database:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             work()
+
+
+def _check_sqlite() -> None:
+    found = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in found.split(".")[:3]) < MIN_SQLITE:
+        needed = ".".join(map(str, MIN_SQLITE))
+        raise StorageFailed(
+            f"this Python has SQLite {found} and {needed} is needed, which the locked apsw brings along"
+        )
 
 
 def migrate(connection: Any) -> int:

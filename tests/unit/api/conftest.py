@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from caxton.api.app import build_app
 from caxton.api.request import Limits
+from caxton.api.services import Services
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views import AgentSpec
 from caxton.security.keys import SigningKey, load_or_create_key
@@ -99,22 +100,43 @@ class Call:
         return Answer(int(start["status"]), headers, b"".join(event["body"] for event in rest))
 
 
+class Current:
+    """Stands for something of the present test. Building an application takes 10 ms, too long for each test."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        self._api, self._name = api, name
+
+    def __getattr__(self, name: str) -> Any:
+        owner = self._api if self._name in ("verifier", "stopping") else self._api.node
+        return getattr(getattr(owner, self._name), name)
+
+
 class Api:
     """An API with one agent named `echo`, called with the admin's token unless told otherwise."""
 
     def __init__(self, key: SigningKey, limits: Limits) -> None:
-        self.clock = FakeClock()
         self.key = key
+        self.clock = FakeClock()
         self.node = FakeNode()
         self.stopping = asyncio.Event()
-        self.app: Asgi = build_app(
-            self.node.services,
-            TokenVerifier([key], self.clock),
+        rooms = {name: cast("Any", Current(self, name)) for name in ("agents", "messages", "logs", "server")}
+        self._app: Asgi = build_app(
+            Services(**rooms),
+            cast("Any", Current(self, "verifier")),
             version="0.0.0",
-            stopping=self.stopping,
+            stopping=cast("Any", Current(self, "stopping")),
             allowed_hosts=["caxton.example"],
             limits=limits,
         )
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new test: the application stays, all that it calls is new."""
+        self.clock = FakeClock()
+        self.verifier = TokenVerifier([self.key], self.clock)
+        self.node = FakeNode()
+        self.stopping = asyncio.Event()
+        self.app = self._app
         self.token = self.token_for("admin")
 
     def token_for(self, *roles: str) -> str:
@@ -154,8 +176,13 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
     return load_or_create_key(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module")
+def built(key: SigningKey) -> Api:
+    return Api(key, Limits(body_deadline_s=0.05, discard_s=0.05, heartbeat_s=0.02))
+
+
 @pytest.fixture
-async def api(key: SigningKey) -> Api:
-    api = Api(key, Limits(body_deadline_s=0.05, discard_s=0.05, heartbeat_s=0.02))
-    await api.deploy("echo", capabilities=["echoing"])
-    return api
+async def api(built: Api) -> Api:
+    built.reset()
+    await built.deploy("echo", capabilities=["echoing"])
+    return built

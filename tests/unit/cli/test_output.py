@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -16,6 +17,14 @@ class Terminal(io.StringIO):
     """A text stream that says it is a terminal."""
 
     encoding = "utf-8"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.written.set()
+        return super().write(text)
 
     def isatty(self) -> bool:
         return True
@@ -51,6 +60,21 @@ def test_colours_are_left_out_when_they_are_not_wanted(
     screen.done("it is done")
     screen.table(("a", "b"), [("1", "2")], total="1 row")
     assert terminal.getvalue() == "✓ it is done\nA  B\n1  2\n1 row\n"
+
+
+def test_slow_work_shows_a_spinner_on_a_terminal_and_leaves_no_trace_of_it() -> None:
+    terminal = Terminal()
+    with Screen(err=terminal).busy("Fetching [all]"):
+        assert terminal.written.wait(10)
+    assert "Fetching [all]" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[2K")
+
+
+def test_quick_work_shows_nothing() -> None:
+    terminal = Terminal()
+    with Screen(err=terminal).busy("Fetching"):
+        pass
+    assert terminal.getvalue() == ""
 
 
 def test_pipe_gets_neither_colours_nor_broken_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,158 @@
+"""A node without its doors, on a directory of the test's, and ways to wait for it without sleeping."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import msgspec
+
+from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
+from caxton.core.views import AgentSpec, AgentView, Receipt, Resources
+from caxton.messages.message import AclMessage
+from caxton.security.principal import Principal
+from caxton.server.wiring import Rooms, build
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
+
+    from caxton.bus.mailbox import Receiver
+    from caxton.core.clock import Clock
+
+PATIENCE_S = 15.0
+"""How long a test waits for what must happen; only a failing one waits so long."""
+
+CACHE_KEY = bytes(32)
+TESTER = Principal("tester", frozenset({"admin"}))
+
+
+class LocalNode:
+    """What a client does with a node, in few words."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+        self.agents, self.messages = rooms.agents, rooms.messages
+
+    async def deploy(self, name: str, wasm: bytes, *, replicas: int = 1, **resources: Any) -> AgentView:
+        """Deploy `wasm` as agent `name`."""
+        return await self.agents.deploy(DEFAULT_WORKSPACE, spec(name, replicas=replicas, **resources), wasm)
+
+    async def replace(self, name: str, wasm: bytes | None, *, replicas: int = 1, **resources: Any) -> AgentView:
+        """Put a new version of `name`."""
+        return await self.agents.replace(DEFAULT_WORKSPACE, spec(name, replicas=replicas, **resources), wasm)
+
+    async def stop(self, name: str, *, force: bool = False) -> AgentView:
+        """Stop agent `name`."""
+        return await self.agents.stop(DEFAULT_WORKSPACE, AgentName(name), force=force)
+
+    async def start(self, name: str) -> AgentView:
+        """Start agent `name`."""
+        return await self.agents.start(DEFAULT_WORKSPACE, AgentName(name))
+
+    async def scale(self, name: str, replicas: int) -> AgentView:
+        """Change the number of replicas."""
+        return await self.agents.scale(DEFAULT_WORKSPACE, AgentName(name), replicas)
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove agent `name`."""
+        await self.agents.remove(DEFAULT_WORKSPACE, AgentName(name), force=force)
+
+    def view(self, name: str) -> AgentView:
+        """Agent `name` as it is now."""
+        return self.agents.get(DEFAULT_WORKSPACE, AgentName(name))
+
+    def names(self) -> list[str]:
+        """All agents."""
+        return [view.name for view in self.agents.list(DEFAULT_WORKSPACE)]
+
+    def receiver(self, name: str) -> Receiver:
+        """Agent `name` as the bus sees it: its mail and state."""
+        return self.rooms.bus.directory(DEFAULT_WORKSPACE).receivers[name]
+
+    async def post(self, receiver: str | list[str], content: object = None, **fields: Any) -> Receipt:
+        """Post a message; returns once it is on disk."""
+        return await self.messages.post(DEFAULT_WORKSPACE, TESTER, message(receiver, content, **fields))
+
+    async def ask(
+        self, receiver: str, content: object = None, *, timeout_s: float = PATIENCE_S, **fields: Any
+    ) -> dict[str, Any]:
+        """Post a request and return the reply."""
+        asked = message(receiver, content, **{"performative": "request", **fields})
+        reply = await self.messages.ask(DEFAULT_WORKSPACE, TESTER, asked, timeout_s=timeout_s)
+        return msgspec.json.decode(reply)
+
+    def lines(self, agent: str) -> list[str]:
+        """The agent's log."""
+        return [line.text for line in self.rooms.log.tail(DEFAULT_WORKSPACE, [agent], limit=10_000)]
+
+    async def wait_for_line(self, agent: str, text: str, *, count: int = 1) -> None:
+        """Wait until `count` lines of the agent's log contain `text`."""
+        seen = 0
+        with anyio.fail_after(PATIENCE_S):
+            async with aclosing(self.rooms.log.follow(DEFAULT_WORKSPACE, [agent], after_seq=0)) as lines:
+                async for line in lines:
+                    seen += text in line.text
+                    if seen >= count:
+                        return
+
+    async def wait_for_status(self, agent: str, status: str) -> None:
+        """Wait until the agent is `running`, `failed`, …"""
+        await until(lambda: self.view(agent).status == status)
+
+    async def wait_for_quiet(self) -> None:
+        """Wait until no mail waits anywhere and all is on disk."""
+        await until(lambda: not any(receiver.messages for receiver in self.rooms.bus.receivers()))
+        await self.rooms.journal.commit()
+
+
+@asynccontextmanager
+async def open_node(
+    data_dir: Path, *, compiled: Path | None = None, max_instances: int = 1000, clock: Clock | None = None
+) -> AsyncGenerator[LocalNode]:
+    """A started node; what is not committed when the block is left is lost, as in a crash.
+
+    Args:
+        data_dir: made if absent; a second node on it continues where the first one was.
+        compiled: where compiled modules are kept, to share them between tests.
+        max_instances: as the setting.
+        clock: instead of the machine's.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if compiled is not None and not (data_dir / "compiled").exists():
+        (data_dir / "compiled").symlink_to(compiled)
+    failures: list[Exception] = []
+    rooms = build(
+        data_dir,
+        cache_key=CACHE_KEY,
+        max_instances=max_instances,
+        on_storage_failure=failures.append,
+        clock=clock,
+    )
+    try:
+        await rooms.start()
+        yield LocalNode(rooms)
+    finally:
+        rooms.close()
+        await anyio.lowlevel.checkpoint()  # tasks that were cancelled come to their end
+    assert not failures, failures  # noqa: S101 - that is what it is for
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition` holds, looking again after each turn of the event loop."""
+    with anyio.fail_after(PATIENCE_S):
+        while not condition():
+            await anyio.sleep(0.001)
+
+
+def spec(name: str, *, replicas: int = 1, **resources: Any) -> AgentSpec:
+    """An `AgentSpec` with these limits; `capabilities` and `version` are its own."""
+    own = {key: resources.pop(key) for key in ("capabilities", "version") if key in resources}
+    return AgentSpec(name=name, replicas=replicas, resources=Resources(**resources), **own)
+
+
+def message(receiver: str | list[str], content: object = None, **fields: Any) -> AclMessage:
+    """A message to `receiver`, an `inform` unless said otherwise."""
+    raw = msgspec.Raw(msgspec.json.encode(content))
+    return AclMessage(**{"performative": "inform", "receiver": receiver, "content": raw, **fields})

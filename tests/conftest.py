@@ -1,0 +1,34 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from caxton.testing.rooms import LocalNode
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Caxton runs on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def compiled_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled modules of all tests: each is compiled once in a run."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture
+async def node(tmp_path: Path, compiled_dir: Path) -> AsyncGenerator[LocalNode]:
+    """A started node without doors, on a directory of its own."""
+    from caxton.testing.rooms import open_node
+
+    async with open_node(tmp_path / "node", compiled=compiled_dir) as node:
+        yield node

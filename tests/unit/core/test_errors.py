@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from caxton.core.errors import MAX_QUOTED, AgentFailed, AgentNotFound, CaxtonError, InvalidName, WasmTooLarge, quoted
+
+
+def kinds(of: type[CaxtonError] = CaxtonError) -> list[type[CaxtonError]]:
+    return [kind for child in of.__subclasses__() for kind in (child, *kinds(child))]
+
+
+def test_no_two_errors_share_a_code_and_every_code_is_one_word() -> None:
+    codes = [kind.code for kind in kinds() if kind.__module__ == "caxton.core.errors"]
+    assert sorted(codes) == sorted(set(codes))
+    assert all(re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code) for code in codes)
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, b"\x00\xff" * 5000, "\x1b[2J\n\u202e", ["y" * 10_000]])
+def test_text_of_strangers_is_repeated_short_and_printable(value: object) -> None:
+    text = quoted(value)
+    assert len(text) <= MAX_QUOTED + 1
+    assert text.isprintable()
+
+
+def test_facts_of_an_error_are_ready_for_json() -> None:
+    errors: list[CaxtonError] = [
+        WasmTooLarge(11, 10),
+        AgentNotFound("pnig", nearest="ping"),
+        AgentFailed("a", "it trapped", trap="unreachable", functions=["f"], log=["last line"]),
+        InvalidName("agent name", "\0"),
+    ]
+    assert [json.loads(json.dumps(error.details())) for error in errors] == [
+        {"size_bytes": 11, "limit_bytes": 10},
+        {"name": "pnig", "nearest": "ping"},
+        {"name": "a", "trap": "unreachable", "functions": ["f"], "log": ["last line"]},
+        {"kind": "agent name"},
+    ]
