@@ -5,12 +5,12 @@ of its own, made from the exact versions in the `.txt` beside its script, kept i
 They run one after another, each under a time limit, and everything they start is stopped. A peer that cannot
 be installed or run is a row that says so, with the reason; no figure is ever taken from elsewhere.
 
-The peers' game (`bench/peers/rounds.py`): 64 bytes from ping to pong and back. Median and 99th percentile are of one
-round trip with one message in flight. Messages/s counts ping and pong, with `in_flight` round trips under
-way; Extism's counts one message a call, because a call has only one guest. All are measured `--runs` times,
+The peers' game (`bench/peers/rounds.py`): 64 bytes from ping to pong and back. Median and 99th percentile are
+of one round trip with one message in flight. Messages/s counts ping and pong, with `in_flight` round trips
+under way; Extism's counts one message a call, because a call has only one guest. All are measured `--runs` times,
 in turn, because the system's choices move some of them: Pykka's median is 18 us with both threads on one
-core and 52 us on two. A row is the run with the middle median; `medians` and `rates` are of all runs, and
-`busy_cores` is what others used of the machine just before each: figures of a busy machine do not compare.
+core and 52 us on two. `medians` and `rates` are of all runs, `busy_cores` is what others used of the machine
+just before each; the row itself is the run with the middle median of those begun on a quiet machine.
 
 Caxton's rows come from its own benches, which play other games: a median there is of one hop, half a round
 trip, and `caxton-latency` shows the load it was given, not what it can do. `median_of` and `rate_of` say so.
@@ -161,10 +161,11 @@ def _wait_quiet(patience_s: float) -> float:
 
 
 def _row(peer: Peer, measured: Sequence[Row], reason: str | None) -> Row:
-    """The run with the middle median, beside the medians and rates of all runs."""
+    """The run with the middle median, of those begun on a quiet machine if any was; and what all runs gave."""
     if reason is not None:
         return {"name": peer.name, "status": "unavailable", "reason": reason, "does": peer.does}
-    ordered = sorted(measured, key=lambda row: row["median"])
+    quiet = [row for row in measured if row["busy_cores"] <= QUIET_CORES]
+    ordered = sorted(quiet or measured, key=lambda row: row["median"])
     return {
         "does": peer.does,
         **ordered[(len(ordered) - 1) // 2],
@@ -283,14 +284,9 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _disturbance(measured: Sequence[Row]) -> list[str]:
-    """A warning where others used the machine."""
-    busiest = max((busy for row in measured for busy in row["busy_cores"]), default=0.0)
-    if busiest <= QUIET_CORES:
-        return []
-    return [
-        "",
-        f"NOT QUIET: others used up to {busiest} cores before a run; measure again on an idle machine",
-    ]
+    """A warning where others used the machine before every run of a peer."""
+    disturbed = [row["name"] for row in measured if min(row["busy_cores"]) > QUIET_CORES]
+    return ["", f"NOT QUIET, measure again on an idle machine: {', '.join(disturbed)}"] if disturbed else []
 
 
 def _figures_line(row: Row) -> str:

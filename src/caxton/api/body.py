@@ -92,9 +92,12 @@ async def discard_body(request: ApiRequest) -> None:
         pass
 
 
-def has_body(request: ApiRequest) -> bool:
-    """Whether the request announces a body."""
-    return request.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in request.headers
+def may_have_body(request: ApiRequest) -> bool:
+    """Whether a body may come. HTTP/1.1 announces each; HTTP/2 need not."""
+    length = request.headers.get(b"content-length")
+    if length is not None:
+        return length != b"0"
+    return b"transfer-encoding" in request.headers or request.scope["http_version"] == "2"
 
 
 def media_type(request: ApiRequest) -> str:
@@ -160,6 +163,8 @@ async def read_struct(request: ApiRequest, kind: type[T], limit_bytes: int = SMA
 
 async def read_optional(request: ApiRequest, kind: type[T], default: Any) -> T:
     """The body as a `kind`, or `default` where there is none."""
-    if not has_body(request):
+    data = await read_body(request, SMALL_BODY_BYTES) if may_have_body(request) else b""
+    if not data:
         return default
-    return await read_struct(request, kind)
+    check_media_type(request, "application/json")
+    return decode(data, kind)

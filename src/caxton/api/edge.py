@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from caxton.api.body import discard_body, has_body
+from caxton.api.body import discard_body, may_have_body
 from caxton.api.errors import problem_reply, to_problem
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.core.errors import CaxtonError, MethodNotAllowed, ShuttingDown
@@ -127,9 +127,9 @@ class _Answer:
         request = self._request
         self.status = event["status"]
         headers = [*event["headers"], *_COMMON, (b"x-trace-id", request.trace_id.encode())]
-        if self.status >= 400 and not request.body_done and has_body(request):
-            # After 408 nobody waits for more of the body, and who asks with Expect has not sent it yet.
-            if self.status != 408 and b"expect" not in request.headers:
+        if self.status >= 400 and not request.body_done and may_have_body(request):
+            # After 408 and 503 nobody waits for more of the body, and who asks with Expect has not sent it yet.
+            if self.status not in (408, 503) and b"expect" not in request.headers:
                 await discard_body(request)
             if request.scope["http_version"].startswith("1"):
                 headers.append((b"connection", b"close"))

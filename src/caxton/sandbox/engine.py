@@ -27,7 +27,7 @@ from caxton.sandbox.wasi import WASI_IMPORTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.sandbox.guest import Guest
+    from caxton.sandbox.host import Caller
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Engine:
         self.wasmtime_engine = make_wasmtime_engine()
         self.handle = pointer(self.wasmtime_engine.ptr())
         self.ticks = 0
-        self.current: Guest | None = None
+        self.current: Caller | None = None
         self._linker = wasmtime.Linker(self.wasmtime_engine)
         self.linker = pointer(self._linker.ptr())
         self._kept: list[Any] = []  # callbacks and types that the library refers to

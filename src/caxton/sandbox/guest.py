@@ -226,7 +226,9 @@ class Guest:
     def refresh_memory(self) -> int:
         """Look again how large the memory has become; bytes. Its base never moves."""
         if self._memory is None:
-            raise GuestStop("no_memory", "its start section gave a pointer to a host function; export _initialize instead")
+            raise GuestStop(
+                "no_memory", "its start section gave a pointer to a host function; export _initialize instead"
+            )
         size = lib.wasmtime_memory_data_size(self._context, self._memory)
         if size != self.memory_bytes:
             base = lib.wasmtime_memory_data(self._context, self._memory)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from caxton.sandbox.trap import Trap
 
 
 class Host(Protocol):
@@ -57,6 +60,39 @@ class Host(Protocol):
 
     def unsubscribe(self, topic: bytes) -> int:
         """0, or an error."""
+        ...
+
+
+class Caller(Protocol):
+    """The guest whose code calls: what host functions need of it (`sandbox.guest.Guest`)."""
+
+    host: Host
+    body: bytes
+    """The message being delivered."""
+    result_bytes: bytes
+    """What `read_result` copies."""
+    host_calls_left: int
+    stopped: Trap | None
+    """Why the host ends it, when wasmtime could not know."""
+
+    def holds(self, ptr: int, length: int) -> bool:
+        """Whether a region is inside its memory."""
+        ...
+
+    def read(self, ptr: int, length: int) -> bytes | None:
+        """A copy of its memory, or None when the region is not inside it."""
+        ...
+
+    def write(self, ptr: int, data: bytes) -> bool:
+        """Copy into its memory; False when the region is not inside it."""
+        ...
+
+    def time_is_over(self, now_ns: int) -> Trap | None:
+        """The trap to stop it with, or None to let it go on."""
+        ...
+
+    def too_many_host_calls(self) -> str:
+        """The reason to give when `host_calls_left` is used up."""
         ...
 
 

@@ -12,7 +12,7 @@ from caxton.sandbox.codes import INVALID, NOT_FOUND, OK, TOO_LARGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.sandbox.guest import Guest
+    from caxton.sandbox.host import Caller
 
 MAX_TRANSFER_BYTES = 4 << 20
 """Of one argument; every import has its own, tighter rule, `Guest.read` has this one before it makes a copy."""
@@ -31,37 +31,37 @@ class HostFunction(NamedTuple):
     call: Callable[..., Any]
 
 
-def send_message(guest: Guest, ptr: int, length: int) -> int:
+def send_message(guest: Caller, ptr: int, length: int) -> int:
     data = guest.read(ptr, length)
     if data is None:
         return TOO_LARGE if guest.holds(ptr, length) else INVALID
     return guest.host.send_message(data)
 
 
-def _log(guest: Guest, level: int, ptr: int, length: int) -> None:
+def _log(guest: Caller, level: int, ptr: int, length: int) -> None:
     text = guest.read(ptr, min(length, MAX_LOG_LINE_BYTES))
     if text is not None:
         guest.host.log(min(max(level, 0), 4), text, "guest")
 
 
-def _now_us(guest: Guest) -> int:
+def _now_us(guest: Caller) -> int:
     return guest.host.now_us()
 
 
-def _random(guest: Guest, ptr: int, length: int) -> None:
+def _random(guest: Caller, ptr: int, length: int) -> None:
     if 0 <= length <= MAX_RANDOM_BYTES:
         guest.write(ptr, guest.host.random(length))
 
 
-def _set_timer(guest: Guest, delay_us: int) -> int:
+def _set_timer(guest: Caller, delay_us: int) -> int:
     return guest.host.set_timer(delay_us) if delay_us >= 0 else INVALID
 
 
-def _cancel_timer(guest: Guest, timer_id: int) -> int:
+def _cancel_timer(guest: Caller, timer_id: int) -> int:
     return guest.host.cancel_timer(timer_id)
 
 
-def _kv_get(guest: Guest, ptr: int, length: int) -> int:
+def _kv_get(guest: Caller, ptr: int, length: int) -> int:
     key = guest.read(ptr, length)
     if key is None:
         return INVALID
@@ -72,19 +72,19 @@ def _kv_get(guest: Guest, ptr: int, length: int) -> int:
     return len(value)
 
 
-def _kv_set(guest: Guest, key_ptr: int, key_length: int, ptr: int, length: int) -> int:
+def _kv_set(guest: Caller, key_ptr: int, key_length: int, ptr: int, length: int) -> int:
     key, value = guest.read(key_ptr, key_length), guest.read(ptr, length)
     if value is None and guest.holds(ptr, length):
         return TOO_LARGE
     return INVALID if key is None or value is None else guest.host.kv_set(key, value)
 
 
-def _kv_delete(guest: Guest, ptr: int, length: int) -> int:
+def _kv_delete(guest: Caller, ptr: int, length: int) -> int:
     key = guest.read(ptr, length)
     return INVALID if key is None else guest.host.kv_delete(key)
 
 
-def _call_tool(guest: Guest, ptr: int, length: int) -> int:
+def _call_tool(guest: Caller, ptr: int, length: int) -> int:
     request = guest.read(ptr, length)
     if request is None:
         return INVALID
@@ -95,18 +95,18 @@ def _call_tool(guest: Guest, ptr: int, length: int) -> int:
     return len(result)
 
 
-def _read_result(guest: Guest, ptr: int, length: int) -> int:
+def _read_result(guest: Caller, ptr: int, length: int) -> int:
     """Copies as much as fits; returns the number of bytes copied."""
     part = guest.result_bytes[: max(length, 0)]
     return len(part) if guest.write(ptr, part) else INVALID
 
 
-def _subscribe(guest: Guest, ptr: int, length: int) -> int:
+def _subscribe(guest: Caller, ptr: int, length: int) -> int:
     topic = guest.read(ptr, length)
     return INVALID if topic is None else guest.host.subscribe(topic)
 
 
-def _unsubscribe(guest: Guest, ptr: int, length: int) -> int:
+def _unsubscribe(guest: Caller, ptr: int, length: int) -> int:
     topic = guest.read(ptr, length)
     return INVALID if topic is None else guest.host.unsubscribe(topic)
 

@@ -15,7 +15,7 @@ from caxton.sandbox.imports import MAX_LOG_LINE_BYTES, MAX_RANDOM_BYTES, HostFun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.sandbox.guest import Guest
+    from caxton.sandbox.host import Caller
 
 SUCCESS = 0
 BADF = 8
@@ -30,21 +30,21 @@ _CHARACTER_DEVICE = 2
 _MAX_IOVECS = 64
 
 
-def _clock_time_get(guest: Guest, _clock: int, _precision: int, out: int) -> int:
+def _clock_time_get(guest: Caller, _clock: int, _precision: int, out: int) -> int:
     return _put(guest, out, guest.host.now_us() * 1000, 8)
 
 
-def _clock_res_get(guest: Guest, _clock: int, out: int) -> int:
+def _clock_res_get(guest: Caller, _clock: int, out: int) -> int:
     return _put(guest, out, 1000, 8)
 
 
-def _random_get(guest: Guest, ptr: int, length: int) -> int:
+def _random_get(guest: Caller, ptr: int, length: int) -> int:
     if not 0 <= length <= MAX_RANDOM_BYTES:
         return INVAL
     return SUCCESS if guest.write(ptr, guest.host.random(length)) else FAULT
 
 
-def _fd_write(guest: Guest, fd: int, iovecs: int, count: int, out: int) -> int:
+def _fd_write(guest: Caller, fd: int, iovecs: int, count: int, out: int) -> int:
     stream = _STREAMS.get(fd)
     if stream is None:
         return BADF
@@ -64,29 +64,29 @@ def _fd_write(guest: Guest, fd: int, iovecs: int, count: int, out: int) -> int:
     return _put(guest, out, written & 0xFFFFFFFF, 4)
 
 
-def _fd_fdstat_get(guest: Guest, fd: int, out: int) -> int:
+def _fd_fdstat_get(guest: Caller, fd: int, out: int) -> int:
     if fd not in (0, 1, 2):
         return BADF
     return SUCCESS if guest.write(out, bytes([_CHARACTER_DEVICE]) + bytes(23)) else FAULT
 
 
-def _fd_read(guest: Guest, fd: int, _iovecs: int, _count: int, out: int) -> int:
+def _fd_read(guest: Caller, fd: int, _iovecs: int, _count: int, out: int) -> int:
     return _put(guest, out, 0, 4) if fd == 0 else BADF  # stdin is at its end
 
 
-def _fd_seek(_guest: Guest, fd: int, _offset: int, _whence: int, _out: int) -> int:
+def _fd_seek(_guest: Caller, fd: int, _offset: int, _whence: int, _out: int) -> int:
     return SPIPE if fd in (0, 1, 2) else BADF
 
 
-def _two_zeros(guest: Guest, count_out: int, size_out: int) -> int:
+def _two_zeros(guest: Caller, count_out: int, size_out: int) -> int:
     return _put(guest, count_out, 0, 4) or _put(guest, size_out, 0, 4)
 
 
-def _proc_exit(_guest: Guest, status: int) -> None:
+def _proc_exit(_guest: Caller, status: int) -> None:
     raise GuestStop("exit", f"it ended itself (exit status {status})")
 
 
-def _put(guest: Guest, ptr: int, value: int, size: int) -> int:
+def _put(guest: Caller, ptr: int, value: int, size: int) -> int:
     return SUCCESS if guest.write(ptr, value.to_bytes(size, "little")) else FAULT
 
 

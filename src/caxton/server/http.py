@@ -55,7 +55,7 @@ RESERVED_FILES = 256
 
 START_TIMEOUT_S = 10.0
 LAST_WORDS_S = 1.0
-"""For answers to requests that were broken off, and for threads to end."""
+"""For the last answers to get through, and for threads to end."""
 
 _TASKS = Path("/proc/self/task")
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (they are recognized, not bound)
@@ -161,15 +161,21 @@ class HttpServer:
         if self._reaper is not None:
             self._reaper.cancel()
         self._granian.stop()
-        if not await _is_done(self._serving, drain_s):
-            # The application answers a cancelled request with 503 while it stops.
-            for task in list(self._requests.tasks):
-                task.cancel()
-            if not await _is_done(self._serving, LAST_WORDS_S):
-                count = cut_all(self.port)
-                logger.warning("connections broken off", extra={"action": "http.broken_off", "count": count})
-                await _is_done(self._serving, LAST_WORDS_S)
+        if not await self._requests.wait_none(drain_s):
+            self._break_off()
+            await self._requests.wait_none(LAST_WORDS_S)
+        if not await _is_done(self._serving, LAST_WORDS_S):
+            # HTTP/2 clients that do not hang up, half-sent requests, answers that nobody takes.
+            cut_all(self.port)
+            await _is_done(self._serving, LAST_WORDS_S)
         await self._wait_quiet()
+
+    def _break_off(self) -> None:
+        """Cancel what is still open. The application answers with 503, since it stops."""
+        tasks = list(self._requests.tasks)
+        logger.warning("requests broken off", extra={"action": "http.broken_off", "count": len(tasks)})
+        for task in tasks:
+            task.cancel()
 
     async def _wait_answering(self, address: str) -> None:
         assert self._serving is not None  # noqa: S101
@@ -195,13 +201,12 @@ class HttpServer:
             writer.close()
 
     async def _wait_quiet(self) -> None:
-        """Wait for the last requests and for granian's threads.
+        """Wait for granian's threads.
 
         A thread that still wants the interpreter while it shuts down makes granian abort the process.
         """
         try:
             async with asyncio.timeout(LAST_WORDS_S):
-                await self._requests.none_open.wait()
                 while self._threads & _threads():  # noqa: ASYNC110  (threads that are not ours set no event)
                     await asyncio.sleep(0.005)
         except TimeoutError:

@@ -67,8 +67,8 @@ class Requests:
         """When each peer's last request ended, monotonic; forgotten by the sweep that finds the peer gone."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """The tasks of open requests, for those who must end them."""
-        self.none_open = asyncio.Event()
-        self.none_open.set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Count the request while it is open."""
@@ -76,7 +76,7 @@ class Requests:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self.open[peer] = self.open.get(peer, 0) + 1
         self.tasks.add(task)
-        self.none_open.clear()
+        self._none_open.clear()
         try:
             await self._app(scope, receive, send)
         finally:
@@ -88,7 +88,16 @@ class Requests:
             else:
                 del self.open[peer]
             if not self.tasks:
-                self.none_open.set()
+                self._none_open.set()
+
+    async def wait_none(self, timeout_s: float) -> bool:
+        """Wait until no request is open; False if that took too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._none_open.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 @dataclass(slots=True)

@@ -89,4 +89,4 @@ async def test_requests_are_counted_for_each_peer_until_they_end() -> None:
         seen.append(dict(requests.open))
     assert seen == [{peer: 1}, {}]
     assert list(requests.ended_at) == [peer]
-    assert requests.none_open.is_set()
+    assert await requests.wait_none(0)

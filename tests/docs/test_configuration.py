@@ -1,0 +1,131 @@
+"""docs/reference/configuration.md lists the settings that the server has."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from caxton.cli.exits import exit_code_for
+from caxton.cli.server import serve, start
+from caxton.core.errors import InvalidConfig
+from caxton.server.config import (
+    MAX_CONFIG_BYTES,
+    MAX_KEY_DOTS,
+    SETTINGS,
+    Setting,
+    default_config_file,
+    default_data_dir,
+    effective,
+    load,
+    parse_config,
+)
+from caxton.server.node import EXIT_STORAGE
+from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = read_page("reference/configuration.md")
+ROWS = {word(row[0]): row for row in rows(PAGE, "Setting", "Variable")}
+EXAMPLE = block(section(PAGE, "## config.toml"), "toml")
+
+
+def shown(value: object) -> str:
+    """A default as the page writes it."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}s`" if isinstance(value, float) else f"`{value}`"
+
+
+def test_every_setting_has_a_line_and_every_line_its_setting() -> None:
+    listed = [word(row[0]) for row in rows(PAGE, "Setting", "Variable")]
+    assert_same("settings", code=[setting.key for setting in SETTINGS], page=listed)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+def test_variable_and_default_are_right(setting: Setting) -> None:
+    _, variable, _, default, _, _ = ROWS[setting.key]
+    assert word(variable) == setting.variable
+    if setting.key != "server.data_dir":
+        assert default == shown(setting.default)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+def test_values_on_the_page_are_accepted(setting: Setting) -> None:
+    for example in words(ROWS[setting.key][4]):
+        setting.read(example)
+
+
+def test_bounds_of_numbers_are_right() -> None:
+    for key in ("server.port", "server.max_instances"):
+        low, high = (int(text) for text in words(ROWS[key][4]))
+        for wrong in (low - 1, high + 1):
+            with pytest.raises(InvalidConfig):
+                load({key: wrong}, {})
+
+
+@pytest.mark.parametrize("command", [serve, start], ids=["serve", "start"])
+def test_flags_are_those_of_the_command(command: object) -> None:
+    assert callable(command)
+    taken = set(inspect.signature(command).parameters) - {"cli", "ready_fd", "config", "timeout"}
+    listed = {word(row[2]).removeprefix("--").replace("-", "_"): key for key, row in ROWS.items() if row[2]}
+    assert set(listed) == taken
+    assert {f"server.{flag}" for flag in taken} == set(listed.values())
+
+
+def test_a_flag_comes_before_a_variable_and_that_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[server]\nport = 1\nhost = '::1'\nmax_instances = 3\n", encoding="utf-8")
+    values = effective({"config": file, "port": 2}, {"CAXTON_PORT": "4", "CAXTON_HOST": "127.0.0.2"})
+    found = {value.key: (value.value, value.source) for value in values}
+    assert found["server.port"] == (2, "flag")
+    assert found["server.host"] == ("127.0.0.2", "CAXTON_HOST")
+    assert found["server.max_instances"] == (3, str(file))
+    assert found["log.level"] == ("info", "default")
+
+
+def test_example_is_a_valid_file_with_every_setting(tmp_path: Path) -> None:
+    assert_same("settings in the example", code=[s.key for s in SETTINGS], page=parse_config(EXAMPLE.encode(), "page"))
+    file = tmp_path / "config.toml"
+    file.write_text(EXAMPLE, encoding="utf-8")
+    settings = load({"config": file}, {})
+    assert (settings.port, settings.drain_timeout_s, settings.log_level) == (8443, 30.0, "warning")
+
+
+def test_default_places_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = re.fullmatch(r"`\$XDG_DATA_HOME/(\S+)`, else `~/(\S+)`", ROWS["server.data_dir"][3])
+    file = re.search(r"`\$XDG_CONFIG_HOME/(\S+)`, else `~/(\S+)`", PAGE)
+    assert directory is not None
+    assert file is not None
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/config")
+    assert (default_data_dir(), str(default_config_file())) == (f"/data/{directory[1]}", f"/config/{file[1]}")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    assert default_data_dir() == f"/home/ada/{directory[2]}"
+    assert str(default_config_file()) == f"/home/ada/{file[2]}"
+
+
+def test_limits_of_the_file_are_right() -> None:
+    assert f"It may have {MAX_CONFIG_BYTES >> 10} KiB, and a key {MAX_KEY_DOTS} dots." in " ".join(PAGE.split())
+
+
+def test_variables_of_the_command_line_do_not_stop_the_server() -> None:
+    client_page = read_page("reference/cli.md")
+    variables = set(re.findall(r"CAXTON_[A-Z_]+", client_page))
+    assert "CAXTON_SERVER" in variables
+    effective({}, {name: "x" for name in variables if name not in {s.variable for s in SETTINGS} | {"CAXTON_CONFIG"}})
+    with pytest.raises(InvalidConfig):
+        effective({}, {"CAXTON_NO_SUCH_THING": "x"})
+
+
+def test_exit_codes_are_right() -> None:
+    listed = [int(word(row[0])) for row in rows(section(PAGE, "## Exit codes"), "Code")]
+    codes = ("INVALID_CONFIG", "PORT_IN_USE", "DATA_DIR_IN_USE", "STORAGE_FAILED", "DATA_DIR_UNUSABLE")
+    assert listed == sorted({0, EXIT_STORAGE, *(int(exit_code_for(code)) for code in codes)})

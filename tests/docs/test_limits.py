@@ -1,0 +1,94 @@
+"""docs/reference/limits.md has every limit of the server with its value."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from importlib import import_module
+
+import pytest
+
+import caxton
+from tests.docs.tables import assert_same, read_page, rows, word
+
+PAGE = read_page("reference/limits.md")
+ROWS = {word(row[3]): row for row in rows(PAGE, "About", "Limit", "Value", "Constant")}
+
+ROOMS = ("agents", "api", "bus", "core", "messages", "observe", "sandbox", "security", "server", "storage")
+"""All that is in a server. The command line's own limits are of its own machine."""
+
+NOT_LIMITS = {
+    "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
+    "api.hosts.MAX_REMEMBERED": "a cache of good Host headers",
+    "bus.retry.MAX_DOUBLINGS": "keeps a power from overflowing; MAX_DELAY_S is the limit",
+    "bus.timers.MAX_WAIT_S": "how often the clock is looked at",
+    "core.errors.MAX_QUOTED": "how much of somebody's text an error repeats",
+    "sandbox.compile_child.MAX_REASON_CHARS": "how much of a compiler's text an error repeats",
+    "sandbox.trap.MAX_FRAMES": "how much of a backtrace is kept",
+    "sandbox.trap.MAX_NAME_CHARS": "how much of a function's name is kept",
+    "security.files.MAX_BYTES": "of the server's own key files",
+}
+"""Constants called MAX_ that nobody meets."""
+
+UNITS = {
+    "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "bytes": 1, "characters": 1,
+    "ms": 0.001, "s": 1, "days": 86_400, "": 1,
+}  # fmt: skip
+
+
+def value_in_code(constant: str) -> float:
+    """The value of a constant or of a field's default, in bytes, seconds or pieces."""
+    path, _, name = constant.rpartition(".")
+    if path.rpartition(".")[2][:1].isupper():
+        path, _, kind = path.rpartition(".")
+        value = getattr(import_module(f"caxton.{path}"), kind).__dataclass_fields__[name].default
+    else:
+        value = getattr(import_module(f"caxton.{path}"), name)
+    return value / 1e6 if name.endswith("_US") else value
+
+
+def value_on_page(cell: str) -> float:
+    amount = re.fullmatch(r"([\d,]+)(?: (\w+))?", cell)
+    assert amount is not None, f"{cell!r} should be a number and perhaps a unit"
+    assert (amount[2] or "") in UNITS, f"{cell!r} has an unknown unit"
+    return int(amount[1].replace(",", "")) * UNITS[amount[2] or ""]
+
+
+def constants_called_max() -> set[str]:
+    found: set[str] = set()
+    for room in ROOMS:
+        package = import_module(f"caxton.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"caxton.{room}."):
+            text = (import_module(module.name)).__file__
+            assert text is not None
+            with open(text, encoding="utf-8") as file:
+                names = re.findall(r"^(MAX_\w+)(?:, MAX_\w+)* = ", file.read(), re.MULTILINE)
+            found |= {f"{module.name.removeprefix('caxton.')}.{name}" for name in names}
+    return found
+
+
+@pytest.mark.parametrize("constant", ROWS)
+def test_value_is_right(constant: str) -> None:
+    row = ROWS[constant]
+    said, found = value_on_page(row[2]), value_in_code(constant)
+    assert said == pytest.approx(found), f"{constant} is {found}, the page says {row[2]} for {row[1]!r}"
+
+
+def test_every_constant_has_one_line() -> None:
+    listed = [word(row[3]) for row in rows(PAGE, "About", "Limit", "Value", "Constant")]
+    assert_same("constants", code=ROWS, page=listed)
+
+
+def test_every_limit_of_the_server_has_a_line() -> None:
+    missing = constants_called_max() - set(ROWS) - set(NOT_LIMITS)
+    assert not missing, f"give {sorted(missing)} a line in limits.md, or name them in NOT_LIMITS with the reason"
+
+
+def test_exceptions_exist_and_have_no_line() -> None:
+    assert set(NOT_LIMITS) <= constants_called_max()
+    assert not set(NOT_LIMITS) & set(ROWS)
+
+
+def test_no_room_is_forgotten() -> None:
+    rooms = {module.name for module in pkgutil.iter_modules(caxton.__path__) if module.ispkg}
+    assert rooms == {*ROOMS, "cli", "testing"}

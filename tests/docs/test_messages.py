@@ -1,0 +1,117 @@
+"""docs/reference/messages.md lists the fields and performatives of messages, and says the figures of delivery."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from caxton.bus import history, journal, mailbox, retry
+from caxton.bus.envelope import MAX_ATTEMPTS
+from caxton.core.errors import InvalidMessage
+from caxton.messages import performative
+from caxton.messages.codec import MAX_FIELD_CHARS, MAX_JSON_DEPTH, decode_message, decode_posted, encode_message
+from caxton.messages.message import AclMessage
+from caxton.messages.performative import PERFORMATIVES, parse_performative
+from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
+
+PAGE = read_page("reference/messages.md")
+TEXT = " ".join(PAGE.split())
+FIELDS = {word(row[0]): row for row in rows(section(PAGE, "## Fields"), "Field", "Type", "Set by")}
+
+HOST = {"sender", "message_id", "timestamp", "traceparent", "attempt"}
+"""What `bus.turn.Turn` and `bus.bus.Bus` set in every message."""
+
+HOST_FOR_CLIENTS = {"conversation_id", "reply_with"}
+"""What `bus.bus.Bus` sets in a client's message that has none."""
+
+
+def kind_of(annotation: Any) -> str:
+    """A field's type as the page writes it."""
+    kinds = {msgspec.inspect.StrType: "text", msgspec.inspect.IntType: "integer", msgspec.inspect.RawType: "any JSON"}
+    if isinstance(annotation, msgspec.inspect.UnionType):
+        parts = [kind_of(kind) for kind in annotation.types if not isinstance(kind, msgspec.inspect.NoneType)]
+        return " or ".join(parts)
+    if isinstance(annotation, msgspec.inspect.ListType):
+        return f"list of {kind_of(annotation.item_type)}s"
+    return kinds[type(annotation)]
+
+
+def test_every_field_has_a_line_and_every_line_its_field() -> None:
+    listed = [word(row[0]) for row in rows(section(PAGE, "## Fields"), "Field", "Type", "Set by")]
+    assert_same("fields", code=AclMessage.__struct_fields__, page=listed)
+
+
+def test_types_are_right() -> None:
+    described = msgspec.inspect.type_info(AclMessage)
+    assert isinstance(described, msgspec.inspect.StructType)
+    kinds = {field.encode_name: kind_of(field.type) for field in described.fields}
+    assert {name: row[1] for name, row in FIELDS.items()} == kinds
+
+
+def test_who_sets_a_field_is_right() -> None:
+    said = {name: row[2] for name, row in FIELDS.items()}
+    assert {name for name, who in said.items() if who == "host"} == HOST
+    assert {name for name, who in said.items() if who == "sender, else host"} == HOST_FOR_CLIENTS
+    assert set(said.values()) == {"host", "sender", "sender, else host"}
+
+
+def test_required_fields_are_those_that_say_so() -> None:
+    required = {name for name, row in FIELDS.items() if row[3].endswith("; required")}
+    assert required == {
+        name for name, parameter in inspect.signature(AclMessage).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    }  # fmt: skip
+
+
+def test_example_is_a_valid_message() -> None:
+    example = block(PAGE.partition("\n## ")[0], "json").encode()
+    assert json.loads(encode_message(decode_posted(example))) == json.loads(example)
+
+
+def test_every_performative_has_a_line_and_every_line_its_performative() -> None:
+    listed = [word(row[0]) for row in rows(PAGE, "Performative", "Also read")]
+    assert_same("performatives", code=PERFORMATIVES, page=listed)
+    assert listed == sorted(listed)
+
+
+def test_aliases_are_right() -> None:
+    aliases = {alias: word(row[0]) for row in rows(PAGE, "Performative", "Also read") for alias in words(row[1])}
+    assert aliases == vars(performative)["_ALIASES"]
+    assert all(parse_performative(alias.upper()) == act for alias, act in aliases.items())
+
+
+def test_rules_are_right() -> None:
+    table = {row[0]: row[1:] for row in rows(section(PAGE, "## Rules"), "What", "From a client", "From a guest")}
+    assert f"no more than {MAX_JSON_DEPTH} levels" in table["JSON"][0]
+    assert f"at most {MAX_FIELD_CHARS:,} characters" in table["Text fields but `content`"][0]
+    twice = b'{"performative":"inform","content":{"a":1,"a":2}}'
+    decode_message(twice)
+    with pytest.raises(InvalidMessage):
+        decode_posted(twice)
+    fields = [name for name, row in FIELDS.items() if row[1].startswith("text") and name not in HOST]
+    for name in set(fields) - {"performative"}:
+        long = json.dumps({"performative": "inform", name: "x" * (MAX_FIELD_CHARS + 1)}).encode()
+        decode_message(long)
+        with pytest.raises(InvalidMessage):
+            decode_posted(long)
+
+
+def test_figures_of_delivery_are_right() -> None:
+    pauses = [f"{retry.retry_delay_s(attempt, 0):g}" for attempt in range(2, MAX_ATTEMPTS + 1)]
+    assert f"at most {MAX_ATTEMPTS} times" in TEXT
+    assert f"after {', '.join(pauses[:-1])} and {pauses[-1]} s, each up to a quarter earlier" in TEXT
+    assert retry.retry_delay_s(2, 1) == 0.75 * retry.retry_delay_s(2, 0)
+    assert f"{mailbox.MAX_MESSAGES:,} messages or {mailbox.MAX_BYTES >> 20} MiB" in TEXT
+    assert f"else {journal.IDLE_COMMIT_S * 1000:g} ms after a change" in TEXT
+    assert f"after {journal.MAX_CHANGED_ROWS:,} changed rows" in TEXT
+
+
+def test_figures_of_what_is_kept_are_right() -> None:
+    days = journal.KEEP_SETTLED_US // (86_400 * 1_000_000)
+    kept = section(PAGE, "## What is kept")
+    assert f"{days} days after settlement, and not more than the last {journal.KEEP_SETTLED_ROWS:,}" in kept
+    assert f"up to {history.MAX_BODY_BYTES >> 10} KiB each | the last {history.MAX_REMEMBERED:,}" in kept

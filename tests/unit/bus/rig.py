@@ -1,0 +1,225 @@
+"""A bus on a real journal and a real file, in one thread: a commit happens when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from caxton.bus.bus import Bus, Waiter
+from caxton.bus.journal import IDLE_COMMIT_S, Journal
+from caxton.bus.mailbox import Receiver
+from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers_and_topics
+from caxton.bus.turn import Turn
+from caxton.storage.database import Database
+from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caxton.bus.envelope import Envelope
+    from caxton.bus.handler import Crash
+    from caxton.messages.message import AclMessage
+    from caxton.storage.database import Statement
+    from caxton.testing.clock import ManualClock
+    from caxton.testing.handlers import OnMessage, OnResume, OnTimer
+
+WORKSPACE = "default"
+TURNS = 6
+"""Turns of the event loop that are enough for anything that is ready to happen."""
+
+
+class StepDatabase(Database):
+    """A real file whose transactions wait until the test lets them go, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.asked: list[tuple[list[Statement], Callable[[Exception | None], None]]] = []
+        self.fails_with: Exception | None = None
+        """The next transaction fails with this instead of being written."""
+
+    def write(self, statements: list[Statement], done: Callable[[Exception | None], None]) -> None:
+        self.asked.append((statements, done))
+
+    def let_go(self) -> list[Statement]:
+        """Commit the oldest transaction; its statements are returned."""
+        statements, done = self.asked.pop(0)
+        error, self.fails_with = self.fails_with, None
+        if error is None:
+            self._transaction(statements)
+        done(error)
+        return statements
+
+
+class Agent:
+    """A receiver and its fake handlers, by replica."""
+
+    def __init__(self, receiver: Receiver, supervisor: FakeSupervisor) -> None:
+        self.receiver, self.supervisor = receiver, supervisor
+        self.handlers: list[FakeHandler] = []
+
+    @property
+    def handler(self) -> FakeHandler:
+        (only,) = self.handlers
+        return only
+
+    @property
+    def contents(self) -> list[Any]:
+        """What the handlers were given, parsed, replica by replica."""
+        return [
+            msgspec.json.decode(message.content) if message.content else None
+            for handler in self.handlers
+            for message in handler.delivered
+        ]
+
+
+class Caller:
+    """Somebody outside who waits, and what they heard."""
+
+    def __init__(self) -> None:
+        self.replies: list[dict[str, Any]] = []
+        self.failures: list[tuple[str, Crash | None]] = []
+        self.waiter = Waiter(self._replied, self._failed)
+
+    def _replied(self, envelope: Envelope) -> None:
+        self.replies.append(msgspec.json.decode(envelope.body))
+
+    def _failed(self, _envelope: Envelope, reason: str, crash: Crash | None) -> None:
+        self.failures.append((reason, crash))
+
+    @property
+    def has_heard(self) -> bool:
+        return bool(self.replies or self.failures)
+
+
+class Rig:
+    """Make it inside a running event loop whose time is `clock`'s."""
+
+    def __init__(self, path: Path, clock: ManualClock) -> None:
+        self.path, self.clock = path, clock
+        self.database = StepDatabase(path)
+        self.storage_errors: list[Exception] = []
+        self.journal = Journal(self.database, clock, self.storage_errors.append)
+        self.wakes = 0
+        self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
+
+    def _woken(self) -> None:
+        self.wakes += 1
+
+    # --- agents ------------------------------------------------------------------------------------------------
+
+    def receiver(self, name: str, *, max_messages: int = 10_000, max_bytes: int = 16 << 20) -> Agent:
+        """An agent that does not run."""
+        supervisor = FakeSupervisor()
+        receiver = Receiver(WORKSPACE, name, supervisor)
+        receiver.max_messages, receiver.max_bytes = max_messages, max_bytes
+        self.bus.add_receiver(receiver)
+        return Agent(receiver, supervisor)
+
+    def agent(
+        self, name: str, on_message: OnMessage | None = None, *, on_timer: OnTimer | None = None,
+        on_resume: OnResume | None = None, replicas: int = 1, max_messages: int = 10_000, max_bytes: int = 16 << 20,
+    ) -> Agent:  # fmt: skip
+        """An agent that runs."""
+        agent = self.receiver(name, max_messages=max_messages, max_bytes=max_bytes)
+        self.start(agent, on_message, on_timer=on_timer, on_resume=on_resume, replicas=replicas)
+        return agent
+
+    def start(
+        self, agent: Agent, on_message: OnMessage | None = None, *, on_timer: OnTimer | None = None,
+        on_resume: OnResume | None = None, replicas: int = 1,
+    ) -> None:  # fmt: skip
+        """Give it new handlers, as a supervisor does."""
+        agent.receiver.is_running = True
+        self.bus.set_mailboxes(agent.receiver, replicas)
+        agent.handlers = []
+        for box in agent.receiver.mailboxes:
+            handler = FakeHandler(Turn(self.bus, box), on_message, on_timer, on_resume)
+            agent.handlers.append(handler)
+            self.bus.open(box, handler)
+
+    def stop(self, agent: Agent) -> None:
+        """At once, as `stop --force` does."""
+        agent.receiver.is_running = False
+        for box in agent.receiver.mailboxes:
+            self.bus.drop(box)
+        self.bus.set_mailboxes(agent.receiver, 0)
+
+    def boot_turn(self, agent: Agent) -> Turn:
+        """For effects outside of any message, as `agent_init` has them."""
+        turn = Turn(self.bus, agent.receiver.mailboxes[0])
+        turn.begin(None, self.clock.wall_us())
+        return turn
+
+    # --- work --------------------------------------------------------------------------------------------------
+
+    def post(self, receiver: str | list[str] = "", content: object = None, *, caller: Caller | None = None,
+             sender: str = "admin", **fields: object) -> AclMessage:  # fmt: skip
+        waiter = None if caller is None else caller.waiter
+        return self.bus.accept(WORKSPACE, sender, acl(receiver, content, **fields), waiter=waiter)
+
+    def pump(self) -> None:
+        """Until there is nothing more to do."""
+        for _ in range(10_000):
+            if not self.bus.has_work:
+                return
+            self.bus.pump(1.0)
+        raise AssertionError("the bus does not come to rest")
+
+    async def turn_loop(self) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def commit(self) -> list[Statement]:
+        """Let everything that has changed be written; returns the statements."""
+        statements: list[Statement] = []
+        while not self.journal.failed:
+            self.journal.touch()
+            self.clock.advance(IDLE_COMMIT_S)
+            await self.turn_loop()
+            if not self.database.asked:
+                break
+            statements += self.database.let_go()
+            await self.turn_loop()
+        return statements
+
+    async def later(self, seconds: float) -> None:
+        """Let time pass and what was waiting for it happen, without a commit."""
+        self.clock.advance(seconds)
+        await self.turn_loop()
+        self.pump()
+        await self.turn_loop()
+
+    # --- what is on disk ---------------------------------------------------------------------------------------
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.database.query(sql)
+
+    def pending(self) -> list[Any]:
+        """Contents of the messages that a restart would hand over, in order."""
+        rows = self.rows("SELECT body FROM messages WHERE settled_us IS NULL ORDER BY seq")
+        return [msgspec.json.decode(body).get("content") for (body,) in rows]
+
+    def dead(self) -> list[tuple[Any, str, str | None, int]]:
+        """(content, reason, last error, attempts) of every dead letter, in order."""
+        rows = self.rows("SELECT body, reason, last_error, attempts FROM dead_letters ORDER BY seq")
+        return [(msgspec.json.decode(body).get("content"), *rest) for body, *rest in rows]
+
+    def close(self) -> None:
+        """As a crash does: what was not committed is gone."""
+        self.bus.timers.close()
+        self.database.asked.clear()
+        self.database.close()
+
+    def recover(self, agents: list[str]) -> tuple[Rig, dict[str, Agent]]:
+        """Crash, and a new bus on the same file; the agents do not run yet."""
+        self.close()
+        rig = Rig(self.path, self.clock)
+        found = {name: rig.receiver(name) for name in agents}
+        for agent in found.values():
+            load_state(rig.database, agent.receiver)
+        load_timers_and_topics(rig.database, rig.bus)
+        load_mail(rig.database, rig.bus)
+        return rig, found
