@@ -129,3 +129,22 @@ def test_exit_codes_are_right() -> None:
     listed = [int(word(row[0])) for row in rows(section(PAGE, "## Exit codes"), "Code")]
     codes = ("INVALID_CONFIG", "PORT_IN_USE", "DATA_DIR_IN_USE", "STORAGE_FAILED", "DATA_DIR_UNUSABLE")
     assert listed == sorted({0, EXIT_STORAGE, *(int(exit_code_for(code)) for code in codes)})
+
+
+HOWTO_FILES = [
+    (page, content)
+    for page in ("howto/run-as-a-service.md", "howto/behind-tls.md")
+    for content in re.findall(r"^```toml\n(.*?)^```$", read_page(page), re.DOTALL | re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("page", "content"), HOWTO_FILES)
+def test_files_in_the_howtos_are_valid(page: str, content: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(content, encoding="utf-8")
+    load({"config": file}, {})
+
+
+def test_unit_is_not_started_again_after_a_wrong_setting() -> None:
+    unit = block(read_page("howto/run-as-a-service.md"), "ini")
+    assert f"RestartPreventExitStatus={exit_code_for('INVALID_CONFIG')}\n" in unit

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -12,21 +13,26 @@ import pytest
 from caxton.bus import history, journal, mailbox, retry
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.core.errors import InvalidMessage
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.views import AgentSpec
 from caxton.messages import performative
 from caxton.messages.codec import MAX_FIELD_CHARS, MAX_JSON_DEPTH, decode_message, decode_posted, encode_message
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import PERFORMATIVES, parse_performative
+from caxton.security.principal import Principal
+from caxton.server.wiring import build
+from caxton.testing.guests import example
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGE = read_page("reference/messages.md")
 TEXT = " ".join(PAGE.split())
 FIELDS = {word(row[0]): row for row in rows(section(PAGE, "## Fields"), "Field", "Type", "Set by")}
 
-HOST = {"sender", "message_id", "timestamp", "traceparent", "attempt"}
-"""What `bus.turn.Turn` and `bus.bus.Bus` set in every message."""
-
-HOST_FOR_CLIENTS = {"conversation_id", "reply_with"}
-"""What `bus.bus.Bus` sets in a client's message that has none."""
+HOST = {name for name, row in FIELDS.items() if row[2] == "host"}
+HOST_FOR_CLIENTS = {name for name, row in FIELDS.items() if row[2] == "sender, else host"}
 
 
 def kind_of(annotation: Any) -> str:
@@ -52,11 +58,35 @@ def test_types_are_right() -> None:
     assert {name: row[1] for name, row in FIELDS.items()} == kinds
 
 
-def test_who_sets_a_field_is_right() -> None:
-    said = {name: row[2] for name, row in FIELDS.items()}
-    assert {name for name, who in said.items() if who == "host"} == HOST
-    assert {name for name, who in said.items() if who == "sender, else host"} == HOST_FOR_CLIENTS
-    assert set(said.values()) == {"host", "sender", "sender, else host"}
+async def exchange(directory: Path, message: AclMessage) -> list[AclMessage]:
+    """A client's message to an agent that echoes, and the reply, as they were kept."""
+    rooms = build(directory, cache_key=bytes(32), max_instances=1, on_storage_failure=lambda _: None)
+    try:
+        await rooms.start()
+        await rooms.agents.deploy(DEFAULT_WORKSPACE, AgentSpec(name="echo"), example("echo"))
+        reply = await rooms.messages.ask(DEFAULT_WORKSPACE, Principal("ada", frozenset()), message, timeout_s=10)
+        conversation = msgspec.json.decode(reply, type=AclMessage).conversation_id or ""
+        kept = await rooms.messages.conversation(DEFAULT_WORKSPACE, conversation, limit=10)
+        await rooms.drain()
+        return [msgspec.json.decode(one, type=AclMessage) for one in kept]
+    finally:
+        rooms.close()
+
+
+def test_who_sets_a_field_is_right(tmp_path: Path) -> None:
+    asked = AclMessage(
+        performative="request", sender="forged", receiver="echo", content=msgspec.Raw(b"1"), language="l", encoding="e",
+        ontology="o", protocol="p", reply_by="2030-01-01T00:00:00Z", message_id="forged", timestamp=1, priority=1,
+        ttl_ms=1, traceparent="forged", attempt=9,
+    )  # fmt: skip
+    before = {name: getattr(asked, name) for name in AclMessage.__struct_fields__}
+    sent, reply = asyncio.run(exchange(tmp_path, asked))
+    changed = {name for name, value in before.items() if getattr(sent, name) != value and name != "content"}
+    assert changed == HOST | HOST_FOR_CLIENTS
+    assert bytes(sent.content) == bytes(reply.content) == b"1"
+    assert {row[2] for row in FIELDS.values()} == {"host", "sender", "sender, else host"}
+    given = {name for name in HOST | HOST_FOR_CLIENTS if getattr(reply, name)}
+    assert given == HOST | {"conversation_id"}, "an agent's message gets no reply_with from the host"
 
 
 def test_required_fields_are_those_that_say_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from caxton.observe.metrics import Metrics, Snapshot
 from tests.docs.tables import assert_same, read_page, rows, word, words
@@ -53,8 +54,8 @@ def test_bounds_of_the_histogram_are_right() -> None:
     bounds = [float(bound) for bound in re.findall(r'le="([\d.e-]+)"', TEXT)]
     said = f"has {len(bounds)} bounds, from {bounds[0]:.6f} s to {bounds[-1]:.6f} s, each twice the one before"
     assert said in PAGE
-    assert all(high == 2 * low for low, high in zip(bounds, bounds[1:], strict=False))
+    assert all(high == 2 * low for low, high in pairwise(bounds))
 
 
 def test_metrics_named_in_the_text_exist() -> None:
-    assert {name for name in re.findall(r"`(caxton_\w+)", PAGE)} <= set(TYPES)
+    assert set(re.findall(r"`(caxton_\w+)", PAGE)) <= set(TYPES)

@@ -242,7 +242,7 @@ async def test_a_stopped_server_leaves_no_threads_or_files(tmp_path: Path) -> No
 async def test_the_server_prints_nothing_and_closes_no_log_of_others(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log = logging.FileHandler(tmp_path / "log")
+    log = logging.FileHandler(tmp_path / "log", mode="w")  # once closed, this one stays closed
     logging.getLogger().addHandler(log)
     try:
         async with running(tmp_path) as served, served.client() as client:

@@ -131,6 +131,16 @@ async def test_a_client_that_does_not_take_its_answer_is_cut_off(take_bytes: int
     assert await asyncio.to_thread(take_slowly, served.port, request, take_bytes) < 1 << 20
 
 
+async def test_a_client_that_does_not_take_its_events_is_cut_off(served: Served) -> None:
+    for _ in range(40):
+        served.node.logs.write("echo", "x" * (1 << 20))
+    request = served.head("GET", "/api/v1/logs?follow=true", "Last-Event-ID: 0")
+    assert await asyncio.to_thread(take_slowly, served.port, request, 0) == 0
+    async with asyncio.timeout(WAIT_S):
+        while served.node.logs.followers:  # noqa: ASYNC110  (until the application has seen it)
+            await asyncio.sleep(0.001)
+
+
 async def test_a_client_that_takes_its_answer_slowly_but_surely_gets_all_of_it(served: Served) -> None:
     served.node.messages.kept["c"] = [b'"%b"' % (b"x" * (1 << 20))] * 12
     request = served.head("GET", "/api/v1/messages?conversation_id=c", "Connection: close")

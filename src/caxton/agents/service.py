@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
+from collections import Counter
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,8 @@ from caxton.core.views import AgentSpec, AgentView
 from caxton.sandbox.module import Module
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
@@ -72,6 +76,8 @@ class AgentService:
         self._log, self._clock, self._max_instances = log, clock, max_instances
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._modules: dict[str, Module] = {}
+        self._wanted = Counter[str]()
+        """Modules that deployments under way will use, by SHA-256."""
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
 
     # --- reading ---------------------------------------------------------------------------------------------
@@ -127,11 +133,11 @@ class AgentService:
             if (workspace, definition.name) in self._agents:
                 raise AgentAlreadyExists(definition.name)
             self._check_room(definition.replicas)
-            compiled = await self._load(module, definition)
-            row = self._row(workspace, spec, module, revision=1)
-            agent = self._make(row, definition, compiled, len(module))
-            await self._start_new(agent)
-            self._agents[workspace, definition.name] = agent
+            async with self._load(module, definition) as compiled:
+                row = self._row(workspace, spec, module, revision=1)
+                agent = self._make(row, definition, compiled, len(module))
+                await self._start_new(agent)
+                self._agents[workspace, definition.name] = agent
             self._bus.add_receiver(agent.supervisor.receiver)
             put_module(self._journal, row.module_sha256, module)
             put_agent(self._journal, row)
@@ -145,32 +151,37 @@ class AgentService:
             agent = self._find(workspace, definition.name)
             self._check_room(definition.replicas)
             if module is None:
-                compiled, module_bytes, sha256 = (
-                    agent.supervisor.module,
-                    agent.module_bytes,
-                    agent.row.module_sha256,
-                )
-                compiled.check_limits(definition.limits)
+                await self._replace_settings(agent, definition)
             else:
-                compiled, module_bytes = await self._load(module, definition), len(module)
-                sha256 = hashlib.sha256(module).hexdigest()
-            try:
-                await agent.supervisor.replace(definition, compiled)
-            except BootError as exc:
-                raise self._deployment_failed(workspace, definition.name, exc) from exc
+                await self._replace_module(agent, definition, module)
             self._configure(agent.supervisor.receiver, definition)
             agent.row = msgspec.structs.replace(
-                agent.row,
-                spec=spec,
-                module_sha256=sha256,
-                revision=agent.row.revision + 1,
-                deployed_us=self._clock.wall_us(),
+                agent.row, spec=spec, revision=agent.row.revision + 1, deployed_us=self._clock.wall_us()
             )
-            agent.module_bytes = module_bytes
-            if module is not None:
-                put_module(self._journal, sha256, module)
             await self._keep(agent)
             return self._view(agent)
+
+    async def _replace_settings(self, agent: _Agent, definition: Definition) -> None:
+        supervisor = agent.supervisor
+        if not supervisor.has_module:
+            error = BootError(supervisor.state.reason or "its module is missing; put it again")
+            raise self._deployment_failed(agent.row.workspace, definition.name, error)
+        supervisor.module.check_limits(definition.limits)
+        await self._swap(agent, definition, supervisor.module)
+
+    async def _replace_module(self, agent: _Agent, definition: Definition, module: bytes) -> None:
+        async with self._load(module, definition) as compiled:
+            await self._swap(agent, definition, compiled)
+        agent.row.module_sha256, agent.module_bytes = hashlib.sha256(module).hexdigest(), len(module)
+        put_module(self._journal, agent.row.module_sha256, module)
+        put_agent(self._journal, agent.row)
+        delete_unused_modules(self._journal)
+
+    async def _swap(self, agent: _Agent, definition: Definition, module: Module) -> None:
+        try:
+            await agent.supervisor.replace(definition, module)
+        except BootError as exc:
+            raise self._deployment_failed(agent.row.workspace, definition.name, exc) from exc
 
     async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
         """Stop it; its mail waits. Stopping a stopped agent changes nothing."""
@@ -178,6 +189,7 @@ class AgentService:
         if force:  # not behind a drain that may be under way
             await agent.supervisor.stop(force=True)
         async with self._turn(workspace, name):
+            agent = self._find(workspace, name)  # it may have been removed meanwhile
             await agent.supervisor.stop(force=force)
             await self._keep(agent)
             return self._view(agent)
@@ -252,7 +264,8 @@ class AgentService:
         for agent in list(self._agents.values()):
             definition = agent.supervisor.definition
             try:
-                agent.supervisor.module = await self._load(modules[agent.row.module_sha256], definition)
+                async with self._load(modules[agent.row.module_sha256], definition) as module:
+                    agent.supervisor.module = module
                 if agent.row.phase in ("running", "draining", "loaded"):
                     await agent.supervisor.start()
                 else:
@@ -293,16 +306,23 @@ class AgentService:
         if self.instances + more > self._max_instances:
             raise TooManyInstances(self._max_instances)
 
-    async def _load(self, wasm: bytes, definition: Definition) -> Module:
+    @asynccontextmanager
+    async def _load(self, wasm: bytes, definition: Definition) -> AsyncGenerator[Module]:
+        """`wasm` compiled. Once the block is left, it stays as long as an agent has it."""
         sha256 = hashlib.sha256(wasm).hexdigest()
-        module = self._modules.get(sha256)
-        if module is None:
-            compiled = await self._compiler.compile(wasm)
-            module = self._modules.get(sha256)  # another deployment may have been quicker
+        self._wanted[sha256] += 1
+        try:
+            module = self._modules.get(sha256)
             if module is None:
-                module = self._modules[sha256] = Module(self._engine, compiled)
-        module.check_limits(definition.limits)
-        return module
+                compiled = await self._compiler.compile(wasm)
+                module = self._modules.get(sha256)  # another deployment may have been quicker
+                if module is None:
+                    module = self._modules[sha256] = Module(self._engine, compiled)
+            module.check_limits(definition.limits)
+            yield module
+        finally:
+            self._wanted[sha256] -= 1
+            self._drop_unused_modules()
 
     def _row(self, workspace: str, spec: AgentSpec, module: bytes, *, revision: int) -> AgentRow:
         return AgentRow(
@@ -331,11 +351,16 @@ class AgentService:
         try:
             await agent.supervisor.start()
         except BootError as exc:
-            name = agent.row.name
-            error = self._deployment_failed(agent.row.workspace, name, exc)
-            agent.supervisor.close()
-            self._log.forget(agent.row.workspace, name)
+            error = self._deployment_failed(agent.row.workspace, agent.row.name, exc)
+            self._undo(agent)
             raise error from exc
+        except BaseException:  # whoever asked for it is gone
+            self._undo(agent)
+            raise
+
+    def _undo(self, agent: _Agent) -> None:
+        agent.supervisor.close()
+        self._log.forget(agent.row.workspace, agent.row.name)
 
     def _deployment_failed(self, workspace: str, name: str, error: BootError) -> DeploymentFailed:
         return DeploymentFailed(name, error.reason, log=self.last_lines(workspace, name))
@@ -359,9 +384,13 @@ class AgentService:
             self._journal.touch()
 
     def _drop_unused_modules(self) -> None:
-        used = {id(agent.supervisor.module) for agent in self._agents.values()}
-        for sha256 in [sha256 for sha256, module in self._modules.items() if id(module) not in used]:
-            self._modules.pop(sha256).close()
+        """Making an instance of a module that was freed would end the process."""
+        supervisors = [agent.supervisor for agent in self._agents.values()]
+        used = {id(supervisor.module) for supervisor in supervisors if supervisor.has_module}
+        self._wanted = +self._wanted
+        for sha256, module in list(self._modules.items()):
+            if id(module) not in used and sha256 not in self._wanted:
+                self._modules.pop(sha256).close()
 
     def _view(self, agent: _Agent) -> AgentView:
         row, supervisor = agent.row, agent.supervisor

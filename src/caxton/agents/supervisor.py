@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
 from caxton.agents.wasm_runner import WasmRunner
+from caxton.bus.mailbox import Mailbox
 from caxton.bus.turn import Turn
 from caxton.sandbox.trap import Trap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterable
 
     from caxton.agents.definition import Definition
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
     from caxton.bus.handler import Crash
-    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
@@ -68,6 +69,11 @@ class Supervisor:
         self._module = module
 
     @property
+    def has_module(self) -> bool:
+        """Not so when it could not be loaded at the start of the node."""
+        return self._module is not None
+
+    @property
     def name(self) -> str:
         return self.receiver.name
 
@@ -84,6 +90,8 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start it and wait until it runs. Raises `BootError`; the agent has then failed."""
+        if self._module is None:
+            raise BootError(self.state.reason or "its module is missing")
         self._event(life.StartAsked())
         await self._wait_while("loaded")
         if self.state.phase != "running":
@@ -99,47 +107,51 @@ class Supervisor:
 
         Raises `BootError`, and then nothing has changed. An agent that does not run only remembers the new ones.
         """
-        if self.state.phase != "running":
-            self.definition, self.module = definition, module
-            return
-        old_count = len(self.receiver.mailboxes)
-        self._bus.set_mailboxes(self.receiver, max(old_count, definition.replicas))
-        boxes = self.receiver.mailboxes[: definition.replicas]
-        try:
-            runners = await self._boot_runners(definition, module, boxes)
-        except BootError:
-            self._bus.set_mailboxes(self.receiver, old_count)
-            raise
-        await self._finish(list(self.receiver.mailboxes))
-        self._close_runners()
+        runners: dict[int, WasmRunner] = {}
+        if self.state.phase == "running":
+            runners = await self._boot_runners(definition, module, range(definition.replicas))
+            try:
+                await self._finish(list(self.receiver.mailboxes))
+            except BaseException:  # nobody waits for it any more
+                _discard(runners)
+                self._open_all()
+                raise
         self.definition, self.module = definition, module
+        if self.state.phase != "running":  # or not any more: it has failed meanwhile, or was stopped by force
+            _discard(runners)
+            self.receiver.capabilities = definition.capabilities
+            return
+        self._close_runners()
         self._bus.set_mailboxes(self.receiver, definition.replicas)
         self._adopt(runners)
         self._open_all()
 
     async def scale(self, definition: Definition) -> None:
         """Have as many replicas as `definition` says. Raises `BootError`, and then nothing has changed."""
+        old_count, count = len(self.receiver.mailboxes), definition.replicas
         if self.state.phase != "running":
             self.definition = definition
-            return
-        old_count, count = len(self.receiver.mailboxes), definition.replicas
-        if count < old_count:
-            surplus = self.receiver.mailboxes[count:]
-            self._bus.set_mailboxes(self.receiver, count)
-            await self._finish(surplus)
-            for box in surplus:
-                self._drop(box)
+        elif count < old_count:
+            await self._give_up(self.receiver.mailboxes[count:], definition)
         else:
+            runners = await self._boot_runners(definition, self.module, range(old_count, count))
+            self.definition = definition
+            if self.state.phase != "running":
+                _discard(runners)
+                return
             self._bus.set_mailboxes(self.receiver, count)
-            try:
-                runners = await self._boot_runners(definition, self.module, self.receiver.mailboxes[old_count:])
-            except BootError:
-                self._bus.set_mailboxes(self.receiver, old_count)
-                raise
             self._adopt(runners)
             for replica in runners:
                 self._open(replica)
+
+    async def _give_up(self, surplus: list[Mailbox], definition: Definition) -> None:
         self.definition = definition
+        self._bus.set_mailboxes(self.receiver, definition.replicas)
+        try:
+            await self._finish(surplus)
+        finally:
+            for box in surplus:
+                self._drop(box)
 
     async def say_goodbye(self) -> None:
         """The node stops: tell the guests, who may still store and send. No message may be in hand."""
@@ -185,7 +197,7 @@ class Supervisor:
         phase = self.state.phase
         self.receiver.is_running = phase == "running"
         self.running_since = self._clock.monotonic() if phase == "running" else None
-        if phase == "failed":
+        if phase == "failed" and before == "running":
             self._say(4, f"failed: {self.state.reason}; its mail waits, 'caxton agent start {self.name}' revives it")
         logger.info(
             "agent phase changed",
@@ -212,37 +224,38 @@ class Supervisor:
                 self._spawn(self._close_all(politely=politely))
 
     async def _boot_all(self) -> None:
-        self._bus.set_mailboxes(self.receiver, self.definition.replicas)
         try:
-            runners = await self._boot_runners(self.definition, self.module, self.receiver.mailboxes)
+            runners = await self._boot_runners(self.definition, self.module, range(self.definition.replicas))
         except BootError as exc:
             self._event(life.BootFailed(exc.reason))
             return
         if self.state.phase != "loaded":  # stopped meanwhile
-            for runner in runners.values():
-                runner.turn.release()
-                runner.close()
+            _discard(runners)
             return
+        self._bus.set_mailboxes(self.receiver, self.definition.replicas)
         self._adopt(runners)
         self._event(life.AllBooted())
 
     async def _reboot(self, replica: int, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        if self.state.phase != "running" or replica >= len(self.receiver.mailboxes):
+        if not self._misses(replica):
             return
-        box = self.receiver.mailboxes[replica]
         try:
-            runners = await self._boot_runners(self.definition, self.module, [box])
+            runners = await self._boot_runners(self.definition, self.module, [replica])
         except BootError as exc:
-            self._event(life.Crashed(replica, self._clock.monotonic(), exc.reason))
+            if self._misses(replica):
+                self._event(life.Crashed(replica, self._clock.monotonic(), exc.reason))
             return
-        if self.state.phase != "running" or replica in self._runners:
-            for runner in runners.values():
-                runner.turn.release()
-                runner.close()
+        if not self._misses(replica):
+            _discard(runners)
             return
         self._adopt(runners)
         self._event(life.Rebooted(replica))
+
+    def _misses(self, replica: int) -> bool:
+        """Whether an instance is to be made for `replica`: it may have been stopped, replaced or scaled meanwhile."""
+        is_one = self.state.phase == "running" and replica < len(self.receiver.mailboxes)
+        return is_one and replica not in self._runners
 
     async def _drain(self) -> None:
         await self._finish(list(self.receiver.mailboxes))
@@ -261,24 +274,29 @@ class Supervisor:
     # --- instances -------------------------------------------------------------------------------------------
 
     async def _boot_runners(
-        self, definition: Definition, module: Module, boxes: list[Mailbox]
+        self, definition: Definition, module: Module, replicas: Iterable[int]
     ) -> dict[int, WasmRunner]:
-        """New instances for `boxes`, all or none, their first effects still staged. Raises `BootError`."""
+        """New instances, all or none, their first effects still staged. Raises `BootError`.
+
+        They get their mailboxes when they are up: mail never waits for an instance that may not come.
+        """
         runners: dict[int, WasmRunner] = {}
         try:
-            for box in boxes:
-                runner = WasmRunner(module, definition.limits, Turn(self._bus, box), self._log, self._clock)
-                runners[box.replica] = runner
+            for replica in replicas:
+                turn = Turn(self._bus, Mailbox(self.receiver, replica))
+                runner = runners[replica] = WasmRunner(module, definition.limits, turn, self._log, self._clock)
                 await self._boot(runner)
         except BaseException:
-            for runner in runners.values():
-                runner.turn.release()
-                runner.close()
+            _discard(runners)
             raise
         return runners
 
     async def _boot(self, runner: WasmRunner) -> None:
-        ended = await in_slices(runner.guest.engine, runner.boot())
+        try:
+            ended = await in_slices(runner.guest.engine, runner.boot())
+        except Exception as exc:
+            logger.error("boot failed", exc_info=exc, extra={"action": "agents.error", "agent": self.name})
+            raise BootError("internal error; the server log has the details") from exc
         if isinstance(ended, Trap):
             where = f" in {' < '.join(ended.functions[:8])}" if ended.functions else ""
             runner.say(4, f"did not start ({ended.kind}): {ended.reason}{where}")
@@ -334,6 +352,8 @@ class Supervisor:
                     else:
                         self._bus.apply(runner.turn)
         except TimeoutError:
+            for runner in runners:
+                runner.turn.release()
             self._say(3, f"agent_shutdown took longer than {SHUTDOWN_S:g} s and was cut off")
 
     # --- small things ----------------------------------------------------------------------------------------
@@ -356,6 +376,13 @@ class Supervisor:
 
     def _say(self, level: int, text: str) -> None:
         self._log.append(self.receiver.workspace, self.name, 0, level, "host", text)
+
+
+def _discard(runners: dict[int, WasmRunner]) -> None:
+    """Free instances that never came to work; what they did while starting does not happen."""
+    for runner in runners.values():
+        runner.turn.release()
+        runner.close()
 
 
 async def in_slices(engine: Engine, steps: Generator[None, None, T]) -> T:

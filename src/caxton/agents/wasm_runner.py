@@ -96,7 +96,7 @@ class WasmRunner:
         try:
             names = msgspec.json.decode(self.guest.read(region, length) or b"", type=list[str])
             self.capabilities = tuple(parse_capability(name) for name in names)
-        except (msgspec.DecodeError, InvalidName) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, InvalidName) as exc:
             return f"get_capabilities did not write a JSON array of names: {exc}"
         return ""
 
@@ -105,7 +105,7 @@ class WasmRunner:
     def send_message(self, data: bytes) -> int:
         result = self.turn.send(data)
         if result == INVALID and self.turn.refusal is not None:
-            self.say(3, f"send_message: {self.turn.refusal}")
+            self.log(3, f"send_message: {self.turn.refusal}".encode(), "host")
             self.turn.refusal = None
         return result
 

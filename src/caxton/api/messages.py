@@ -12,7 +12,6 @@ from caxton.api.body import (
     UPLOAD_BODY_BYTES,
     decode,
     read_json,
-    strict_json,
 )
 from caxton.api.errors import to_problem
 from caxton.api.operation import Answer, Body, Operation, Route
@@ -35,7 +34,7 @@ from caxton.core.errors import (
     UnsupportedMediaType,
 )
 from caxton.core.views import Problem, Receipt
-from caxton.messages.codec import MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, decode_posted
+from caxton.messages.codec import MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, check_json, decode_posted
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
@@ -187,7 +186,7 @@ def message_routes(messages: MessageService) -> list[Route]:
         name, timeout_s = request.agent, request.read(TIMEOUT)
         performative = request.read(PERFORMATIVE)
         content = await read_json(request, MAX_MESSAGE_BYTES, MessageTooLarge)
-        strict_json(content)
+        check_json(content)
         message = AclMessage(
             performative=performative,
             receiver=name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,10 @@ from caxton.core.errors import InvalidValue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*", re.ASCII)
+_AMOUNT = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([A-Za-zµ]*)\s*", re.ASCII)
+
+MAX_AMOUNT = 1 << 62
+"""No size or duration is larger; beyond it numbers stop being exact or even finite."""
 
 _SIZES = {
     "": 1, "b": 1,
@@ -58,10 +60,10 @@ def format_duration(seconds: float) -> str:
 
 
 def _parse(value: object, units: Mapping[str, float], what: str, rule: str) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_AMOUNT:
         return value
     if isinstance(value, str) and (match := _AMOUNT.fullmatch(value)):
         factor = units.get(match[2].lower())
-        if factor is not None:
-            return float(match[1]) * factor
+        if factor is not None and (amount := float(match[1]) * factor) <= MAX_AMOUNT:
+            return amount
     raise InvalidValue(what, value, rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from caxton.api.edge import Edge
 from caxton.api.hosts import HostPolicy
-from caxton.api.request import Limits
+from caxton.api.request import ApiRequest, Limits
 from tests.unit.api.conftest import Call
 
 if TYPE_CHECKING:
@@ -275,6 +276,18 @@ async def test_each_request_leaves_a_line_for_those_who_debug(api: Api, caplog: 
     (record,) = [record for record in caplog.records if record.name == "caxton.api.edge"]
     assert vars(record)["status"] == 404
     assert vars(record)["action"] == "api.request"
+
+
+@pytest.mark.parametrize("path", ["/health", "/nothing", "/api/v1/agents/echo", "/api/v1/agents/nope"])
+async def test_a_request_leaves_nothing_to_the_garbage_collector(path: str, api: Api) -> None:
+    """The server runs the collector rarely; and what a request holds keeps the HTTP server's threads alive."""
+    gc.collect()
+    gc.disable()
+    try:
+        await api("GET", path)
+        assert not [one for one in gc.get_objects() if isinstance(one, ApiRequest)]
+    finally:
+        gc.enable()
 
 
 async def test_a_connection_that_is_not_http_is_left_alone(api: Api) -> None:

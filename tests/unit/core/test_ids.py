@@ -13,7 +13,28 @@ PARSERS = [parse_agent_name, parse_workspace_name, parse_capability]
 @pytest.mark.parametrize("parse", PARSERS)
 @pytest.mark.parametrize(
     "value",
-    ["", " ", "a/b", "../a", "..", ".", "a\0", "\0", "a\n", "a" * 65, "a" * 300, "-a", "_a", "é", "١", "a.b", "a:b", None, 1, b"a"],
+    [
+        "",
+        " ",
+        "a/b",
+        "../a",
+        "..",
+        ".",
+        "a\0",
+        "\0",
+        "a\n",
+        "a" * 65,
+        "a" * 300,
+        "-a",
+        "_a",
+        "é",
+        "١",
+        "a.b",
+        "a:b",
+        None,
+        1,
+        b"a",
+    ],
 )
 def test_what_is_no_name_is_refused(parse: object, value: object) -> None:
     assert callable(parse)
