@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+import caxton
 from caxton.cli.exits import exit_code_for
 from caxton.cli.server import serve, start
 from caxton.core.errors import InvalidConfig
+from caxton.security.tokens import ADMIN_LIFETIME_S, RENEW_BELOW_S
 from caxton.server.config import (
     MAX_CONFIG_BYTES,
     MAX_KEY_DOTS,
@@ -24,9 +26,6 @@ from caxton.server.config import (
 )
 from caxton.server.node import EXIT_STORAGE
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PAGE = read_page("reference/configuration.md")
 ROWS = {word(row[0]): row for row in rows(PAGE, "Setting", "Variable")}
@@ -129,6 +128,15 @@ def test_exit_codes_are_right() -> None:
     listed = [int(word(row[0])) for row in rows(section(PAGE, "## Exit codes"), "Code")]
     codes = ("INVALID_CONFIG", "PORT_IN_USE", "DATA_DIR_IN_USE", "STORAGE_FAILED", "DATA_DIR_UNUSABLE")
     assert listed == sorted({0, EXIT_STORAGE, *(int(exit_code_for(code)) for code in codes)})
+
+
+def test_files_of_the_data_directory_are_right() -> None:
+    table = rows(section(PAGE, "## The data directory"), "Path")
+    source = "".join(file.read_text(encoding="utf-8") for file in Path(caxton.__file__).parent.rglob("*.py"))
+    names = [name.rstrip("/").rpartition("/")[2] for row in table for name in words(row[0])]
+    assert [name for name in names if f'"{name.removesuffix("-wal").removesuffix("-shm")}"' not in source] == []
+    token = next(row[1] for row in table if words(row[0]) == ["admin.token"])
+    assert re.findall(r"\d+", token) == [str(seconds // 86_400) for seconds in (ADMIN_LIFETIME_S, RENEW_BELOW_S)]
 
 
 HOWTO_FILES = [

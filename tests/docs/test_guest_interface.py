@@ -265,7 +265,7 @@ def test_example_in_webassembly_text_works(ticking_engine: Engine) -> None:
 
 def test_example_in_c_works(ticking_engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "agent.c").write_text(block(PAGE, "c"), encoding="utf-8")
-    command = shlex.split(block(PAGE, "sh"))
+    command = shlex.split(block(PAGE, "sh").replace("\\\n", " "))
     subprocess.run([sys.executable, *command[1:]], cwd=tmp_path, check=True, timeout=50)
     made, host = booted(ticking_engine, (tmp_path / "agent.wasm").read_bytes())
     assert handle(made, b'{"performative":"inform"}') == 0

@@ -22,15 +22,12 @@ from caxton.core.errors import (
     AgentAlreadyExists,
     AgentNotFound,
     AgentStateConflict,
-    BodyTooLarge,
     CompileLimitExceeded,
     DeploymentFailed,
     InvalidName,
     InvalidRequest,
     InvalidWasm,
-    RequestTimeout,
     TooManyInstances,
-    UnsupportedMediaType,
     WasmTooLarge,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, parse_agent_name, parse_capability
@@ -89,9 +86,6 @@ class ScaleOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 _UPLOAD_ERRORS = (
-    BodyTooLarge,
-    UnsupportedMediaType,
-    RequestTimeout,
     InvalidName,
     InvalidWasm,
     WasmTooLarge,
@@ -151,7 +145,7 @@ STOP = Operation(
     summary="Stop an agent, after the messages in work. Its mail is kept.",
     body=Body(kind=StopOptions, required=False, example={"force": False}),
     answers=(Answer(kind=AgentView, doc="It is stopped."),),
-    errors=(AgentNotFound, AgentStateConflict, InvalidName, UnsupportedMediaType),
+    errors=(AgentNotFound, AgentStateConflict, InvalidName),
 )
 START = Operation(
     method="POST",
@@ -168,7 +162,7 @@ SCALE = Operation(
     summary="Give an agent this many instances.",
     body=Body(kind=ScaleOptions, example={"replicas": 3}),
     answers=(Answer(kind=AgentView, doc="It has them."),),
-    errors=(AgentNotFound, AgentStateConflict, InvalidName, TooManyInstances, UnsupportedMediaType),
+    errors=(AgentNotFound, AgentStateConflict, InvalidName, TooManyInstances),
 )
 
 

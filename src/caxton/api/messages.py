@@ -21,7 +21,6 @@ from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
     AgentFailed,
     AgentStateConflict,
-    BodyTooLarge,
     CaxtonError,
     InvalidMessage,
     InvalidName,
@@ -29,9 +28,7 @@ from caxton.core.errors import (
     MailboxFull,
     MessageTooLarge,
     ReplyTimeout,
-    RequestTimeout,
     UnknownReceiver,
-    UnsupportedMediaType,
 )
 from caxton.core.views import Problem, Receipt
 from caxton.messages.codec import MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, check_json, decode_posted
@@ -59,7 +56,7 @@ def parse_conversation_id(text: str) -> str:
 WAIT = duration("wait", "Wait this long for the reply and return that.", default_s=None, low_s=0.001, high_s=MAX_WAIT_S)
 TIMEOUT = duration("timeout", "How long to wait for the reply.", default_s=30.0, low_s=0.001, high_s=MAX_WAIT_S)
 PERFORMATIVE = word("performative", "The act to perform.", parse_performative, default="request")
-CONVERSATION = word("conversation_id", "The conversation that is meant. Required.", parse_conversation_id)
+CONVERSATION = word("conversation_id", "The conversation that is meant.", parse_conversation_id, required=True)
 LIMIT = integer("limit", "How many of the last messages at most.", default=100, low=1, high=1000)
 
 
@@ -99,8 +96,6 @@ _SEND_ERRORS = (
     MessageTooLarge,
     UnknownReceiver,
     MailboxFull,
-    UnsupportedMediaType,
-    RequestTimeout,
 )
 _ASK_ERRORS = (ReplyTimeout, AgentFailed, AgentStateConflict)
 _RECEIPTS = shape(BatchReceipts, receipts=list_of_either("Receipt", "Problem"))
@@ -129,7 +124,6 @@ BATCH = Operation(
         Answer(status=202, kind=_RECEIPTS, doc="All accepted."),
         Answer(status=207, kind=_RECEIPTS, doc="Some refused."),
     ),
-    errors=(BodyTooLarge, UnsupportedMediaType, RequestTimeout),
 )
 READ = Operation(
     method="GET",
@@ -177,8 +171,6 @@ def message_routes(messages: MessageService) -> list[Route]:
 
     async def read(request: ApiRequest) -> Reply:
         conversation_id = request.read(CONVERSATION)
-        if conversation_id is None:
-            raise InvalidRequest("it is required", field="conversation_id")
         found = await messages.conversation(request.workspace, conversation_id, limit=request.read(LIMIT))
         return json_reply(Conversation(messages=[msgspec.Raw(one) for one in found], total=len(found)))
 

@@ -30,10 +30,13 @@ DESCRIBE = Operation(
     answers=(Answer(kind=dict[str, Any], doc="OpenAPI 3.1."),),
 )
 
-_ANYWHERE = (e.InvalidRequest, e.InvalidName, e.HostNotAllowed, e.ShuttingDown, e.InternalError)
-"""What any operation may answer."""
-_GUARDED = (e.Unauthorized, e.Forbidden, e.WorkspaceNotFound, e.StorageFailed)
+_ANYWHERE = (e.InvalidRequest, e.InvalidName, e.Unauthorized, e.HostNotAllowed, e.ShuttingDown, e.InternalError)
+"""What any operation may answer; a bad token is refused where none is needed, too."""
+_GUARDED = (e.Forbidden, e.WorkspaceNotFound, e.StorageFailed)
 """What any operation may answer that needs a token."""
+
+_WITH_BODY = (e.UnsupportedMediaType, e.RequestTimeout)
+"""What any operation may answer that reads a body."""
 
 _DESCRIPTION = """Agents are WebAssembly guests; they talk in FIPA-ACL messages over a durable bus.
 
@@ -105,7 +108,15 @@ def _parameter(query: Query[Any]) -> dict[str, Any]:
     schema = dict(query.schema)
     if isinstance(query.default, int | str):
         schema["default"] = query.default
-    return {"name": query.name, "in": "query", "description": query.doc, "schema": schema}
+    elif isinstance(query.default, float):
+        schema["default"] = f"{query.default:g}s"
+    return {
+        "name": query.name,
+        "in": "query",
+        "description": query.doc,
+        "required": query.required,
+        "schema": schema,
+    }
 
 
 def _body(body: Body) -> dict[str, Any]:
@@ -130,7 +141,13 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 
 def _problems(operation: Operation) -> dict[str, Any]:
-    kinds = {*operation.errors, *_ANYWHERE, *(() if operation.action in PUBLIC else _GUARDED)}
+    kinds = {*operation.errors, *_ANYWHERE}
+    if operation.action not in PUBLIC:
+        kinds |= {*_GUARDED}
+    if operation.query or operation.body:
+        kinds.add(e.InvalidValue)
+    if operation.body:
+        kinds |= {*_WITH_BODY, *(() if e.MessageTooLarge in kinds else (e.BodyTooLarge,))}
     by_status: dict[HTTPStatus, list[str]] = {}
     for kind in kinds:
         by_status.setdefault(status_of(kind), []).append(kind.code)

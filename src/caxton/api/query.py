@@ -31,6 +31,7 @@ class Query(Generic[T]):
     parse: Callable[[str], T]
     """Text to value; raises `CaxtonError`."""
     default: T
+    required: bool = False
 
 
 def parse_query(text: bytes, known: frozenset[str]) -> dict[str, str]:
@@ -111,9 +112,11 @@ def choice(name: str, doc: str, choices: tuple[str, ...]) -> Query[str | None]:
     return Query(name=name, doc=doc, schema={"type": "string", "enum": list(choices)}, parse=parse, default=None)
 
 
-def word(name: str, doc: str, parse: Callable[[str], Any], *, default: Any = None) -> Query[Any]:
+def word(
+    name: str, doc: str, parse: Callable[[str], Any], *, default: Any = None, required: bool = False
+) -> Query[Any]:
     """Some text that has its own reader."""
-    return Query(name=name, doc=doc, schema={"type": "string"}, parse=parse, default=default)
+    return Query(name=name, doc=doc, schema={"type": "string"}, parse=parse, default=default, required=required)
 
 
 WORKSPACE: Query[WorkspaceName] = Query(

@@ -86,7 +86,11 @@ class ApiRequest:
     def read(self, parameter: Query[T]) -> T:
         """The value of a query parameter, or its default. Raises `InvalidRequest` if any one is unknown."""
         text = self._parameters().get(parameter.name)
-        return parameter.default if text is None else parameter.parse(text)
+        if text is not None:
+            return parameter.parse(text)
+        if parameter.required:
+            raise InvalidRequest("it is required", field=parameter.name)
+        return parameter.default
 
     def has(self, parameter: Query[Any]) -> bool:
         """Whether the parameter was given."""

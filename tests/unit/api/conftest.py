@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from caxton.api.app import build_app
+from caxton.api.app import all_routes, build_app
+from caxton.api.openapi import describe
 from caxton.api.request import Limits
 from caxton.api.services import Services
 from caxton.core.ids import DEFAULT_WORKSPACE
@@ -100,6 +102,20 @@ class Call:
         return Answer(int(start["status"]), headers, b"".join(event["body"] for event in rest))
 
 
+def described() -> dict[str, dict[re.Pattern[str], set[int]]]:
+    """The statuses that the API's description has, by method and path."""
+    routes = all_routes(FakeNode().services, version="0", stopping=asyncio.Event())
+    found: dict[str, dict[re.Pattern[str], set[int]]] = {}
+    for path, methods in describe([route.operation for route in routes], version="0")["paths"].items():
+        pattern = re.compile(path.replace(".", "[.]").replace("{name}", "[^/]+"))
+        for method, operation in methods.items():
+            found.setdefault(method.upper(), {})[pattern] = {int(status) for status in operation["responses"]}
+    return found
+
+
+DESCRIBED = described()
+
+
 class Current:
     """Stands for something of the present test. Building an application takes 10 ms, too long for each test."""
 
@@ -148,7 +164,12 @@ class Api:
     async def send(self, call: Call) -> Answer:
         async with asyncio.timeout(5):
             await self.app(call.scope(), call.receive, call.send)
-        return call.answer()
+        answer = call.answer()
+        described = DESCRIBED.get(call.method, {})
+        for path, statuses in described.items():
+            if path.fullmatch(call.path):
+                assert answer.status in statuses, "the description does not have this status"
+        return answer
 
     async def __call__(
         self,
