@@ -17,7 +17,7 @@ from caxton.bus import turn
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.retry import retry_delay_s
 from caxton.core.errors import CaxtonError, CompileLimitExceeded, DeploymentFailed, InvalidWasm, TooManyInstances
-from caxton.messages.codec import MAX_MESSAGE_BYTES, decode_message
+from caxton.messages.codec import MAX_CONTENT_BYTES, decode_message
 from caxton.sandbox import codes, compile, compile_child, engine, guest, imports, limits, module, trap, wasi
 from caxton.sandbox.engine import Engine, make_wasmtime_engine
 from caxton.sandbox.guest import Guest
@@ -77,7 +77,7 @@ def test_results_of_imports_are_known_error_codes() -> None:
 @pytest.mark.parametrize(
     ("function", "figures"),
     [
-        ("send_message", [f"{MAX_MESSAGE_BYTES >> 20} MiB"]),
+        ("send_message", [f"{MAX_CONTENT_BYTES >> 20} MiB"]),
         ("log", [f"{imports.MAX_LOG_LINE_BYTES >> 10} KiB"]),
         ("random", [f"{imports.MAX_RANDOM_BYTES >> 10} KiB"]),
         ("set_timer", [f"{turn.MAX_TIMER_DELAY_US // 86_400_000_000} days", f"{turn.MAX_TIMERS:,} timers"]),
@@ -257,7 +257,7 @@ def booted(ticking_engine: Engine, wasm: bytes) -> tuple[Guest, RecordingHost]:
 
 def test_example_in_webassembly_text_works(ticking_engine: Engine) -> None:
     made, host = booted(ticking_engine, assemble(block(PAGE, "wat")))
-    large = b" " * (MAX_MESSAGE_BYTES + (64 << 10))
+    large = b" " * (MAX_CONTENT_BYTES + (64 << 10))
     assert [handle(made, body) for body in (b'{"performative":"inform"}', large)] == [0, 0]
     assert [line[1] for line in host.lines] == [b'{"performative":"inform"}', large[: imports.MAX_LOG_LINE_BYTES]]
     made.close()

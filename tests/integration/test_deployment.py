@@ -139,7 +139,9 @@ async def test_failed_deployment_says_why_and_gives_the_agents_last_words(node: 
 
 
 @pytest.mark.parametrize(
-    "names", [b"", b"{}", b'["has space"]', b'["a", 1]', b'["../x"]', b"[\xff]", b'["\xff"]'], ids=lambda names: repr(names)
+    "names",
+    [b"", b"{}", b'["has space"]', b'["a", 1]', b'["../x"]', b"[\xff]", b'["\xff"]'],
+    ids=lambda names: repr(names),
 )
 async def test_agent_whose_capabilities_are_no_names_is_refused(node: LocalNode, names: bytes) -> None:
     data = "".join(f"\\{byte:02x}" for byte in names)
@@ -238,7 +240,9 @@ def ticking(node: LocalNode) -> int:
 # --- replacing ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["init_fails", "trap_init", "spin_init", "trap_start", "missing_alloc", "memory_bomb_min"])
+@pytest.mark.parametrize(
+    "name", ["init_fails", "trap_init", "spin_init", "trap_start", "missing_alloc", "memory_bomb_min"]
+)
 async def test_version_that_does_not_start_leaves_the_old_one_serving(node: LocalNode, name: str) -> None:
     before = await node.deploy("a", example("echo"), replicas=2)
     replacing = asyncio.create_task(node.replace("a", guest(name), replicas=3, cpu_time="50ms"))

@@ -15,7 +15,7 @@ from caxton.core.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
-from caxton.messages.codec import MAX_MESSAGE_BYTES, check_json
+from caxton.messages.codec import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 SMALL_BODY_BYTES = 64 << 10
 """For bodies of a few fields."""
-
-ENVELOPE_BYTES = 16 << 10
-"""Room for a message's other fields beside 1 MiB of content."""
-
-MESSAGE_BODY_BYTES = MAX_MESSAGE_BYTES + ENVELOPE_BYTES
 
 UPLOAD_BODY_BYTES = 16 << 20
 """A module of 10 MiB in base64, or a batch of messages."""

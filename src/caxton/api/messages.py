@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from caxton.api.body import (
-    MESSAGE_BODY_BYTES,
     UPLOAD_BODY_BYTES,
     decode,
     read_json,
@@ -31,7 +30,7 @@ from caxton.core.errors import (
     UnknownReceiver,
 )
 from caxton.core.views import Problem, Receipt
-from caxton.messages.codec import MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, check_json, decode_posted
+from caxton.messages.codec import MAX_CONTENT_BYTES, MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, check_json, decode_posted
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
@@ -152,7 +151,7 @@ def message_routes(messages: MessageService) -> list[Route]:
 
     async def post(request: ApiRequest) -> Reply:
         wait_s = request.read(WAIT)
-        data = await read_json(request, MESSAGE_BODY_BYTES, MessageTooLarge)
+        data = await read_json(request, MAX_MESSAGE_BYTES, MessageTooLarge)
         message = _posted(request, data)
         if wait_s is not None:
             reply = await messages.ask(request.workspace, request.principal, message, timeout_s=wait_s)
@@ -177,7 +176,7 @@ def message_routes(messages: MessageService) -> list[Route]:
     async def invoke(request: ApiRequest) -> Reply:
         name, timeout_s = request.agent, request.read(TIMEOUT)
         performative = request.read(PERFORMATIVE)
-        content = await read_json(request, MAX_MESSAGE_BYTES, MessageTooLarge)
+        content = await read_json(request, MAX_CONTENT_BYTES, MessageTooLarge)
         check_json(content)
         message = AclMessage(
             performative=performative,
@@ -211,10 +210,7 @@ def traceparent(request: ApiRequest) -> str:
 
 
 def _posted(request: ApiRequest, data: bytes) -> AclMessage:
-    message = decode_posted(data, max_bytes=MESSAGE_BODY_BYTES)
-    content_bytes = len(bytes(message.content))
-    if content_bytes > MAX_MESSAGE_BYTES:
-        raise MessageTooLarge(content_bytes, MAX_MESSAGE_BYTES)
+    message = decode_posted(data)
     message.traceparent = traceparent(request)
     return message
 

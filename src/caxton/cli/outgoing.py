@@ -10,7 +10,7 @@ from caxton.cli.files import read_argument
 from caxton.core.errors import InvalidMessage, InvalidValue
 from caxton.core.ids import parse_agent_name, parse_capability
 from caxton.core.units import parse_duration
-from caxton.messages.codec import MAX_MESSAGE_BYTES, check_json
+from caxton.messages.codec import MAX_CONTENT_BYTES, check_json
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
@@ -54,7 +54,7 @@ def waiting_time(timeout: str) -> float:
 
 
 def _content(value: str) -> bytes:
-    data = read_argument(value, max_bytes=MAX_MESSAGE_BYTES).strip()
+    data = read_argument(value, max_bytes=MAX_CONTENT_BYTES).strip()
     try:
         check_json(data)
     except InvalidMessage as exc:

@@ -280,7 +280,8 @@ class HostNotAllowed(CaxtonError):
 
     def __init__(self, header: str, value: str) -> None:
         super().__init__(
-            f"{header} {quoted(value)} is not one of this server's; add it to allowed_hosts if it should be"
+            f"{header} {quoted(value)} is not this server's own; requests must come from programs or its own pages, "
+            "for a host name listed in server.allowed_hosts"
         )
         self.header = header
 

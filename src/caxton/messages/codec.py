@@ -15,8 +15,14 @@ from caxton.core.errors import InvalidMessage, MessageTooLarge, quoted
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
-MAX_MESSAGE_BYTES = 1 << 20
+MAX_CONTENT_BYTES = 1 << 20
 """1 MiB, the limit that the founding documents set; a message is kept in memory and in the journal as one piece."""
+
+ENVELOPE_BYTES = 16 << 10
+"""Room for everything but content, so that a content at its limit can be answered as it is."""
+
+MAX_MESSAGE_BYTES = MAX_CONTENT_BYTES + ENVELOPE_BYTES
+"""The whole message as JSON."""
 
 MAX_JSON_DEPTH = 64
 """Deeper JSON is an attack or a mistake: parsers down the line recurse."""
@@ -25,7 +31,7 @@ MAX_FIELD_CHARS = 1024
 """Longest text in any field but content: ids and names go into keys, logs and traces."""
 
 _SHORT_FIELDS = (
-    "capability", "reply_to", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",
+    "capability", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",
     "in_reply_to", "reply_by",
 )  # fmt: skip
 
@@ -38,7 +44,7 @@ def decode_message(data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> AclMes
 
     Args:
         data: UTF-8 JSON object; its keys are listed in docs/reference/messages.md.
-        max_bytes: longer input is refused before parsing; bytes, default 1 MiB.
+        max_bytes: longer input is refused before parsing; bytes, default 1 MiB and the envelope.
 
     Returns:
         The message, its performative spelled as FIPA does. The host has yet to set sender, message_id and timestamp.
@@ -60,6 +66,10 @@ def decode_message(data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> AclMes
     except RecursionError as exc:
         raise InvalidMessage("its JSON is nested too deeply") from exc
     message.performative = parse_performative(message.performative)
+    if len(message.content) > MAX_CONTENT_BYTES:
+        raise MessageTooLarge(len(message.content), MAX_CONTENT_BYTES)
+    if len(data) > MAX_FIELD_CHARS:  # a shorter message has no longer field
+        _check_fields(message)
     return message
 
 
@@ -68,9 +78,7 @@ def decode_posted(data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> AclMess
     if len(data) > max_bytes:
         raise MessageTooLarge(len(data), max_bytes)
     check_json(data)
-    message = decode_message(data, max_bytes=max_bytes)
-    _check_fields(message)
-    return message
+    return decode_message(data, max_bytes=max_bytes)
 
 
 def encode_message(message: AclMessage) -> bytes:
@@ -136,9 +144,11 @@ def _check_fields(message: AclMessage) -> None:
         value = getattr(message, name)
         if value is not None and len(value) > MAX_FIELD_CHARS:
             raise _too_long(name, value)
-    for receiver in (message.receiver,) if isinstance(message.receiver, str) else message.receiver:
-        if len(receiver) > MAX_FIELD_CHARS:
-            raise _too_long("receiver", receiver)
+    for field in ("receiver", "reply_to"):
+        value = getattr(message, field) or ""
+        for name in (value,) if isinstance(value, str) else value:
+            if len(name) > MAX_FIELD_CHARS:
+                raise _too_long(field, name)
 
 
 def _too_long(name: str, value: str) -> InvalidMessage:

@@ -21,7 +21,7 @@ class AclMessage(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """Instead of a receiver: any agent that offers this capability."""
     content: msgspec.Raw = msgspec.Raw(b"")
     """Any JSON value."""
-    reply_to: str | None = None
+    reply_to: str | list[str] | None = None
     language: str | None = None
     encoding: str | None = None
     ontology: str | None = None

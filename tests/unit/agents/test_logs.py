@@ -34,7 +34,9 @@ def test_each_line_of_a_text_is_a_line_of_its_own_and_of_the_same_agent() -> Non
     """So a guest cannot write one that seems to come from another."""
     log = book()
     log.append(SPACE, "a", 1, 3, "stderr", "one\r\n\ntwo\n")
-    assert [(line.agent, line.replica, line.level, line.source, line.text) for line in log.tail(SPACE, None, limit=9)] == [
+    assert [
+        (line.agent, line.replica, line.level, line.source, line.text) for line in log.tail(SPACE, None, limit=9)
+    ] == [
         ("a", 1, "warn", "stderr", "one"),
         ("a", 1, "warn", "stderr", ""),
         ("a", 1, "warn", "stderr", "two"),
@@ -81,7 +83,15 @@ def test_tail_chooses_by_agent_level_age_and_number_in_order_of_writing() -> Non
     log.append(SPACE, "a", 2, 3, "guest", "odd")
     log.append(SPACE, "b", 0, 0, "guest", "dull")
     assert log.tail(SPACE, ["a"], limit=1) == [
-        LogLine(seq=1_700_000_000_003, at="2023-11-14T22:13:30.000+00:00", agent="a", replica=2, level="warn", source="guest", text="odd")
+        LogLine(
+            seq=1_700_000_000_003,
+            at="2023-11-14T22:13:30.000+00:00",
+            agent="a",
+            replica=2,
+            level="warn",
+            source="guest",
+            text="odd",
+        )
     ]
     assert [line.text for line in log.tail(SPACE, None, limit=9)] == ["old", "bad", "odd", "dull"]
     assert [line.text for line in log.tail(SPACE, None, limit=2)] == ["odd", "dull"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.api.body import MESSAGE_BODY_BYTES, UPLOAD_BODY_BYTES
+from caxton.api.body import UPLOAD_BODY_BYTES
+from caxton.messages.codec import MAX_MESSAGE_BYTES
 from tests.unit.api.conftest import Call
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def call(api: Api, path: str, chunks: Sequence[bytes], *, ends: str = "http.requ
     return Call("POST", path, "", [*found.items()], chunks, ends)
 
 
-LARGE = [(MESSAGES, MESSAGE_BODY_BYTES, "MESSAGE_TOO_LARGE"), (INVOKE, 1 << 20, "MESSAGE_TOO_LARGE"),
+LARGE = [(MESSAGES, MAX_MESSAGE_BYTES, "MESSAGE_TOO_LARGE"), (INVOKE, 1 << 20, "MESSAGE_TOO_LARGE"),
          (AGENTS, UPLOAD_BODY_BYTES, "BODY_TOO_LARGE"), (BATCH, UPLOAD_BODY_BYTES, "BODY_TOO_LARGE"),
          (SCALE, 64 << 10, "BODY_TOO_LARGE"), (STOP, 64 << 10, "BODY_TOO_LARGE")]  # fmt: skip
 

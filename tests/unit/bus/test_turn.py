@@ -16,7 +16,7 @@ from caxton.bus.turn import (
     MAX_TOPIC_BYTES,
     MAX_VALUE_BYTES,
 )
-from caxton.messages.codec import MAX_MESSAGE_BYTES
+from caxton.messages.codec import MAX_CONTENT_BYTES
 from caxton.sandbox.codes import INVALID, NOT_FOUND, OK, RATE_LIMITED, TOO_LARGE, UNKNOWN_RECEIVER, WOULD_BLOCK
 from caxton.testing.handlers import say
 
@@ -61,9 +61,9 @@ async def test_receiver_that_is_not_there_is_unknown_and_nobody_gets_it(rig: Rig
 async def test_message_over_a_mebibyte_is_too_large(rig: Rig) -> None:
     a, b = rig.agent("a"), rig.agent("b")
     turn = rig.boot_turn(a)
-    assert turn.send(say("b", "x" * MAX_MESSAGE_BYTES)) == TOO_LARGE
+    assert turn.send(say("b", "x" * MAX_CONTENT_BYTES)) == TOO_LARGE
     assert room(b) == (0, 0)
-    assert turn.send(say("b", "x" * (MAX_MESSAGE_BYTES - 200))) == OK
+    assert turn.send(say("b", "x" * (MAX_CONTENT_BYTES - 200))) == OK
 
 
 async def test_full_mailbox_would_block_until_there_is_room(rig: Rig) -> None:

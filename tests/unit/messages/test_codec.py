@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from caxton.core.errors import InvalidMessage, MessageTooLarge
 from caxton.messages.codec import (
+    MAX_CONTENT_BYTES,
     MAX_FIELD_CHARS,
     MAX_JSON_DEPTH,
     MAX_MESSAGE_BYTES,
@@ -107,10 +108,19 @@ def test_message_of_2_mib_is_refused_with_size_and_limit(decode: Decode) -> None
 
 @READERS
 def test_message_of_exactly_the_limit_is_taken(decode: Decode) -> None:
-    frame = b'{"performative":"inform","content":"%s"}'
-    data = frame % (b"x" * (MAX_MESSAGE_BYTES - len(frame) + 2))
+    content = b'"' + b"x" * (MAX_CONTENT_BYTES - 2) + b'"'
+    frame = b'{"performative":"inform","content":%s,"rest":"%s"}'
+    data = frame % (content, b"x" * (MAX_MESSAGE_BYTES - len(frame) - len(content) + 4))
     assert len(data) == MAX_MESSAGE_BYTES
-    assert len(decode(data).content) == len(data) - len(frame) + 4
+    assert len(decode(data).content) == MAX_CONTENT_BYTES
+
+
+@READERS
+def test_content_over_its_limit_is_refused_though_the_message_is_within_its_own(decode: Decode) -> None:
+    data = b'{"performative":"inform","content":"' + b"x" * MAX_CONTENT_BYTES + b'"}'
+    with pytest.raises(MessageTooLarge) as caught:
+        decode(data)
+    assert (caught.value.size_bytes, caught.value.limit_bytes) == (MAX_CONTENT_BYTES + 2, MAX_CONTENT_BYTES)
 
 
 def test_deepest_allowed_json_is_taken() -> None:

@@ -132,7 +132,10 @@ def test_message_is_not_written_to_address_zero(guests: Guests) -> None:
     ("name", "ended"),
     [
         ("init_fails", 5),
-        ("trap_init", Trap("unreachable", "it gave up (unreachable: a failed assertion, panic or abort)", ["agent_init"])),
+        (
+            "trap_init",
+            Trap("unreachable", "it gave up (unreachable: a failed assertion, panic or abort)", ["agent_init"]),
+        ),
         ("trap_start", Trap("unreachable", "it gave up (unreachable: a failed assertion, panic or abort)", ["start"])),
     ],
 )

@@ -114,9 +114,7 @@ def test_log_takes_the_nearest_level_and_as_much_as_a_line_may_have(guests: Gues
 
 @pytest.mark.parametrize("wall_us", [1_700_000_000_000_000, 0x1_FFFF_FFFF, 0x7FFF_FFFF_8000_0000, 0])
 def test_now_arrives_whole(guests: Guests, wall_us: int) -> None:
-    text = guest_text(
-        imports=import_line("caxton", "now_us"), handle=f"(i64.eq (call $now_us) (i64.const {wall_us}))"
-    )
+    text = guest_text(imports=import_line("caxton", "now_us"), handle=f"(i64.eq (call $now_us) (i64.const {wall_us}))")
     made, host = guests.new(assemble(text))
     host.wall_us = wall_us
     to_end(made.boot())

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def run(guests: Guests, name: str, *arguments: str | int, more: str = "") -> tuple[int | Trap, Guest, RecordingHost]:
     """What `handle_message` returns that calls the WASI function `name`; text arguments are instructions."""
     given = " ".join(a if isinstance(a, str) else f"(i32.const {a})" for a in arguments)
-    text = guest_text(
-        imports=import_line("wasi_snapshot_preview1", name), handle=f"(call ${name} {given})", more=more
-    )
+    text = guest_text(imports=import_line("wasi_snapshot_preview1", name), handle=f"(call ${name} {given})", more=more)
     made, host = guests.new(assemble(text))
     to_end(made.boot())
     return handle(made), made, host
@@ -82,9 +80,7 @@ def test_standard_output_and_error_go_into_the_log(guests: Guests) -> None:
         pytest.param(1, 64, -1, 100, SUCCESS, id="negative-count"),
     ],
 )
-def test_writing_elsewhere_is_refused(
-    guests: Guests, fd: int, iovecs: int, count: int, out: int, errno: int
-) -> None:
+def test_writing_elsewhere_is_refused(guests: Guests, fd: int, iovecs: int, count: int, out: int, errno: int) -> None:
     data = r'(data (i32.const 64) "\10\00\00\00\02\00\00\00\ff\ff\ff\ff\03\00\00\00")'
     assert run(guests, "fd_write", fd, iovecs, count, out, more=data)[0] == errno
 
