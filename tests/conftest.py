@@ -21,8 +21,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def compiled_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled modules of all tests: each is compiled once in a run."""
-    return tmp_path_factory.mktemp("compiled")
+    """Compiled modules for all nodes of a run; those in tests/guests and examples are there already."""
+    from caxton.testing.rooms import fill_cache
+
+    directory = tmp_path_factory.mktemp("compiled")
+    fill_cache(directory)
+    return directory
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ async def test_who_waits_for_a_reply_is_told_of_the_crash_at_once_and_with_its_f
     assert node.view("a").messages_handled == 0
 
 
-async def test_mail_behind_the_message_that_crashed_is_handled_after_it_in_its_order(node: LocalNode) -> None:
+async def test_mail_behind_a_message_that_crashed_is_handled_after_it(node: LocalNode) -> None:
     await node.deploy("a", guest("topic_subscriber"))
     await node.replace("a", guest("trap_unreachable"))
     await node.post("a")

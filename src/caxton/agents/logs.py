@@ -32,9 +32,8 @@ class LogBook:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seq = (
-            clock.wall_us() // 1000
-        )  # above every number of earlier runs: readers come back with the last they saw
+        # Above every number of earlier runs: readers come back with the last one that they saw.
+        self._seq = clock.wall_us() // 1000
         self._lines: dict[tuple[str, str], deque[LogLine]] = {}
         self._readers: list[_Reader] = []
 

@@ -123,7 +123,7 @@ class SandboxUnavailable(CaxtonError):
     code = "SANDBOX_UNAVAILABLE"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the sandbox cannot start: {reason}; reinstall Caxton with its locked packages")
+        super().__init__(f"the sandbox cannot start: {reason}; mend that, or reinstall Caxton with its locked packages")
 
 
 # --- agents ------------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ class Resources(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, f
     cpu_time: str | int | float | None = None
     """Time one message may compute. Default 1 s."""
     messages_per_s: int | None = None
-    """Messages the agent may send in a second."""
+    """Messages each instance may send in a second."""
     log_bytes_per_s: str | int | None = None
-    """Log text the agent may write in a second."""
+    """Log text each instance may write in a second."""
     host_calls: int | None = None
     """Host functions one message may call."""
     table_elements: int | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import wasmtime
 from wasmtime import _bindings
 
+from caxton.core.errors import SandboxUnavailable
 from caxton.sandbox.ffi import NULL, WASMTIME_VERSION, ffi, lib, pointer
 from caxton.sandbox.host import GuestStop
 from caxton.sandbox.imports import CAXTON_IMPORTS, HostFunction
@@ -117,10 +118,11 @@ class Engine:
         self._linker = wasmtime.Linker(self.wasmtime_engine)
         self.linker = pointer(self._linker.ptr())
         self._kept: list[Any] = []  # callbacks and types that the library refers to
-        for module, functions in IMPORTS.items():
-            for name, function in functions.items():
-                self._define(module, name, function.params, function.result, self._callback(function))
-        self._define("driver", "fill", "i", "", self._fill_callback())
+        try:
+            self._define_imports()
+        except MemoryError as exc:
+            reason = "this process may not make memory executable (systemd's MemoryDenyWriteExecute does that)"
+            raise SandboxUnavailable(reason) from exc
         self._driver_module = wasmtime.Module(self.wasmtime_engine, bytes(wasmtime.wat2wasm(_DRIVER)))
         self.driver = pointer(self._driver_module.ptr())
         self.deadline = ffi.callback("deadline_t", self._on_deadline, error=NULL)
@@ -128,6 +130,12 @@ class Engine:
         self._tick_holders = 0
         self._closed = False
         self._ticker: threading.Thread | None = None
+
+    def _define_imports(self) -> None:
+        for module, functions in IMPORTS.items():
+            for name, function in functions.items():
+                self._define(module, name, function.params, function.result, self._callback(function))
+        self._define("driver", "fill", "i", "", self._fill_callback())
 
     def hold_ticks(self) -> None:
         """Let time pass for guests until `release_ticks`. Between them an idle engine costs nothing."""

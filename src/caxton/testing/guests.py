@@ -41,6 +41,12 @@ def example(name: str) -> bytes:
     return (EXAMPLES / f"{name}.wasm").read_bytes()
 
 
+def everything() -> list[bytes]:
+    """Every guest and every example."""
+    guests = [guest(path.stem) for path in sorted(GUESTS.glob("*.wat"))]
+    return guests + [path.read_bytes() for path in sorted(EXAMPLES.glob("*.wasm"))]
+
+
 def guest_text(*, imports: str = "", handle: str = "i32.const 0", more: str = "", memory: str = "2") -> str:
     """Text of a small guest that takes messages up to 64 KiB.
 

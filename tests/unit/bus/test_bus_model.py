@@ -49,6 +49,8 @@ class BusMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = ManualClock()
         self.loop = ManualLoop(self.clock)
+        self.loop.set_exception_handler(self._callback_failed)
+        self.errors: list[BaseException] = []
         self.folder = tempfile.TemporaryDirectory()
         self.posted: dict[Id, dict[str, Any]] = {}
         self.acknowledged: set[Id] = set()
@@ -68,7 +70,13 @@ class BusMachine(RuleBasedStateMachine):
         return self.rig
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
+        result = self.loop.run_until_complete(work)
+        if self.errors:
+            raise self.errors[0]
+        return result
+
+    def _callback_failed(self, _loop: object, context: dict[str, Any]) -> None:
+        self.errors.append(context.get("exception") or AssertionError(context["message"]))
 
     def teardown(self) -> None:
         self.run(self._come_to_rest())

@@ -1,0 +1,277 @@
+"""What Caxton promises, where it is promised, and the tests that would fail without it, or the gap that is known.
+
+`tests/docs/test_requirements.py` checks that every test named here exists and that every promise has a test or a gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MESSAGES = "docs/reference/messages.md"
+GUESTS = "docs/reference/guest-interface.md"
+REST = "docs/reference/rest.md"
+CLI = "docs/reference/cli.md"
+LIMITS = "docs/reference/limits.md"
+CONFIG = "docs/reference/configuration.md"
+MAP = "ARCHITECTURE.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One promise."""
+
+    source: str
+    """The page that makes it."""
+    text: str
+    tests: tuple[str, ...] = ()
+    """Names of test functions; any file."""
+    gap: str = ""
+    """What is missing, if something is."""
+
+
+REQUIREMENTS: dict[str, Requirement] = {
+    # --- delivery --------------------------------------------------------------------------------------------
+    "delivery:accepted-is-on-disk": Requirement(
+        source=MESSAGES,
+        text="A receipt is given only after the commit that holds the message.",
+        tests=(
+            "test_failed_write_is_reported_once_and_nobody_is_acknowledged",
+            "test_all_who_wait_in_one_turn_share_one_commit",
+        ),
+    ),
+    "delivery:handler-is-a-transaction": Requirement(
+        source=GUESTS,
+        text="Sends, state, timers and settlement of a handler happen together or not at all.",
+        tests=(
+            "test_handler_that_does_not_succeed_leaves_neither_state_nor_message",
+            "test_disk_holds_a_consistent_cut_at_every_commit",
+            "test_effects_of_a_timer_and_its_end_are_one_transaction",
+        ),
+    ),
+    "delivery:output-after-commit": Requirement(
+        source=MESSAGES,
+        text="A reply leaves the node only after the commit that holds its cause.",
+        tests=(
+            "test_reply_is_told_only_after_the_commit_that_holds_it",
+            "test_reply_is_never_told_when_the_disk_fails",
+        ),
+    ),
+    "delivery:no-row-for-the-short-lived": Requirement(
+        source=MAP,
+        text="A message born and settled between two commits is never written.",
+        tests=("test_message_born_and_settled_between_two_commits_is_never_written",),
+    ),
+    "delivery:order": Requirement(
+        source=MESSAGES,
+        text="Messages of one sender to one receiver arrive in the order sent, over failures and restarts.",
+        tests=("test_order_survives_failures_and_crashes", "test_order_survives_a_stop_and_a_start"),
+    ),
+    "delivery:attempts": Requirement(
+        source=MESSAGES,
+        text="A failed message comes again and says which attempt it is; after five it is a dead letter.",
+        tests=(
+            "test_failed_message_comes_again_after_its_delay_and_says_which_attempt_it_is",
+            "test_after_five_attempts_it_is_a_dead_letter_in_the_same_transaction",
+        ),
+    ),
+    "delivery:back-pressure": Requirement(
+        source=MESSAGES,
+        text="A full mailbox answers -3 to guests and MAILBOX_FULL to clients; nothing accepted is dropped.",
+        tests=(
+            "test_full_mailbox_would_block_until_there_is_room",
+            "test_full_mailbox_refuses_and_says_its_limits",
+            "test_full_mailbox_pushes_back_and_loses_nothing_that_was_accepted",
+        ),
+    ),
+    "delivery:waiting-mail": Requirement(
+        source=MESSAGES,
+        text="Mail to a stopped or failed agent waits, also over a crash of the server.",
+        tests=("test_mail_to_a_stopped_agent_waits_in_order_and_survives_a_crash",),
+    ),
+    "delivery:replicas": Requirement(
+        source=MESSAGES,
+        text="A conversation stays with one replica, the rest goes round; scaling loses nothing.",
+        tests=(
+            "test_conversation_stays_with_its_replica_and_the_rest_goes_round",
+            "test_scaling_under_load_loses_nothing_and_answers_everybody",
+        ),
+    ),
+    "delivery:duplicates": Requirement(
+        source=MESSAGES,
+        text="The same message posted twice is handled once.",
+        gap="messages have no id of their sender's yet, so a repeated post is a new message",
+    ),
+    "delivery:power-cut": Requirement(
+        source=MESSAGES,
+        text="What was accepted survives a power cut.",
+        tests=("test_every_commit_is_synced_to_a_write_ahead_log",),
+        gap="the settings are tested, a simulated power cut is not",
+    ),
+    "delivery:kill-9": Requirement(
+        source=MESSAGES,
+        text="What was accepted survives kill -9.",
+        tests=("test_nothing_acknowledged_is_lost_when_the_process_is_killed",),
+    ),
+    "delivery:disk-full": Requirement(
+        source=MESSAGES,
+        text="A full disk makes the server read-only instead of ending it.",
+        gap="any failed commit ends the server with exit code 74",
+    ),
+    # --- sandbox ---------------------------------------------------------------------------------------------
+    "sandbox:slices": Requirement(
+        source=GUESTS,
+        text="A guest in an endless loop gives way each millisecond, wherever it loops.",
+        tests=(
+            "test_others_are_served_while_a_guest_spins",
+            "test_others_start_and_restart_while_a_guest_spins_in_its_start",
+        ),
+    ),
+    "sandbox:survives": Requirement(
+        source=GUESTS,
+        text="No guest ends the process.",
+        tests=("test_process_survives_every_hostile_guest", "test_neighbour_of_all_hostile_guests_at_once_is_served"),
+    ),
+    "sandbox:memory": Requirement(
+        source=GUESTS,
+        text="Pointers outside of guest memory are refused, whatever their sign and length.",
+        tests=(
+            "test_exactly_the_regions_inside_memory_can_be_read",
+            "test_exactly_the_regions_inside_memory_can_be_written",
+        ),
+    ),
+    "sandbox:validated": Requirement(
+        source=GUESTS,
+        text="A module that does not fit the interface is refused with the name of what is wrong.",
+        tests=(
+            "test_module_cut_short_is_refused",
+            "test_features_that_are_switched_off_are_refused",
+            "test_refused_module_is_named_its_reason_and_not_kept",
+        ),
+    ),
+    "sandbox:compile-limits": Requirement(
+        source=LIMITS,
+        text="A module that takes the compiler too long or too much memory is refused.",
+        tests=(
+            "test_compiler_that_computes_too_long_is_ended",
+            "test_compiler_that_takes_too_much_memory_is_ended",
+        ),
+    ),
+    "sandbox:signed-cache": Requirement(
+        source="docs/decisions/0001-guests-on-fibers-through-cffi.md",
+        text="A damaged or foreign cache file is compiled anew, never loaded.",
+        tests=("test_flipped_bit_in_the_cache_is_compiled_over",),
+    ),
+    "sandbox:forged-sender": Requirement(
+        source=MESSAGES,
+        text="Sender, id, time and trace are the host's, whatever a guest or client says.",
+        tests=("test_nothing_that_the_host_sets_can_be_forged", "test_forged_sender_of_a_client_is_replaced"),
+    ),
+    "sandbox:floods": Requirement(
+        source=LIMITS,
+        text="Log floods and send storms are bounded and hurt nobody else.",
+        tests=(
+            "test_log_flood_is_bounded_and_its_extent_is_told",
+            "test_send_storm_ends_with_its_sender_and_hurts_nobody_else",
+        ),
+    ),
+    "sandbox:components": Requirement(
+        source=GUESTS,
+        text="Components run behind the same port.",
+        gap="they are refused with a clear error",
+    ),
+    "sandbox:tools": Requirement(
+        source=GUESTS, text="call_tool reaches tools.", gap="there are no tools; the answer is -8 (not found)"
+    ),
+    # --- supervision -----------------------------------------------------------------------------------------
+    "supervision:window": Requirement(
+        source=MAP,
+        text="At most three restarts a minute; the fourth crash within 60 s fails the agent, one in 61 s does not.",
+        tests=(
+            "test_fourth_crash_within_a_minute_fails_the_agent",
+            "test_fourth_crash_a_minute_after_the_first_does_not",
+        ),
+    ),
+    "supervision:revived": Requirement(
+        source=MAP,
+        text="A failed agent's mail waits, others do not notice, start revives it.",
+        tests=("test_fourth_crash_fails_the_agent_whose_mail_waits_until_it_is_started",),
+    ),
+    "deployment:all-or-nothing": Requirement(
+        source=REST,
+        text="A deployment that fails changes nothing; a new version that does not start leaves the old one serving.",
+        tests=(
+            "test_failed_deployment_changes_nothing",
+            "test_version_that_does_not_start_leaves_the_old_one_serving",
+        ),
+    ),
+    # --- doors -----------------------------------------------------------------------------------------------
+    "api:deny-by-default": Requirement(
+        source=REST,
+        text="A route without a declared action is denied, and every route has one.",
+        tests=("test_a_route_that_declares_no_action_is_denied_to_everybody", "test_every_route_declares_an_action_that_the_policy_knows"),
+    ),
+    "api:tokens": Requirement(
+        source=REST,
+        text="Without a valid token the answer is 401, on loopback too, and the same for every cause.",
+        tests=("test_no_token_is_refused", "test_every_forged_token_gets_the_same_answer"),
+    ),
+    "api:hosts": Requirement(
+        source=REST,
+        text="Requests for another host or from another origin are refused.",
+        tests=("test_a_request_for_another_host_is_refused", "test_a_page_of_another_site_is_refused"),
+    ),
+    "api:slow-clients": Requirement(
+        source=REST,
+        text="Silent and slow clients are cut off; waiting requests and quiet streams are not.",
+        tests=(
+            "test_a_client_that_stops_before_a_request_is_whole_is_cut_off",
+            "test_a_client_that_trickles_anything_but_a_request_is_cut_off",
+            "test_a_body_that_does_not_end_is_told_so_and_cut_off",
+            "test_an_event_stream_without_events_is_left_alone",
+        ),
+    ),
+    "api:protocols": Requirement(
+        source=REST,
+        text="HTTP/1.1 and HTTP/2; with a certificate TLS 1.3 and nothing older.",
+        tests=("test_tls_clients_choose_their_protocol", "test_tls_1_2_is_refused"),
+    ),
+    "api:rate-limits": Requirement(
+        source=REST,
+        text="Requests are limited per address and principal.",
+        gap="connections are bounded in all, not per address",
+    ),
+    "cli:errors": Requirement(
+        source=CLI,
+        text="Errors say what happened and what to do; the exit code says of which kind it was.",
+        tests=("test_server_that_is_not_running_is_told_with_its_address_and_what_to_do",),
+    ),
+    "server:one-per-directory": Requirement(
+        source=CONFIG,
+        text="A second server on the same data directory is refused.",
+        tests=("test_second_server_on_the_same_data_is_refused_and_the_first_goes_on",),
+    ),
+    "server:settings": Requirement(
+        source=CONFIG,
+        text="Flags win over variables, those over the file, that over defaults; unknown keys are refused by name.",
+        tests=("test_effective_settings_come_with_their_places",),
+    ),
+    "server:stop": Requirement(
+        source=CLI,
+        text="SIGTERM: refuse new work, finish what is in hand, commit, exit 0.",
+        tests=(
+            "test_server_in_the_foreground_says_where_it_runs_and_ends_well",
+            "test_draining_ends_what_is_in_hand_and_begins_nothing",
+        ),
+    ),
+    # --- not there yet ---------------------------------------------------------------------------------------
+    "fipa:protocols": Requirement(
+        source=MESSAGES,
+        text="The bus checks whose turn it is in a FIPA protocol.",
+        gap="acts are checked, protocols are not",
+    ),
+    "messages:deadlines": Requirement(
+        source=MESSAGES,
+        text="priority, ttl_ms and reply_by are acted upon.",
+        gap="they travel with the message and nothing acts on them",
+    ),
+}
