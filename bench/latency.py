@@ -68,7 +68,7 @@ async def measure(*, guests: int, messages_per_s: int, seconds: float) -> dict[s
             await asyncio.sleep(max(arrival - time.perf_counter(), 0))
             while arrival <= time.perf_counter():
                 data = ring_message(chance.randrange(guests), size=guests, hops=HOPS, body_bytes=64)
-                rooms.bus.accept("default", CLIENT.name, decode_message(data))
+                rooms.postbox.accept("default", CLIENT.name, decode_message(data))
                 arrival += chance.expovariate(messages_per_s / (HOPS + 1))
                 posted += 1
         elapsed_s = time.perf_counter() - began

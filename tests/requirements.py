@@ -208,7 +208,10 @@ REQUIREMENTS: dict[str, Requirement] = {
     "api:deny-by-default": Requirement(
         source=REST,
         text="A route without a declared action is denied, and every route has one.",
-        tests=("test_a_route_that_declares_no_action_is_denied_to_everybody", "test_every_route_declares_an_action_that_the_policy_knows"),
+        tests=(
+            "test_a_route_that_declares_no_action_is_denied_to_everybody",
+            "test_every_route_declares_an_action_that_the_policy_knows",
+        ),
     ),
     "api:tokens": Requirement(
         source=REST,

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import pytest
 
 from caxton.core.errors import CompileLimitExceeded, InvalidWasm
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.compile_child import CPU_S, MEMORY_BYTES
+from caxton.sandbox.engine import Engine
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.limits import Limits
 from caxton.sandbox.module import Module
 from caxton.testing.guests import RecordingHost, assemble, example, guest, guest_text, handle, to_end
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from caxton.sandbox.engine import Engine
+from caxton.testing.rooms import PATIENCE_S, until
 
 KEY = bytes(32)
 
@@ -54,6 +53,10 @@ def bomb(*, loops: int, variables: int) -> bytes:
 
 
 SLOW = bomb(loops=200, variables=2000)
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir())
 
 
 # --- limits ------------------------------------------------------------------------------------------------------
@@ -98,19 +101,32 @@ async def test_compiler_that_takes_too_long_is_given_up(tmp_path: Path, monkeypa
         await compiler.compile(SLOW)
     monkeypatch.undo()
     assert await compiler.compile(guest("sink"))
-    assert [path.suffix for path in tmp_path.iterdir()] == [".cwasm"]
+    assert [path.suffix for path in files(tmp_path)] == [".cwasm"]
 
 
 async def test_compiler_whose_caller_leaves_is_ended_and_the_next_one_served(tmp_path: Path) -> None:
-    compiler = Compiler(tmp_path, KEY)
+    compiler, others = Compiler(tmp_path, KEY), children()
     leaving = asyncio.create_task(compiler.compile(SLOW))
     waiting = asyncio.create_task(compiler.compile(guest("sink")))
-    await asyncio.sleep(0)
+    await until(lambda: children() - others)
+    (slow,) = children() - others
     leaving.cancel()
-    async with asyncio.timeout(15):
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    async with asyncio.timeout(PATIENCE_S):
         assert await waiting
+    assert slow not in children()
+
+
+def children() -> set[int]:
+    """Process ids of those whom this process has started and not yet buried."""
+    found: set[int] = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            if parent == os.getpid():
+                found.add(int(stat.parent.name))
+    return found
 
 
 # --- modules -----------------------------------------------------------------------------------------------------
@@ -132,7 +148,7 @@ async def test_refused_module_is_named_its_reason_and_not_kept(tmp_path: Path, n
     with pytest.raises(InvalidWasm) as caught:
         await Compiler(tmp_path, KEY).compile(guest(name))
     assert reason in caught.value.reason
-    assert list(tmp_path.iterdir()) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("end", [9, 30, 60, -1])
@@ -169,7 +185,7 @@ async def test_reason_cannot_carry_control_characters(tmp_path: Path) -> None:
 
 async def test_compiled_module_runs_and_is_found_again(tmp_path: Path) -> None:
     compiled = await Compiler(tmp_path, KEY).compile(example("echo"))
-    (file,) = tmp_path.iterdir()
+    (file,) = files(tmp_path)
     written_at = file.stat().st_mtime_ns
     again = await Compiler(tmp_path, KEY).compile(example("echo"))
     assert (again, file.stat().st_mtime_ns) == (compiled, written_at)
@@ -178,7 +194,7 @@ async def test_compiled_module_runs_and_is_found_again(tmp_path: Path) -> None:
 
 async def test_flipped_bit_in_the_cache_is_compiled_over(tmp_path: Path) -> None:
     compiled = await Compiler(tmp_path, KEY).compile(example("echo"))
-    (file,) = tmp_path.iterdir()
+    (file,) = files(tmp_path)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
@@ -189,9 +205,7 @@ async def test_flipped_bit_in_the_cache_is_compiled_over(tmp_path: Path) -> None
 
 
 def _answers(compiled: bytes) -> bool:
-    from caxton.sandbox.engine import Engine
-
-    engine: Engine = Engine()
+    engine = Engine()
     host = RecordingHost()
     made = Guest(Module(engine, compiled), Limits(), host)
     assert to_end(made.boot()) == 0

@@ -44,7 +44,7 @@ async def test_crash_before_any_commit_leaves_nothing(tmp_path: Path, compiled_d
         await node.deploy("counter", example("counter"))
         assert await count(node) == 0
         for _ in range(20):
-            node.rooms.bus.accept(DEFAULT_WORKSPACE, "tester", message("counter", add(), performative="request"))
+            node.rooms.postbox.accept(DEFAULT_WORKSPACE, "tester", message("counter", add(), performative="request"))
         node.rooms.bus.pump(1)
         assert node.rooms.bus.settled == 21
     async with open_node(tmp_path, compiled=compiled_dir) as node:

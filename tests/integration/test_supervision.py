@@ -10,6 +10,7 @@ from zlib import crc32
 import anyio
 import pytest
 
+from caxton.agents.store import load_module
 from caxton.core.errors import AgentFailed, AgentStateConflict, DeploymentFailed
 from caxton.testing.clock import ManualClock
 from caxton.testing.guests import assemble, example, guest, guest_text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caxton.sandbox.guest import Guest
+    from caxton.storage.database import Database
     from caxton.testing.rooms import LocalNode
 
 FIND_SECOND_ATTEMPT = """(local $at i32)
@@ -217,8 +219,7 @@ async def test_restarts_that_fail_count_as_crashes(node: LocalNode) -> None:
     view = node.view("a")
     assert (view.restarts, view.mailbox_messages, view.messages_failed) == (3, 1, 1)
     assert view.reason == (
-        "4 crashes within 60 s, the last: "
-        "it gave up (unreachable: a failed assertion, panic or abort) in agent_init"
+        "4 crashes within 60 s, the last: it gave up (unreachable: a failed assertion, panic or abort) in agent_init"
     )
     with pytest.raises(DeploymentFailed):
         await node.start("a")
@@ -286,32 +287,28 @@ async def test_agent_whose_module_cannot_be_loaded_at_the_start_has_failed_and_c
     tmp_path: Path, compiled_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_node(tmp_path, compiled=compiled_dir) as node:
-        await node.deploy("a", guest("sink"))
-        await node.deploy("b", example("echo"))
-        await node.deploy("c", example("echo"))
+        for name, wasm in (("a", guest("sink")), ("b", example("echo")), ("c", example("echo"))):
+            await node.deploy(name, wasm)
         await node.stop("a")
         await node.post("a")
-    bad = guest("sink")
-    with monkeypatch.context() as patch:
-        patch.setattr("caxton.agents.service.load_module", lambda *_: b"rotten" if _[1] == sha256(bad) else example("echo"))
-        async with open_node(tmp_path, compiled=compiled_dir) as node:
-            assert (node.view("a").status, node.view("b").status) == ("failed", "running")
-            assert "it begins with b'rotten'" in (node.view("a").reason or "")
-            with anyio.fail_after(PATIENCE_S), pytest.raises(DeploymentFailed):
-                await node.start("a")
-            with pytest.raises(DeploymentFailed):
-                await node.replace("a", None, replicas=2)
-            await node.remove("c")
-            await node.replace("a", bad)
+
+    def rotten(database: Database, sha256: str) -> bytes | None:
+        wasm = load_module(database, sha256)
+        return wasm if wasm == example("echo") else b"rotten"
+
+    monkeypatch.setattr("caxton.agents.service.load_module", rotten)
+    async with open_node(tmp_path, compiled=compiled_dir) as node:
+        assert (node.view("a").status, node.view("b").status) == ("failed", "running")
+        assert "it begins with b'rotten'" in (node.view("a").reason or "")
+        with anyio.fail_after(PATIENCE_S), pytest.raises(DeploymentFailed):
             await node.start("a")
-            await node.wait_for_quiet()
-            assert node.view("a").messages_handled == 1
-
-
-def sha256(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
+        with pytest.raises(DeploymentFailed):
+            await node.replace("a", None, replicas=2)
+        await node.remove("c")
+        await node.replace("a", guest("sink"))
+        await node.start("a")
+        await node.wait_for_quiet()
+        assert node.view("a").messages_handled == 1
 
 
 # --- guests that do not crash but compute ------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def _size(what: str, asked: str | int | None, default: int, least: int, most: in
     if asked is None:
         return default
     value = parse_size(asked, what=what)
-    return _within(what, asked, value, least, most, format_size)
+    return int(_within(what, asked, value, least, most, format_size))
 
 
 def _duration(what: str, asked: str | float | None, default: float) -> float:

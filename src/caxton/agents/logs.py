@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from caxton.core.views import LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from caxton.core.clock import Clock
 
@@ -89,7 +89,7 @@ class LogBook:
         chosen.sort(key=lambda line: line.seq)
         return chosen[-limit:] if limit > 0 else []
 
-    async def follow(self, workspace: str, agents: list[str] | None, *, after_seq: int) -> AsyncIterator[LogLine]:
+    async def follow(self, workspace: str, agents: list[str] | None, *, after_seq: int) -> AsyncGenerator[LogLine]:
         """New lines as they come, after those already there with a larger number than `after_seq`.
 
         A reader more than `MAX_UNREAD` lines behind misses some; a line of the host then says how many.

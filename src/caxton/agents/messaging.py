@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from caxton.bus.bus import Waiter
+from caxton.bus.replies import Waiter
 from caxton.core.errors import (
     AgentFailed,
     AgentStateConflict,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.journal import Journal
+    from caxton.bus.postbox import Postbox
     from caxton.core.ids import WorkspaceName
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
@@ -36,8 +37,8 @@ _CONVERSATION = (
 class MessageService:
     """What callers outside do with messages. Nothing is answered before it is on disk."""
 
-    def __init__(self, bus: Bus, journal: Journal, database: Database, agents: AgentService) -> None:
-        self._bus, self._journal, self._database, self._agents = bus, journal, database, agents
+    def __init__(self, bus: Bus, postbox: Postbox, journal: Journal, database: Database, agents: AgentService) -> None:
+        self._bus, self._postbox, self._journal, self._database, self._agents = bus, postbox, journal, database, agents
         self._is_open = True
         self._answers: set[asyncio.Future[bytes]] = set()
 
@@ -96,7 +97,7 @@ class MessageService:
                 kind, functions = (crash.kind, crash.functions) if crash is not None else (None, [])
                 answer.set_exception(AgentFailed(envelope.receiver, reason, trap=kind, functions=functions, log=lines))
 
-        accepted = self._bus.accept(workspace, principal.name, message, waiter=Waiter(replied, failed))
+        accepted = self._postbox.accept(workspace, principal.name, message, waiter=Waiter(replied, failed))
         self._answers.add(answer)
         try:
             async with asyncio.timeout(timeout_s):
@@ -107,7 +108,7 @@ class MessageService:
             raise ReplyTimeout(who, timeout_s, accepted.conversation_id or "") from None
         finally:
             self._answers.discard(answer)
-            self._bus.stop_waiting(workspace, accepted)
+            self._bus.replies.stop(workspace, accepted)
 
     async def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
         """The last `limit` messages of a conversation as JSON, oldest first.
@@ -122,7 +123,7 @@ class MessageService:
 
     def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
         self._check(workspace)
-        accepted = self._bus.accept(workspace, principal.name, message)
+        accepted = self._postbox.accept(workspace, principal.name, message)
         return Receipt(message_id=accepted.message_id, conversation_id=accepted.conversation_id or "")
 
     def _check(self, workspace: WorkspaceName) -> None:

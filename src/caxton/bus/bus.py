@@ -1,4 +1,4 @@
-"""Accepts, hands over and settles messages.
+"""Hands messages over and settles them.
 
 One handling is one transaction: `_settle` makes a turn's sends, state, timers and the settlement itself happen
 together, in memory at once and on disk with the next commit. All methods run on the event loop's thread.
@@ -13,15 +13,12 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from caxton.bus.envelope import CLIENT_PREFIX, MAX_ATTEMPTS, Envelope
+from caxton.bus.envelope import Envelope
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.mailbox import Directory, Mailbox, Receiver
+from caxton.bus.replies import ANY_SIZE, Replies
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
-from caxton.bus.turn import TOPIC_PREFIX
-from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
 from caxton.messages.codec import decode_message, encode_message
 
 if TYPE_CHECKING:
@@ -31,20 +28,12 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
-    from caxton.messages.message import AclMessage
 
 MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
 
 LATENCY_BUCKETS = 32
 """Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
-
-
-class Waiter(msgspec.Struct, eq=False):
-    """Somebody outside who waits for the reply to one message."""
-
-    replied: Callable[[Envelope], None]
-    failed: Callable[[Envelope, str, Crash | None], None]
 
 
 REMOVED = "the agent was removed"
@@ -68,15 +57,12 @@ class Bus:
         self._ready: deque[Mailbox] = deque()
         self._preempted: deque[Mailbox] = deque()
         self._freed: list[asyncio.Event] = []
-        self._waiters: dict[tuple[str, str, str], Waiter] = {}
-        """By workspace, client and what the reply may refer to: `reply_with` or the conversation."""
-        self._waiting: dict[str, Waiter] = {}
-        """By the id of the message whose reply is waited for."""
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self.history = History()
+        self.replies = Replies(journal)
         self.timers = Timers(clock, self._fire)
         self.is_draining = False
-        self.accepted = self.settled = self.failures = self.dead_letters = self.refused = 0
+        self.settled = self.failures = self.dead_letters = 0
         self.latency_us = [0] * LATENCY_BUCKETS
 
     # --- names -----------------------------------------------------------------------------------------------
@@ -123,96 +109,6 @@ class Bus:
         """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call."""
         self._traces += 1
         return f"{self._trace_seed}{self._traces:016x}"
-
-    # --- from outside ----------------------------------------------------------------------------------------
-
-    def accept(self, workspace: str, sender: str, message: AclMessage, *, waiter: Waiter | None = None) -> AclMessage:
-        """Take a message from outside and queue it. It is durable only once the journal's next commit is done.
-
-        Args:
-            workspace: where the receiver is looked up.
-            sender: the principal's name; the message says `client:` and it.
-            message: its sender, message_id, timestamp and trace are set here; conversation_id and reply_with if absent.
-            waiter: hears of the reply or failure, and then the message is tried once only: who waits decides.
-
-        Returns:
-            The message as accepted.
-
-        Raises:
-            UnknownReceiver, MailboxFull, InvalidMessage: nothing was queued.
-        """
-        targets = self._targets(workspace, message)
-        if waiter is not None and len(targets) != 1:
-            raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
-        size = len(message.content) + 512
-        for target in targets:
-            if target.is_full(size):
-                self.refused += 1
-                raise MailboxFull(target.name, target.max_messages, target.max_bytes)
-        now_us = self._clock.wall_us()
-        self._stamp(message, sender, now_us)
-        body = encode_message(message)
-        for n, target in enumerate(targets):
-            seq = self._seq if n == 0 else self.next_seq()  # the first has the number that is in the message's id
-            envelope = Envelope(
-                seq, workspace, message.sender, target.name, message.message_id, message.conversation_id, body, now_us,
-                max_attempts=1 if waiter else MAX_ATTEMPTS, kept=True,
-            )  # fmt: skip
-            target.messages += 1
-            target.bytes += len(body)
-            self._journal.born[envelope.seq] = envelope
-            self.enqueue(target, envelope)
-        if waiter is not None:
-            self._waiting[message.message_id] = waiter
-            for key in self._waiter_keys(workspace, message):
-                self._waiters[key] = waiter
-        self.accepted += len(targets)
-        self._on_work()
-        return message
-
-    def stop_waiting(self, workspace: str, message: AclMessage) -> None:
-        """Nobody waits for the reply to `message` any more. Others may, in the same conversation."""
-        waiter = self._waiting.pop(message.message_id, None)
-        for key in self._waiter_keys(workspace, message):
-            if self._waiters.get(key) is waiter:
-                self._waiters.pop(key, None)
-
-    @staticmethod
-    def _waiter_keys(workspace: str, message: AclMessage) -> tuple[tuple[str, str, str], ...]:
-        client = message.sender
-        return (workspace, client, message.reply_with or ""), (workspace, client, message.conversation_id or "")
-
-    def _stamp(self, message: AclMessage, sender: str, now_us: int) -> None:
-        seq = self.next_seq()
-        message.sender = f"{CLIENT_PREFIX}{sender}"
-        message.message_id = self.message_id(seq)
-        message.timestamp = now_us
-        message.attempt = 1
-        message.traceparent = f"{(message.traceparent or f'00-{self.new_trace_id()}-')[:36]}{seq:016x}-01"
-        message.conversation_id = message.conversation_id or f"conversation-{message.message_id}"
-        message.reply_with = message.reply_with or message.message_id
-
-    def _targets(self, workspace: str, message: AclMessage) -> list[Receiver]:
-        directory = self.directory(workspace)
-        if not message.receiver and message.capability:
-            target = directory.offering(message.capability)
-            if target is None:
-                raise UnknownReceiver(f"capability {message.capability}")
-            return [target]
-        names = [message.receiver] if isinstance(message.receiver, str) else list(dict.fromkeys(message.receiver))
-        if not names or not all(names):
-            raise InvalidMessage("it needs a receiver or a capability", field="receiver")
-        targets: list[Receiver] = []
-        for name in names:
-            if name.startswith(TOPIC_PREFIX):
-                targets += directory.subscribers(name.removeprefix(TOPIC_PREFIX))
-            elif (target := directory.receivers.get(name)) is not None:
-                targets.append(target)
-            else:
-                raise UnknownReceiver(name)
-        if not targets:
-            raise UnknownReceiver(", ".join(names))
-        return list(dict.fromkeys(targets))  # one copy for each, however often it is named or subscribed
 
     # --- queues ----------------------------------------------------------------------------------------------
 
@@ -447,15 +343,7 @@ class Bus:
         self._journal.settle(envelope, now_us)
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
-        if not self._waiters:
-            return
-        message = decode_message(envelope.body, max_bytes=1 << 30)
-        whose = envelope.workspace, envelope.receiver
-        waiter = self._waiters.get((*whose, message.in_reply_to or "")) or self._waiters.get(
-            (*whose, message.conversation_id or "")
-        )
-        if waiter is not None and message.performative != "agree":  # agree announces the answer, it is none
-            self._journal.after_commit(lambda: waiter.replied(envelope))
+        self.replies.arrived(envelope)
 
     # --- failure ---------------------------------------------------------------------------------------------
 
@@ -488,7 +376,7 @@ class Bus:
             return
         envelope.attempt += 1
         if envelope.timer_id < 0:
-            message = decode_message(envelope.body, max_bytes=1 << 30)
+            message = decode_message(envelope.body, max_bytes=ANY_SIZE)
             message.attempt = envelope.attempt
             receiver.bytes -= len(envelope.body)
             envelope.body = encode_message(message)
@@ -520,9 +408,7 @@ class Bus:
         receiver.bytes -= len(envelope.body)
         self.dead_letters += 1
         self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
-        waiter = self._waiting.get(envelope.message_id)
-        if waiter is not None:
-            self._journal.after_commit(lambda: waiter.failed(envelope, error or reason, crash))
+        self.replies.buried(envelope, error or reason, crash)
 
     # --- timers ----------------------------------------------------------------------------------------------
 

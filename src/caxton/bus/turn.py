@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from caxton.bus.envelope import CLIENT_PREFIX, Envelope
 from caxton.bus.mailbox import entry_bytes
@@ -19,8 +19,7 @@ from caxton.sandbox.codes import (
 )
 
 if TYPE_CHECKING:
-    from caxton.bus.bus import Bus
-    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.bus.mailbox import Directory, Mailbox, Receiver
     from caxton.messages.message import AclMessage
 
 TOPIC_PREFIX = "topic://"
@@ -33,6 +32,26 @@ MAX_KV_BYTES = 16 << 20
 MAX_TIMERS = 1000
 MAX_TIMER_DELAY_US = 366 * 86_400 * 1_000_000
 MAX_TOPIC_BYTES = 256
+
+
+class Exchange(Protocol):
+    """What a turn needs of the bus: names and numbers."""
+
+    def directory(self, workspace: str) -> Directory:
+        """Who receives in a workspace."""
+        ...
+
+    def next_seq(self) -> int:
+        """The number of the next message."""
+        ...
+
+    def message_id(self, seq: int) -> str:
+        """The id of the message with that number."""
+        ...
+
+    def new_trace_id(self) -> str:
+        """32 hex digits."""
+        ...
 
 
 class Turn:
@@ -61,7 +80,7 @@ class Turn:
         "trace",
     )
 
-    def __init__(self, bus: Bus, mailbox: Mailbox) -> None:
+    def __init__(self, bus: Exchange, mailbox: Mailbox) -> None:
         self._bus = bus
         self._mailbox = mailbox
         self._receiver = mailbox.receiver

@@ -12,6 +12,7 @@ from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
+from caxton.bus.postbox import Postbox
 from caxton.bus.recovery import last_seq, load_mail, load_timers_and_topics
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
@@ -40,6 +41,7 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
+    postbox: Postbox
     log: LogBook
     agents: AgentService
     messages: MessageService
@@ -102,8 +104,8 @@ class NodeStatus:
         bus, agents = rooms.bus, rooms.agents
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
-            restarts=agents.restarts, accepted=bus.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.dead_letters, refused=bus.refused,
+            restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
+            dead_letters=bus.dead_letters, refused=rooms.postbox.refused,
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
             commits=rooms.journal.commits, rows_written=rooms.journal.rows_written,
             uptime_s=round(self._clock.monotonic() - self._started, 3),
@@ -122,6 +124,7 @@ def build(
     journal = Journal(database, clock, on_storage_failure)
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
     pump.attach(bus)
+    postbox = Postbox(bus, journal, pump.wake)
     log = LogBook(clock)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
@@ -129,7 +132,7 @@ def build(
     )  # fmt: skip
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
-        data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus, log=log,
-        agents=agents, messages=MessageService(bus, journal, database, agents), status=status,
+        data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus, postbox=postbox, log=log,
+        agents=agents, messages=MessageService(bus, postbox, journal, database, agents), status=status,
     )  # fmt: skip
     return status.rooms

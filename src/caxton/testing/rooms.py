@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
+    from caxton.storage.database import Row
 
 PATIENCE_S = 15.0
 """How long a test waits for what must happen; only a failing one waits so long."""
@@ -90,6 +91,15 @@ class LocalNode:
         reply = await self.messages.ask(DEFAULT_WORKSPACE, TESTER, asked, timeout_s=timeout_s)
         return msgspec.json.decode(reply)
 
+    async def rows(self, sql: str) -> list[Row]:
+        """What stands in the node's database, behind all that is committed."""
+        found: list[list[Row] | Exception] = []
+        self.rooms.database.read(sql, (), found.append)
+        await until(lambda: found)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]
+
     def lines(self, agent: str) -> list[str]:
         """The agent's log."""
         return [line.text for line in self.rooms.log.tail(DEFAULT_WORKSPACE, [agent], limit=10_000)]
@@ -126,9 +136,7 @@ async def open_node(
         max_instances: as the setting.
         clock: instead of the machine's.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    if compiled is not None and not (data_dir / "compiled").exists():
-        (data_dir / "compiled").symlink_to(compiled)
+    _prepare(data_dir, compiled)
     failures: list[Exception] = []
     rooms = build(
         data_dir,
@@ -144,6 +152,12 @@ async def open_node(
         rooms.close()
         await anyio.lowlevel.checkpoint()  # tasks that were cancelled come to their end
     assert not failures, failures  # noqa: S101 - that is what it is for
+
+
+def _prepare(data_dir: Path, compiled: Path | None) -> None:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if compiled is not None and not (data_dir / "compiled").exists():
+        (data_dir / "compiled").symlink_to(compiled)
 
 
 def fill_cache(directory: Path) -> None:
@@ -165,7 +179,7 @@ def fill_cache(directory: Path) -> None:
 async def until(condition: Callable[[], object]) -> None:
     """Wait until `condition` holds, looking again after each turn of the event loop."""
     with anyio.fail_after(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition has no event of its own
             await anyio.sleep(0.001)
 
 
@@ -178,4 +192,5 @@ def spec(name: str, *, replicas: int = 1, **resources: Any) -> AgentSpec:
 def message(receiver: str | list[str], content: object = None, **fields: Any) -> AclMessage:
     """A message to `receiver`, an `inform` unless said otherwise."""
     raw = msgspec.Raw(msgspec.json.encode(content))
-    return AclMessage(**{"performative": "inform", "receiver": receiver, "content": raw, **fields})
+    values: dict[str, Any] = {"performative": "inform", "receiver": receiver, "content": raw, **fields}
+    return AclMessage(**values)

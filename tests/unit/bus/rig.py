@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.bus.bus import Bus, Waiter
+from caxton.bus.bus import Bus
 from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
+from caxton.bus.postbox import Postbox
 from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers_and_topics
+from caxton.bus.replies import Waiter
 from caxton.bus.turn import Turn
 from caxton.storage.database import Database
 from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl
@@ -104,6 +106,7 @@ class Rig:
         self.journal = Journal(self.database, clock, self.storage_errors.append)
         self.wakes = 0
         self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
+        self.postbox = Postbox(self.bus, self.journal, self._woken)
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -158,7 +161,7 @@ class Rig:
     def post(self, receiver: str | list[str] = "", content: object = None, *, caller: Caller | None = None,
              sender: str = "admin", **fields: object) -> AclMessage:  # fmt: skip
         waiter = None if caller is None else caller.waiter
-        return self.bus.accept(WORKSPACE, sender, acl(receiver, content, **fields), waiter=waiter)
+        return self.postbox.accept(WORKSPACE, sender, acl(receiver, content, **fields), waiter=waiter)
 
     def pump(self) -> None:
         """Until there is nothing more to do."""

@@ -275,14 +275,15 @@ async def test_message_on_its_way_to_an_agent_that_is_removed_becomes_a_dead_let
     def act(turn: Turn, _message: AclMessage) -> None:
         assert turn.send(say("b", "late")) == 0
 
-    rig.agent("a", act)
     b = rig.agent("b")
+    rig.agent("a", act, on_resume=lambda _turn: 0 if b.receiver.is_removed else None)
     rig.post("a", 1)
     rig.bus.pump(0.0)
     assert b.receiver.messages == 1
     rig.stop(b)
     rig.bus.remove_receiver(b.receiver)
     rig.pump()
+    assert rig.bus.settled == 1
     await rig.commit()
     assert rig.dead() == [("late", "the agent was removed", None, 1)]
     assert rig.pending() == []

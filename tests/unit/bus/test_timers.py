@@ -46,6 +46,15 @@ async def test_timers_fire_in_order_of_their_time(rig: Rig) -> None:
     assert a.handler.fired == [at_once, first, second, third]
 
 
+async def test_timer_that_is_due_takes_none_along_that_is_not(rig: Rig) -> None:
+    a = rig.agent("a")
+    first, second = set_timers(rig, a, 1, 1.000001)
+    await rig.later(1)
+    assert a.handler.fired == [first]
+    await rig.later(0.000001)
+    assert a.handler.fired == [first, second]
+
+
 async def test_cancelled_timer_never_fires(rig: Rig) -> None:
     a = rig.agent("a")
     timer, other = set_timers(rig, a, 5, 5)

@@ -28,7 +28,7 @@ PARSERS = [parse_agent_name, parse_workspace_name, parse_capability]
         "-a",
         "_a",
         "é",
-        "١",
+        "\u0661",
         "a.b",
         "a:b",
         None,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from caxton.core.errors import InvalidValue
 from caxton.core.units import format_duration, format_size, parse_duration, parse_size
 
-NO_AMOUNTS = [
+NO_AMOUNTS: list[object] = [
     "",
     "MB",
     "-1",
