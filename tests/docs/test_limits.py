@@ -23,6 +23,7 @@ ROOMS = ("agents", "api", "bus", "core", "messages", "observe", "sandbox", "secu
 NOT_LIMITS = {
     "agents.definition.PAGE_BYTES": "of WebAssembly",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
+    "bus.postbox.HOST_FIELD_BYTES": "an estimate",
     "messages.codec.MAX_MESSAGE_BYTES": "the sum of two limits",
     "api.errors.RETRY_AFTER_S": "a table of advice, in rest.md",
     "api.hosts.MAX_REMEMBERED": "a cache of good Host headers",

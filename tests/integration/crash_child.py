@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CLIENTS = 8
 RING = 3
 TOKENS = 5
+PAD = "x" * 40_000
+"""Makes a commit take a while, so that the kill often falls into one."""
 
 
 def tell(*words: object) -> None:
@@ -48,7 +50,7 @@ async def client(node: LocalNode, name: int) -> None:
             reply = await node.ask("pong", {"ping": n})
             tell("reply", "pong", reply["message_id"])
         else:
-            receipt = await node.post("counter", {"add": 1}, performative="request")
+            receipt = await node.post("counter", {"add": 1, "pad": PAD}, performative="request")
             tell("ack", "counter", receipt.message_id)
 
 

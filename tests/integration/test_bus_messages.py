@@ -90,7 +90,6 @@ async def test_failure_is_told_only_after_the_commit(node: LocalNode) -> None:
         await asked
 
 
-@pytest.mark.xfail(reason="MessageService.conversation also shows what memory holds and no commit has seen")
 async def test_conversation_shows_only_what_is_on_disk(node: LocalNode) -> None:
     await node.deploy("sink", guest("sink"))
     rooms = node.rooms

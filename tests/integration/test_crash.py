@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,8 +90,10 @@ def check(witness: Witness, disk: Disk, *, questions: int = 0) -> None:
     assert disk.dead == set()
 
 
-def run(witness: Witness, directory: Path, compiled: Path, mode: str, kill_after: int | None) -> None:
-    """One life of the node; it is killed after so many acknowledgements, counted from `ready`."""
+def run(
+    witness: Witness, directory: Path, compiled: Path, mode: str, *, kill_after: int | None = None, delay_s: float = 0.0
+) -> None:
+    """One life of the node; it is killed `delay_s` after so many acknowledgements, counted from `ready`."""
     child = subprocess.Popen(
         [sys.executable, str(CHILD), str(directory), str(compiled), mode], stdout=subprocess.PIPE, text=True
     )
@@ -104,8 +107,8 @@ def run(witness: Witness, directory: Path, compiled: Path, mode: str, kill_after
             elif heard >= 0 and line.startswith(("ack", "reply")):
                 heard += 1
             if kill_after is not None and heard >= kill_after:
-                child.kill()
-                kill_after = None  # what is in the pipe still counts: it was told before the end
+                threading.Timer(delay_s, child.kill).start()
+                kill_after = None  # what is told until then still counts
     code = child.wait(WAIT_S)
     assert code == (0 if mode == "finish" else -9)
 
@@ -115,12 +118,12 @@ def cycles(number: int, directory: Path, compiled: Path) -> None:
     chance = random.Random(seed)  # noqa: S311
     witness = Witness()
     for cycle in range(number):
-        run(witness, directory, compiled, "load", chance.randrange(300))
+        run(witness, directory, compiled, "load", kill_after=chance.randrange(100), delay_s=chance.random() * 0.02)
         try:
             check(witness, look(directory / "journal.db"))
         except AssertionError as exc:
             raise AssertionError(f"cycle {cycle} with seed {seed}: {exc}") from exc
-    run(witness, directory, compiled, "finish", None)
+    run(witness, directory, compiled, "finish")
     disk = look(directory / "journal.db")
     check(witness, disk, questions=1)
     assert disk.pending.keys() <= {f"ring-{n}" for n in range(RING)}

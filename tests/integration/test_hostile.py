@@ -101,15 +101,12 @@ async def test_nothing_that_the_host_sets_can_be_forged(node: LocalNode) -> None
     assert received["traceparent"][3:35] != "0" * 32
 
 
-NO_RECEIVER = pytest.mark.xfail(reason="bus/turn.py answers -2 to a message without a receiver, not -1")
-
-
 @pytest.mark.parametrize(
     "name",
     [
         "bad_pointer_send",
         "bad_pointer_others",
-        pytest.param("bad_json_send", marks=NO_RECEIVER),
+        "bad_json_send",
         "deep_json_send",
     ],
 )

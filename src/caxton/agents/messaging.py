@@ -116,8 +116,8 @@ class MessageService:
         Messages from and to the outside are kept for days; those between agents only as long as memory remembers them.
         """
         self._check(workspace)
+        await self._journal.commit()  # what is shown has left the node, so what it shows must be on disk
         found = self._bus.history.conversation(workspace, conversation_id)
-        found |= self._journal.unwritten(workspace, conversation_id)
         found |= dict(await self._read(_CONVERSATION, (workspace, conversation_id, limit)))
         return [found[seq] for seq in sorted(found)][-limit:]
 

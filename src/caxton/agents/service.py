@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import uuid
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ from caxton.core.views import AgentSpec, AgentView
 from caxton.sandbox.module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
 
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
@@ -75,6 +75,7 @@ class AgentService:
         self._engine, self._compiler, self._bus, self._journal = engine, compiler, bus, journal
         self._log, self._clock, self._max_instances = log, clock, max_instances
         self._agents: dict[tuple[str, str], _Agent] = {}
+        self._booting = self._restarts_of_removed = 0
         self._modules: dict[str, Module] = {}
         self._wanted = Counter[str]()
         """Modules that deployments under way will use, by SHA-256."""
@@ -109,7 +110,7 @@ class AgentService:
 
     @property
     def restarts(self) -> int:
-        return sum(agent.supervisor.restarts for agent in self._agents.values())
+        return self._restarts_of_removed + sum(agent.supervisor.restarts for agent in self._agents.values())
 
     def state(self, workspace: str, name: str) -> str | None:
         """Its phase, or None when there is no such agent."""
@@ -132,15 +133,11 @@ class AgentService:
         async with self._turn(workspace, definition.name):
             if (workspace, definition.name) in self._agents:
                 raise AgentAlreadyExists(definition.name)
-            self._check_room(definition.replicas)
-            async with self._load(module, definition) as compiled:
-                row = self._row(workspace, spec, module, revision=1)
-                agent = self._make(row, definition, compiled, len(module))
-                await self._start_new(agent)
-                self._agents[workspace, definition.name] = agent
-            self._bus.add_receiver(agent.supervisor.receiver)
-            put_module(self._journal, row.module_sha256, module)
-            put_agent(self._journal, row)
+            with self._room(definition.replicas):
+                async with self._load(module, definition) as compiled:
+                    row = self._row(workspace, spec, module, revision=1)
+                    agent = self._make(row, definition, compiled, len(module))
+                    await self._start_new(agent, module)
             await self._journal.commit()
             return self._view(agent)
 
@@ -149,11 +146,11 @@ class AgentService:
         definition = define(spec)
         async with self._turn(workspace, definition.name):
             agent = self._find(workspace, definition.name)
-            self._check_room(definition.replicas)
-            if module is None:
-                await self._replace_settings(agent, definition)
-            else:
-                await self._replace_module(agent, definition, module)
+            with self._room(definition.replicas):
+                if module is None:
+                    await self._replace_settings(agent, definition)
+                else:
+                    await self._replace_module(agent, definition, module)
             self._configure(agent.supervisor.receiver, definition)
             agent.row = msgspec.structs.replace(
                 agent.row, spec=spec, revision=agent.row.revision + 1, deployed_us=self._clock.wall_us()
@@ -202,9 +199,9 @@ class AgentService:
                 raise AgentStateConflict(
                     name, agent.supervisor.state.phase, "only a stopped or failed agent can be started"
                 )
-            self._check_room(agent.supervisor.definition.replicas)
             try:
-                await agent.supervisor.start()
+                with self._room(agent.supervisor.definition.replicas):
+                    await agent.supervisor.start()
             except BootError as exc:
                 await self._keep(agent)
                 raise self._deployment_failed(workspace, name, exc) from exc
@@ -217,9 +214,9 @@ class AgentService:
         async with self._turn(workspace, name):
             agent = self._find(workspace, name)
             spec = msgspec.structs.replace(agent.row.spec, replicas=replicas)
-            self._check_room(replicas - agent.supervisor.definition.replicas)
             try:
-                await agent.supervisor.scale(define(spec))
+                with self._room(replicas - agent.supervisor.definition.replicas):
+                    await agent.supervisor.scale(define(spec))
             except BootError as exc:
                 raise self._deployment_failed(workspace, name, exc) from exc
             agent.row = msgspec.structs.replace(agent.row, spec=spec)
@@ -237,6 +234,7 @@ class AgentService:
             agent.supervisor.close()
             self._bus.remove_receiver(agent.supervisor.receiver)
             del self._agents[workspace, name]
+            self._restarts_of_removed += agent.supervisor.restarts
             self._log.forget(workspace, name)
             delete_agent(self._journal, workspace, name)
             delete_unused_modules(self._journal)
@@ -302,9 +300,16 @@ class AgentService:
         if workspace != DEFAULT_WORKSPACE:
             raise WorkspaceNotFound(workspace)
 
-    def _check_room(self, more: int) -> None:
-        if self.instances + more > self._max_instances:
+    @contextmanager
+    def _room(self, more: int) -> Generator[None]:
+        """Room for `more` instances while they are being made; once they are up they count by themselves."""
+        if self.instances + self._booting + more > self._max_instances:
             raise TooManyInstances(self._max_instances)
+        self._booting += max(more, 0)
+        try:
+            yield
+        finally:
+            self._booting -= max(more, 0)
 
     @asynccontextmanager
     async def _load(self, wasm: bytes, definition: Definition) -> AsyncGenerator[Module]:
@@ -347,15 +352,25 @@ class AgentService:
             receiver.capabilities = definition.capabilities
         return receiver
 
-    async def _start_new(self, agent: _Agent) -> None:
+    async def _start_new(self, agent: _Agent, module: bytes) -> None:
+        """Start an agent that is not yet known; it is, and kept, from the moment in which its first effects happen."""
+        key = agent.row.workspace, agent.row.name
+
+        def keep() -> None:
+            self._agents[key] = agent
+            self._bus.add_receiver(agent.supervisor.receiver)
+            put_module(self._journal, agent.row.module_sha256, module)
+            put_agent(self._journal, agent.row)
+
         try:
-            await agent.supervisor.start()
+            await agent.supervisor.start(keep)
         except BootError as exc:
             error = self._deployment_failed(agent.row.workspace, agent.row.name, exc)
             self._undo(agent)
             raise error from exc
         except BaseException:  # whoever asked for it is gone
-            self._undo(agent)
+            if key not in self._agents:
+                self._undo(agent)
             raise
 
     def _undo(self, agent: _Agent) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from caxton.agents.definition import Definition
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
@@ -54,6 +55,7 @@ class Supervisor:
         self.running_since: float | None = None
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
+        self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
@@ -88,10 +90,15 @@ class Supervisor:
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start it and wait until it runs. Raises `BootError`; the agent has then failed."""
+    async def start(self, before_effects: Callable[[], None] | None = None) -> None:
+        """Start it and wait until it runs. Raises `BootError`; the agent has then failed.
+
+        Args:
+            before_effects: called once every instance is up, just before what they did while starting happens.
+        """
         if self._module is None:
             raise BootError(self.state.reason or "its module is missing")
+        self._before_effects = before_effects
         self._event(life.StartAsked())
         await self._wait_while("loaded")
         if self.state.phase != "running":
@@ -181,7 +188,14 @@ class Supervisor:
     def failed(self, mailbox: Mailbox, status: int) -> None:
         runner = self._runners.get(mailbox.replica)
         if runner is not None:
-            runner.say(3, f"handler returned {status}; the message will be tried again")
+            runner.say(3, f"its handler returned {status}")
+
+    def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
+        if envelope.timer_id < 0 and envelope.max_attempts == 1:
+            return  # somebody waits for the reply and is told
+        what = f"timer {envelope.timer_id}" if envelope.timer_id >= 0 else f"message {envelope.message_id}"
+        fate = "it is dropped" if envelope.timer_id >= 0 else "it is a dead letter"
+        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica)
 
     # --- the machine's instructions --------------------------------------------------------------------------
 
@@ -233,6 +247,8 @@ class Supervisor:
             _discard(runners)
             return
         self._bus.set_mailboxes(self.receiver, self.definition.replicas)
+        if self._before_effects is not None:
+            self._before_effects()
         self._adopt(runners)
         self._event(life.AllBooted())
 
@@ -374,8 +390,8 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("supervision failed", exc_info=error, extra={"action": "agents.error", "agent": self.name})
 
-    def _say(self, level: int, text: str) -> None:
-        self._log.append(self.receiver.workspace, self.name, 0, level, "host", text)
+    def _say(self, level: int, text: str, replica: int = 0) -> None:
+        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text)
 
 
 def _discard(runners: dict[int, WasmRunner]) -> None:

@@ -336,6 +336,7 @@ class Bus:
         directory = self.directory(workspace)
         for topic, subscribed in turn.topics.items():
             directory.change_topic(topic, name, subscribed=subscribed)
+            (receiver.topics.add if subscribed else receiver.topics.discard)(topic)
             journal.put_topic(workspace, topic, name, subscribed=subscribed)
 
     def _leave(self, envelope: Envelope, now_us: int) -> None:
@@ -358,16 +359,17 @@ class Bus:
         if crash is not None:
             box.handler = None
             box.is_open = False
-        if envelope is not None:
-            self._again(box, envelope, reason, crash)
         if crash is None:
             receiver.supervisor.failed(box, result if isinstance(result, int) else 0)
         else:
             receiver.supervisor.crashed(box, crash)
+        if envelope is not None:
+            self._again(box, envelope, reason, crash)
 
     def _again(self, box: Mailbox, envelope: Envelope, reason: str, crash: Crash | None) -> None:
         receiver = box.receiver
         if envelope.attempt >= envelope.max_attempts:
+            receiver.supervisor.gave_up(box, envelope)
             if envelope.timer_id >= 0:
                 receiver.timers.pop(envelope.timer_id, None)
                 self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)

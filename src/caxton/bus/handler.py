@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from caxton.bus.envelope import Envelope
     from caxton.bus.mailbox import Mailbox
     from caxton.bus.turn import Turn
 
@@ -50,4 +51,8 @@ class Supervisor(Protocol):
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         """The handler returned `status`, which is not 0; it stays in place."""
+        ...
+
+    def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
+        """`envelope` failed on its last attempt: it is a dead letter, or a timer that is gone."""
         ...

@@ -135,14 +135,6 @@ class Journal:
         for table in ("kv", "timers", "subscriptions"):
             self.add(f"DELETE FROM {table} WHERE workspace = ? AND agent = ?", workspace, agent)  # noqa: S608
 
-    def unwritten(self, workspace: str, conversation_id: str) -> dict[int, bytes]:
-        """Messages of a conversation that no commit has seen yet: sequence → body."""
-        return {
-            envelope.seq: envelope.body
-            for envelope in self.born.values()
-            if envelope.conversation_id == conversation_id and envelope.workspace == workspace
-        }
-
     # --- commits ---------------------------------------------------------------------------------------------
 
     def after_commit(self, call: Callable[[], None]) -> None:

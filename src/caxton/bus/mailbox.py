@@ -63,6 +63,7 @@ class Receiver:
         "next_timer_id",
         "supervisor",
         "timers",
+        "topics",
         "workspace",
     )
 
@@ -82,6 +83,8 @@ class Receiver:
         self.kv_bytes = 0
         self.timers: dict[int, tuple[int, int]] = {}
         """Timers that have not been handled: id → (due in µs, replica)."""
+        self.topics: set[str] = set()
+        """What it is subscribed to; `Directory.topics` has the other direction."""
         self.next_timer_id = 1
         self.is_running = False
         """Its agent is meant to handle mail now; set by its supervisor."""

@@ -70,3 +70,6 @@ def load_timers_and_topics(database: Database, bus: Bus) -> None:
             bus.timers.add(due_us, receiver, timer_id)
     for workspace, topic, agent in database.query("SELECT workspace, topic, agent FROM subscriptions"):
         bus.directory(workspace).change_topic(topic, agent, subscribed=True)
+        receiver = bus.directory(workspace).receivers.get(agent)
+        if receiver is not None:
+            receiver.topics.add(topic)

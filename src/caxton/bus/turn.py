@@ -32,6 +32,8 @@ MAX_KV_BYTES = 16 << 20
 MAX_TIMERS = 1000
 MAX_TIMER_DELAY_US = 366 * 86_400 * 1_000_000
 MAX_TOPIC_BYTES = 256
+MAX_TOPICS = 1000
+"""Subscriptions of one agent; each is a row and is looked at whenever somebody publishes."""
 
 
 class Exchange(Protocol):
@@ -136,6 +138,9 @@ class Turn:
 
     def _send_elsewhere(self, message: AclMessage, size: int) -> int:
         """Several receivers, a topic, a capability, or somebody outside: all of them or none."""
+        if not message.receiver and not message.capability:
+            self.refusal = "it needs a receiver or a capability"
+            return INVALID
         targets = self._resolve(message)
         if targets is None:
             return UNKNOWN_RECEIVER
@@ -268,6 +273,8 @@ class Turn:
             return INVALID
         if not name or len(topic) > MAX_TOPIC_BYTES or not name.isprintable():
             return INVALID
+        if subscribed and len(self._receiver.topics | self.topics.keys() | {name}) > MAX_TOPICS:
+            return RATE_LIMITED
         self.topics[name] = subscribed
         return OK
 

@@ -132,7 +132,8 @@ def build(
     )  # fmt: skip
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
-        data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus, postbox=postbox, log=log,
-        agents=agents, messages=MessageService(bus, postbox, journal, database, agents), status=status,
+        data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
+        postbox=postbox, log=log, agents=agents,
+        messages=MessageService(bus, postbox, journal, database, agents), status=status,
     )  # fmt: skip
     return status.rooms

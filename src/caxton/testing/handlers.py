@@ -12,6 +12,7 @@ from caxton.messages.codec import decode_message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Mailbox
     from caxton.bus.turn import Turn
@@ -86,6 +87,8 @@ class FakeSupervisor:
         """(replica, crash)."""
         self.failures: list[tuple[int, int]] = []
         """(replica, status)."""
+        self.given_up: list[tuple[int, str, int]] = []
+        """(replica, message id, timer id or -1)."""
 
     def crashed(self, mailbox: Mailbox, crash: Crash) -> None:
         _require(mailbox.handler is None and not mailbox.is_open, "the mailbox is still in use")
@@ -93,6 +96,9 @@ class FakeSupervisor:
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         self.failures.append((mailbox.replica, status))
+
+    def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
+        self.given_up.append((mailbox.replica, envelope.message_id, envelope.timer_id))
 
 
 def _require(kept: bool, breach: str) -> None:

@@ -267,5 +267,5 @@ class BusMachine(RuleBasedStateMachine):
 
 TestBusAgainstModel = BusMachine.TestCase
 TestBusAgainstModel.settings = settings(
-    max_examples=250, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -197,6 +197,7 @@ async def test_failing_timer_is_tried_again_and_given_up(rig: Rig) -> None:
         await rig.later(30)
     assert a.handler.fired == [1] * MAX_ATTEMPTS
     assert a.receiver.timers == {}
+    assert a.supervisor.given_up == [(0, "", 1)]
     await rig.commit()
     assert rig.rows("SELECT * FROM timers") == []
     rig.post("a", 1)

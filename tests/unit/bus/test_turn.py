@@ -14,6 +14,7 @@ from caxton.bus.turn import (
     MAX_TIMER_DELAY_US,
     MAX_TIMERS,
     MAX_TOPIC_BYTES,
+    MAX_TOPICS,
     MAX_VALUE_BYTES,
 )
 from caxton.messages.codec import MAX_CONTENT_BYTES
@@ -36,7 +37,8 @@ def room(agent: Agent) -> tuple[int, int]:
 @pytest.mark.parametrize(
     "data",
     [b"", b"hello", b"{}", b'{"performative":"tell","receiver":"b"}', b'{"performative":"inform","receiver":5}',
-     b'{"performative":"inform","receiver":"b","content":NaN}', say("b")[:-1], b"[" * 100_000, b"\xff"],
+     b'{"performative":"inform","receiver":"b","content":NaN}', say("b")[:-1], b"[" * 100_000, b"\xff",
+     say(""), say([])],
 )  # fmt: skip
 async def test_what_is_no_message_is_invalid_and_says_why(rig: Rig, data: bytes) -> None:
     a, b = rig.agent("a"), rig.agent("b")
@@ -48,7 +50,7 @@ async def test_what_is_no_message_is_invalid_and_says_why(rig: Rig, data: bytes)
 
 @pytest.mark.parametrize(
     "message",
-    [say("nobody"), say(""), say([]), say(["b", "nobody"]), say(["b", ""]), say("", capability="flying"),
+    [say("nobody"), say(["b", "nobody"]), say(["b", ""]), say("", capability="flying"),
      say("B"), say("b/"), say("topic:/x"), say("client")],
 )  # fmt: skip
 async def test_receiver_that_is_not_there_is_unknown_and_nobody_gets_it(rig: Rig, message: bytes) -> None:
@@ -319,3 +321,17 @@ async def test_large_content_of_a_multicast_is_counted_for_each_receiver(rig: Ri
     turn.send(say(["a", "b"], "x" * 1000))
     assert room(a)[1] == room(b)[1] > 1000
     assert msgspec.json.decode(turn.sends[0][1].body)["content"] == "x" * 1000
+
+
+async def test_subscriptions_of_one_agent_are_bounded(rig: Rig) -> None:
+    a = rig.agent("a")
+    turn = rig.boot_turn(a)
+    assert {turn.subscribe(b"t%d" % n) for n in range(MAX_TOPICS)} == {OK}
+    assert [turn.subscribe(b"one more"), turn.subscribe(b"t5")] == [RATE_LIMITED, OK]
+    rig.bus.apply(turn)
+    turn.begin(None, 0)
+    assert turn.subscribe(b"one more") == RATE_LIMITED
+    assert turn.unsubscribe(b"t5") == OK
+    rig.bus.apply(turn)
+    turn.begin(None, 0)
+    assert turn.subscribe(b"one more") == OK

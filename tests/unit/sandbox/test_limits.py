@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.sandbox.limits import MIB
+from caxton.core.errors import InvalidMessage
+from caxton.messages.codec import decode_message
+from caxton.sandbox.guest import Guest
+from caxton.sandbox.limits import MIB, Limits
 from caxton.sandbox.trap import Trap
-from caxton.testing.guests import assemble, guest, guest_text, handle, to_end
+from caxton.testing.guests import RecordingHost, assemble, guest, guest_text, handle, load, to_end
 
 if TYPE_CHECKING:
+    from caxton.sandbox.engine import Engine
     from tests.unit.sandbox.conftest import Guests
 
 NOW_US = '(import "caxton" "now_us" (func $now_us (result i64)))'
@@ -140,6 +144,41 @@ def test_host_functions_have_room_however_deep_the_guest_is(guests: Guests) -> N
     assert isinstance(ended, Trap)
     assert ended.kind == "stack_overflow"
     assert made.host_calls_left < 95_000, "it was not deep at all"
+
+
+class ReadingHost(RecordingHost):
+    """Reads what is sent, as a real host does."""
+
+    def send_message(self, data: bytes) -> int:
+        with pytest.raises(InvalidMessage):
+            decode_message(data)
+        return super().send_message(data)
+
+
+def test_reader_of_deep_json_has_room_however_deep_the_guest_is(engine: Engine) -> None:
+    """It recurses itself, on the guest's stack; the length of a message says how deep the guest goes first."""
+    json = '{"performative":"inform","content":' + "[" * 60_000
+    text = guest_text(
+        imports='(import "caxton" "send_message" (func $send (param i32 i32) (result i32)))',
+        handle="(call $deeper (local.get $len))",
+        more=f"""(func $deeper (param $n i32) (result i32)
+              (if (result i32) (local.get $n)
+                (then (i32.mul (call $deeper (i32.sub (local.get $n) (i32.const 1))) (i32.const 1)))
+                (else (call $send (i32.const 16) (i32.const {len(json)})))))
+            (data (i32.const 16) "{json.replace('"', chr(92) + '"')}")""",
+    )
+    module, host = load(engine, assemble(text)), ReadingHost()
+    deepest, too_deep = 1, 65536
+    while too_deep - deepest > 1:
+        depth = (deepest + too_deep) // 2
+        made = Guest(module, Limits(), host)
+        to_end(made.boot())
+        ended = handle(made, bytes(depth))
+        made.close()
+        assert ended == 0 or (isinstance(ended, Trap) and ended.kind == "stack_overflow")
+        deepest, too_deep = (depth, too_deep) if ended == 0 else (deepest, depth)
+    assert deepest > 5000
+    assert host.sent
 
 
 def test_honest_recursion_is_deep_enough(guests: Guests) -> None:
