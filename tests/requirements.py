@@ -110,7 +110,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "delivery:kill-9": Requirement(
         source=MESSAGES,
         text="What was accepted survives kill -9.",
-        tests=("test_nothing_acknowledged_is_lost_when_the_process_is_killed",),
+        tests=("test_nothing_acknowledged_is_lost_by_kill_9",),
     ),
     "delivery:disk-full": Requirement(
         source=MESSAGES,
