@@ -357,7 +357,10 @@ async def test_scaling_under_load_loses_nothing_and_answers_everybody(node: Loca
 
 
 async def test_message_in_hand_of_a_replica_that_goes_is_finished(node: LocalNode) -> None:
-    await node.deploy("a", assemble(guest_text(handle=f"{SLOW_ROUNDS} i32.const 0")), replicas=2)
+    log = '(import "caxton" "log" (func $log (param i32 i32 i32)))'
+    begins = "(call $log (i32.const 2) (i32.const 0) (i32.const 0))"
+    slow = assemble(guest_text(imports=log, handle=f"{SLOW_ROUNDS.replace('(loop', begins + '(loop', 1)} i32.const 0"))
+    await node.deploy("a", slow, replicas=2)
     receiver = node.receiver("a")
     for conversation in ("two", "one"):
         assert crc32(conversation.encode()) % 2 == (conversation == "one")
@@ -366,7 +369,7 @@ async def test_message_in_hand_of_a_replica_that_goes_is_finished(node: LocalNod
     await node.scale("a", 1)
     assert len(receiver.mailboxes) == 1
     await node.wait_for_quiet()
-    assert (node.rooms.bus.settled, node.rooms.bus.failures) == (2, 0)
+    assert (node.rooms.bus.settled, node.rooms.bus.failures, len(node.lines("a"))) == (2, 0, 2)
 
 
 async def test_stopped_agent_remembers_its_new_number_of_replicas(node: LocalNode) -> None:
