@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from caxton.core.errors import (
     WorkspaceNotFound,
 )
 from caxton.core.ids import AgentName, WorkspaceName
+from caxton.sandbox.guest import Guest
 from caxton.testing.guests import assemble, example, guest, guest_text
 from caxton.testing.rooms import PATIENCE_S, open_node, spec, until
 
@@ -200,6 +202,14 @@ async def test_no_more_instances_than_allowed(tmp_path: Path, compiled_dir: Path
         assert node.view("b").status == "stopped"
 
 
+async def test_deployments_at_once_share_the_room_there_is(tmp_path: Path, compiled_dir: Path) -> None:
+    async with open_node(tmp_path, compiled=compiled_dir, max_instances=3) as node:
+        deploying = (node.deploy(name, SLOW_INIT, replicas=2) for name in ("a", "b"))
+        outcomes = await asyncio.gather(*deploying, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [TooManyInstances]
+        assert node.agents.instances == 2
+
+
 async def test_unknown_workspace_and_agent_are_told(node: LocalNode) -> None:
     await node.deploy("counter", guest("sink"))
     other, name = WorkspaceName("other"), AgentName("counter")
@@ -294,7 +304,7 @@ async def test_settings_alone_can_be_replaced(node: LocalNode) -> None:
 
 
 async def test_stopped_agent_that_is_replaced_starts_as_the_new_version(node: LocalNode) -> None:
-    await node.deploy("a", guest("sink"))
+    await node.deploy("a", guest("sink"), capabilities=["sinking"])
     await node.stop("a")
     view = await node.replace("a", example("echo"), replicas=2, capabilities=["echoing"])
     assert (view.status, view.revision, view.healthy, view.capabilities) == ("stopped", 2, 0, ["echoing"])
@@ -482,6 +492,42 @@ async def test_what_a_shutdown_stages_happens_if_it_ends_well_and_else_leaves_no
         await until(lambda: not node.rooms.bus.has_work)
         assert (node.view("sink").messages_handled, node.receiver("sink").messages) == (2, 0), name
         assert node.receiver("sink").bytes == 0
+
+
+async def test_every_instance_that_is_not_needed_any_more_is_freed(node: LocalNode) -> None:
+    assert open_guests() == 0
+    await node.deploy("a", guest("sink"), replicas=3)
+    await node.scale("a", 2)
+    assert open_guests() == 2
+    await node.replace("a", guest("shutdown_logger"), replicas=4)
+    assert open_guests() == 4
+    for name in ("init_fails", "trap_init", "trap_start"):
+        with pytest.raises(DeploymentFailed):
+            await node.replace("a", guest(name), replicas=2)
+        with pytest.raises(DeploymentFailed):
+            await node.deploy("b", guest(name), replicas=2)
+    assert open_guests() == 4
+    await node.stop("a")
+    assert open_guests() == 0
+    await node.start("a")
+    await node.stop("a", force=True)
+    assert open_guests() == 0
+    await node.replace("a", guest("trap_unreachable"))
+    await node.start("a")
+    await node.post("a")
+    await node.wait_for_line("a", "crashed")
+    assert open_guests() == 0
+    await node.wait_for_status("a", "failed")
+    await until(lambda: open_guests() == 0)
+    await node.deploy("b", guest("spin"))
+    await node.post("b")
+    await until(lambda: node.receiver("b").mailboxes[0].busy)
+    await node.remove("b", force=True)
+    assert open_guests() == 0
+
+
+def open_guests() -> int:
+    return sum(isinstance(thing, Guest) and thing.memory_bytes > 0 for thing in gc.get_objects())
 
 
 # --- removing ----------------------------------------------------------------------------------------------------

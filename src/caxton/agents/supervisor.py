@@ -134,31 +134,31 @@ class Supervisor:
         self._open_all()
 
     async def scale(self, definition: Definition) -> None:
-        """Have as many replicas as `definition` says. Raises `BootError`, and then nothing has changed."""
+        """Have as many replicas as `definition` says. Raises `BootError`, and then nothing has changed.
+
+        Mail is dealt out anew only while no message is in hand, or a later one could overtake it at another replica.
+        """
         old_count, count = len(self.receiver.mailboxes), definition.replicas
         if self.state.phase != "running":
             self.definition = definition
-        elif count < old_count:
-            await self._give_up(self.receiver.mailboxes[count:], definition)
-        else:
-            runners = await self._boot_runners(definition, self.module, range(old_count, count))
-            self.definition = definition
-            if self.state.phase != "running":
-                _discard(runners)
-                return
-            self._bus.set_mailboxes(self.receiver, count)
-            self._adopt(runners)
-            for replica in runners:
-                self._open(replica)
-
-    async def _give_up(self, surplus: list[Mailbox], definition: Definition) -> None:
-        self.definition = definition
-        self._bus.set_mailboxes(self.receiver, definition.replicas)
+            return
+        runners = await self._boot_runners(definition, self.module, range(old_count, count))
         try:
-            await self._finish(surplus)
-        finally:
-            for box in surplus:
-                self._drop(box)
+            await self._finish(list(self.receiver.mailboxes))
+        except BaseException:  # nobody waits for it any more
+            _discard(runners)
+            self._open_all()
+            raise
+        self.definition = definition
+        if self.state.phase != "running":
+            _discard(runners)
+            return
+        surplus = self.receiver.mailboxes[count:]
+        self._bus.set_mailboxes(self.receiver, count)
+        for box in surplus:
+            self._drop(box)
+        self._adopt(runners)
+        self._open_all()
 
     async def say_goodbye(self) -> None:
         """The node stops: tell the guests, who may still store and send. No message may be in hand."""

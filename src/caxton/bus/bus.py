@@ -7,6 +7,7 @@ together, in memory at once and on disk with the next commit. All methods run on
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from collections import deque
@@ -14,6 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import Envelope
+from caxton.bus.handler import HostError
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.mailbox import Directory, Mailbox, Receiver
 from caxton.bus.replies import ANY_SIZE, Replies
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
@@ -252,14 +256,17 @@ class Bus:
         assert turn is not None and handler is not None  # noqa: S101, PT018
         now_us = self._clock.wall_us()
         turn.begin(envelope, now_us)
-        if envelope.timer_id < 0:
-            self.latency_us[min((now_us - envelope.accepted_us).bit_length(), LATENCY_BUCKETS - 1)] += 1
-            result = handler.deliver(envelope.body)
-        elif envelope.timer_id in box.receiver.timers:
-            result = handler.fire(envelope.timer_id)
-        else:  # cancelled since it fired
-            turn.clear()
-            return
+        try:
+            if envelope.timer_id < 0:
+                self.latency_us[min((now_us - envelope.accepted_us).bit_length(), LATENCY_BUCKETS - 1)] += 1
+                result = handler.deliver(envelope.body)
+            elif envelope.timer_id in box.receiver.timers:
+                result = handler.fire(envelope.timer_id)
+            else:  # cancelled since it fired
+                turn.clear()
+                return
+        except Exception as exc:
+            result = self._host_error(box, exc)
         if result == 0:
             self._settle(box, turn)
         elif result is None:
@@ -271,7 +278,10 @@ class Bus:
     def _resume(self, box: Mailbox) -> None:
         if not box.busy or box.handler is None:  # it was dropped meanwhile
             return
-        result = box.handler.resume()
+        try:
+            result = box.handler.resume()
+        except Exception as exc:
+            result = self._host_error(box, exc)
         if result is None:
             self._preempted.append(box)
             return
@@ -283,6 +293,13 @@ class Bus:
         else:
             self._fail(box, turn, result)
         self._line_up(box)
+
+    @staticmethod
+    def _host_error(box: Mailbox, error: Exception) -> HostError:
+        """The wall behind which an error of ours costs one handler and not the pump."""
+        extra = {"action": "bus.host_error", "agent": box.receiver.name}
+        logger.error("handling raised", exc_info=error, extra=extra)
+        return HostError()
 
     def _settle(self, box: Mailbox, turn: Turn) -> None:
         """The handler succeeded: all that it did happens now."""

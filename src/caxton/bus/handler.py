@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ class Crash(Protocol):
     def reason(self) -> str: ...
     @property
     def functions(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostError:
+    """A crash that is our own fault: handling raised."""
+
+    kind: str = "host_error"
+    reason: str = "the host failed on this message; the server log has the details"
+    functions: list[str] = field(default_factory=list[str])
 
 
 class Handler(Protocol):

@@ -11,6 +11,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from caxton.core.errors import StorageFailed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -77,6 +79,7 @@ class Journal:
         self._topics: dict[tuple[str, str, str], bool] = {}
         self._statements: list[Statement] = []
         self._waiting: list[Callable[[], None]] = []
+        self._committing: set[asyncio.Future[None]] = set()
         self._writing = False
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
@@ -144,8 +147,12 @@ class Journal:
             self._soon = asyncio.get_running_loop().call_soon(self._flush)
 
     async def commit(self) -> None:
-        """Wait until all that was changed so far is on disk."""
+        """Wait until all that was changed so far is on disk. Raises `StorageFailed`; what was changed is then lost."""
+        if self.failed:
+            raise StorageFailed("an earlier commit failed")
         done = asyncio.get_running_loop().create_future()
+        self._committing.add(done)
+        done.add_done_callback(self._committing.discard)
         self.after_commit(lambda: None if done.done() else done.set_result(None))
         await done
 
@@ -183,8 +190,7 @@ class Journal:
         waiting, self._waiting = self._waiting, []
         statements = self._take()
         if not statements:
-            for call in waiting:
-                call()
+            self._tell(waiting)
             return
         self._writing = True
         loop = asyncio.get_running_loop()
@@ -197,17 +203,29 @@ class Journal:
     def _committed(self, waiting: list[Callable[[], None]], error: Exception | None) -> None:
         self._writing = False
         if error is not None:
-            self.failed = True
-            logger.critical("commit failed", exc_info=error, extra={"action": "journal.failed"})
-            self._on_failure(error)
+            self._fail(error)
             return
         self.commits += 1
-        for call in waiting:
-            call()
+        self._tell(waiting)
         if self._waiting:
             self._flush()
         else:
             self.touch()
+
+    def _tell(self, waiting: list[Callable[[], None]]) -> None:
+        for call in waiting:
+            try:
+                call()
+            except Exception as exc:  # one who cannot be told must not keep it from the others
+                logger.error("after a commit", exc_info=exc, extra={"action": "journal.error"})
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = True
+        logger.critical("commit failed", exc_info=error, extra={"action": "journal.failed"})
+        for done in list(self._committing):
+            if not done.done():
+                done.set_exception(StorageFailed(str(error)))
+        self._on_failure(error)
 
     def _take(self) -> list[Statement]:
         """Everything gathered, as statements; what is gathered from now on belongs to the next commit."""

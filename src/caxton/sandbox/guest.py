@@ -104,6 +104,8 @@ class Guest:
         Returns what `agent_init` returned, 0 without one, or the trap that ended it.
         """
         slot = self._slot
+        if self.module.prepared == NULL:  # wasmtime would end the process
+            raise AssertionError("the guest's module was freed")
         self._arm()
         future = lib.wasmtime_instance_pre_instantiate_async(
             self.module.prepared,

@@ -49,16 +49,17 @@ class Pump:
         self._rest()
 
     def _turn(self) -> None:
-        self._scheduled = False
         bus = self._bus
         if bus is None or self._closed:
             return
-        bus.pump(SLICE_S)
-        if bus.has_work:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turn)
-        else:
-            self._quiet = asyncio.get_running_loop().call_later(QUIET_S, self._rest)
+        try:
+            bus.pump(SLICE_S)  # whoever wakes the pump within this finds it scheduled: one chain of turns is enough
+        finally:
+            self._scheduled = bus.has_work
+            if self._scheduled:
+                asyncio.get_running_loop().call_soon(self._turn)
+            else:
+                self._quiet = asyncio.get_running_loop().call_later(QUIET_S, self._rest)
 
     def _rest(self) -> None:
         if self._quiet is not None:

@@ -197,6 +197,24 @@ def test_guest_can_be_closed_in_the_middle_of_its_start(guests: Guests, name: st
     made.close()
 
 
+def test_guest_whose_module_was_freed_does_not_end_the_process(engine: Engine) -> None:
+    module = load(engine, guest("sink"))
+    made = Guest(module, Limits(), RecordingHost())
+    module.close()
+    with pytest.raises(AssertionError):
+        to_end(made.boot())
+    made.close()
+
+
+def test_instance_lives_on_when_its_module_is_freed(engine: Engine) -> None:
+    module = load(engine, guest("sink"))
+    made = Guest(module, Limits(), RecordingHost())
+    to_end(made.boot())
+    module.close()
+    assert handle(made) == 0
+    made.close()
+
+
 def test_guest_that_was_never_booted_can_be_closed(guests: Guests) -> None:
     made, _ = guests.new(guest("sink"))
     made.close()
