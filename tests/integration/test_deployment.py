@@ -232,7 +232,7 @@ async def test_unknown_workspace_and_agent_are_told(node: LocalNode) -> None:
 async def test_deployment_whose_caller_leaves_is_whole_or_not_at_all(node: LocalNode) -> None:
     """Its instances are not left behind, nor does what they did while starting happen."""
     await node.deploy("sink", guest("sink"))
-    deploying = asyncio.create_task(node.deploy("a", SLOW_INIT, replicas=2))
+    deploying = asyncio.create_task(node.deploy("a", SLOW_INIT))
     await until(lambda: ticking(node))
     deploying.cancel()
     with pytest.raises(asyncio.CancelledError):

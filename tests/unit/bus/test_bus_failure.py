@@ -310,3 +310,37 @@ async def test_state_of_a_removed_agent_is_not_the_next_ones_of_that_name(rig: R
     await rig.commit()
     assert rig.rows("SELECT agent, key, value FROM kv") == [("b", b"k2", b"new")]
     assert rig.rows("SELECT * FROM timers") == rig.rows("SELECT * FROM subscriptions") == []
+
+
+async def test_fault_of_the_host_costs_one_handler_and_not_the_pump(rig: Rig) -> None:
+    def fail(_turn: Turn, message: AclMessage) -> int:
+        raise RuntimeError(bytes(message.content))
+
+    a, b = rig.agent("a", fail), rig.agent("b")
+    rig.post("a", 1)
+    rig.post("b", 2)
+    rig.pump()
+    assert [(replica, crash.kind) for replica, crash in a.supervisor.crashes] == [(0, "host_error")]
+    assert b.contents == [2]
+    rig.start(a)
+    rig.pump()
+    assert [message.attempt for message in a.handler.delivered] == [2]
+
+
+async def test_fault_of_the_host_in_a_later_slice_costs_one_handler_too(rig: Rig) -> None:
+    def fail(_turn: Turn) -> int:
+        raise RuntimeError
+
+    a = rig.agent("a", lambda _turn, _message: None, on_resume=fail)
+    rig.post("a", 1)
+    rig.pump()
+    assert [(replica, crash.kind) for replica, crash in a.supervisor.crashes] == [(0, "host_error")]
+
+
+async def test_supervisor_hears_of_what_was_given_up(rig: Rig) -> None:
+    b = rig.agent("b", lambda _turn, _message: 7)
+    posted = rig.post("b", 1)
+    for _ in range(MAX_ATTEMPTS):
+        rig.pump()
+        await rig.later(60)
+    assert b.supervisor.given_up == [(0, posted.message_id, -1)]

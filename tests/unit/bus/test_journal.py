@@ -9,6 +9,7 @@ import pytest
 
 from caxton.bus import journal as journal_module
 from caxton.bus.journal import IDLE_COMMIT_S, KEEP_SETTLED_US, MAX_CHANGED_ROWS, PRUNE_EVERY_S
+from caxton.core.errors import StorageFailed
 from caxton.testing.handlers import say
 
 if TYPE_CHECKING:
@@ -359,3 +360,29 @@ async def test_letting_go_is_no_work_of_every_commit(rig: Rig) -> None:
         rig.post("b", n)
         prunes += rows(await rig.commit(), "DELETE FROM messages WHERE kept")
     assert prunes == [2, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+async def test_who_waits_for_a_commit_that_fails_is_told_and_so_is_everybody_after(rig: Rig) -> None:
+    rig.receiver("b")
+    rig.post("b", 1)
+    first = asyncio.ensure_future(rig.journal.commit())
+    await rig.turn_loop()
+    rig.post("b", 2)
+    second = asyncio.ensure_future(rig.journal.commit())
+    await rig.turn_loop()
+    rig.database.fails_with = OSError(5, "Input/output error")
+    rig.database.let_go()
+    for waiting in (first, second, asyncio.ensure_future(rig.journal.commit())):
+        with pytest.raises(StorageFailed):
+            await asyncio.wait_for(waiting, 5)
+
+
+async def test_one_who_cannot_be_told_does_not_keep_it_from_the_others(rig: Rig) -> None:
+    told: list[int] = []
+    rig.receiver("b")
+    rig.post("b", 1)
+    rig.journal.after_commit(lambda: told.append(1))
+    rig.journal.after_commit(lambda: told.append(1 // 0))
+    rig.journal.after_commit(lambda: told.append(3))
+    await rig.commit()
+    assert told == [1, 3]
