@@ -1,6 +1,6 @@
 """What the API still does while the bus is saturated: `python bench/busy_api.py [--json]`.
 
-A ring of guests keeps a hundred messages in flight without end; meanwhile several connections ask `/api/v1/health`, each
+A ring of guests keeps a hundred messages in flight; meanwhile several connections ask `/api/v1/health`, each
 one request at a time. `median` and `p99` are microseconds a request; `requests_per_s` is over all connections.
 """
 

@@ -64,9 +64,15 @@ def run(command: str, place: Path) -> str:
         "COLUMNS": "200",
     }
     done = subprocess.run(
-        command, shell=True, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        encoding="utf-8", timeout=COMMAND_TIMEOUT_S, check=False,
-    )  # fmt: skip  # noqa: S602
+        ["/bin/sh", "-c", command],
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
     return done.stdout + (f"[exit code {done.returncode}]\n" if done.returncode else "")
 
 
