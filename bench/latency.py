@@ -1,7 +1,7 @@
 """Latency of one hop between two guests at a tenth of full load: `python bench/latency.py [--json]`.
 
-Messages enter at random times (Poisson) and make ten hops each. A hop is the time from the sender's `send_message` being staged
-to the receiver's handler being called; the rest of the sender's own handler is in it, and so is its settlement.
+Messages enter at random times (Poisson) and make ten hops each. A hop is the time from the sender's `send_message` to
+the call of the receiver's handler; the rest of the sender's own handler is in it, and so is its settlement.
 """
 
 from __future__ import annotations
