@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
     from caxton.testing.rooms import LocalNode
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 def anyio_backend() -> str:
     """Caxton runs on asyncio alone."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """A command that starts a server in this process sets up its log; the next test's must not go there."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

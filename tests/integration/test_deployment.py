@@ -138,6 +138,9 @@ async def test_failed_deployment_says_why_and_gives_the_agents_last_words(node: 
     with pytest.raises(DeploymentFailed) as caught:
         await node.deploy("a", guest("init_fails"))
     assert caught.value.reason == "agent_init returned 5"
+    with pytest.raises(DeploymentFailed) as caught:
+        await node.deploy("a", guest("bad_capabilities"))
+    assert caught.value.reason == "get_capabilities returned the length 2147483647; the limit is 16384"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +291,22 @@ async def test_message_in_hand_is_finished_by_the_version_that_began_it(node: Lo
     await until(lambda: receiver.mailboxes[0].busy)
     await node.replace("a", guest("returns_nonzero"))
     assert (receiver.messages, receiver.failed, node.rooms.bus.settled) == (0, 0, 1)
+
+
+async def test_replacement_whose_caller_leaves_while_a_message_is_in_hand_leaves_the_old_version(
+    node: LocalNode,
+) -> None:
+    await node.deploy("a", guest("spin"), cpu_time="200ms")
+    await node.post("a")
+    await until(lambda: node.receiver("a").mailboxes[0].busy)
+    replacing = asyncio.create_task(node.replace("a", guest("sink")))
+    await until(lambda: not node.receiver("a").mailboxes[0].is_open)
+    replacing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await replacing
+    assert node.receiver("a").mailboxes[0].is_open
+    await node.wait_for_line("a", "crashed", count=2)
+    assert (node.view("a").revision, open_guests(node)) == (1, 0)
 
 
 async def test_settings_alone_can_be_replaced(node: LocalNode) -> None:
@@ -495,39 +514,40 @@ async def test_what_a_shutdown_stages_happens_if_it_ends_well_and_else_leaves_no
 
 
 async def test_every_instance_that_is_not_needed_any_more_is_freed(node: LocalNode) -> None:
-    assert open_guests() == 0
+    assert open_guests(node) == 0
     await node.deploy("a", guest("sink"), replicas=3)
     await node.scale("a", 2)
-    assert open_guests() == 2
+    assert open_guests(node) == 2
     await node.replace("a", guest("shutdown_logger"), replicas=4)
-    assert open_guests() == 4
+    assert open_guests(node) == 4
     for name in ("init_fails", "trap_init", "trap_start"):
         with pytest.raises(DeploymentFailed):
             await node.replace("a", guest(name), replicas=2)
         with pytest.raises(DeploymentFailed):
             await node.deploy("b", guest(name), replicas=2)
-    assert open_guests() == 4
+    assert open_guests(node) == 4
     await node.stop("a")
-    assert open_guests() == 0
+    assert open_guests(node) == 0
     await node.start("a")
     await node.stop("a", force=True)
-    assert open_guests() == 0
+    assert open_guests(node) == 0
     await node.replace("a", guest("trap_unreachable"))
     await node.start("a")
     await node.post("a")
     await node.wait_for_line("a", "crashed")
-    assert open_guests() == 0
+    assert open_guests(node) == 0
     await node.wait_for_status("a", "failed")
-    await until(lambda: open_guests() == 0)
+    await until(lambda: open_guests(node) == 0)
     await node.deploy("b", guest("spin"))
     await node.post("b")
     await until(lambda: node.receiver("b").mailboxes[0].busy)
     await node.remove("b", force=True)
-    assert open_guests() == 0
+    assert open_guests(node) == 0
 
 
-def open_guests() -> int:
-    return sum(isinstance(thing, Guest) and thing.memory_bytes > 0 for thing in gc.get_objects())
+def open_guests(node: LocalNode) -> int:
+    guests = [thing for thing in gc.get_objects() if isinstance(thing, Guest) and thing.memory_bytes > 0]
+    return sum(made.engine is node.rooms.engine for made in guests)
 
 
 # --- removing ----------------------------------------------------------------------------------------------------

@@ -225,6 +225,7 @@ async def test_draining_finishes_what_is_in_hand_and_keeps_the_rest(tmp_path: Pa
             await waiting
         with anyio.fail_after(PATIENCE_S):
             await draining
+        await until(lambda: not node.rooms.bus.has_work)
         assert node.rooms.bus.settled == settled + 1
         assert node.lines("bye") == ["bye"]
         left = node.view("slow").mailbox_messages

@@ -14,6 +14,8 @@ from caxton.sandbox.trap import Trap
 from caxton.testing.guests import RecordingHost, assemble, guest, guest_text, handle, load, to_end
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from caxton.sandbox.engine import Engine
     from tests.unit.sandbox.conftest import Guests
 
@@ -50,9 +52,17 @@ def test_region_outside_memory_is_neither_read_nor_written(guests: Guests, ptr: 
     assert length < 0 or not made.write(ptr, b"x" * min(length, SIZE + 1))
 
 
+@pytest.fixture(scope="module")
+def made(engine: Engine) -> Generator[Guest]:
+    """One guest for many examples; each leaves its memory zero."""
+    made = Guest(load(engine, assemble(guest_text())), Limits(), RecordingHost())
+    assert to_end(made.boot()) == 0
+    yield made
+    made.close()
+
+
 @given(ptr=ADDRESSES, length=LENGTHS)
-def test_exactly_the_regions_inside_memory_can_be_read(engine: Engine, ptr: int, length: int) -> None:
-    made = _booted(engine)
+def test_exactly_the_regions_inside_memory_can_be_read(made: Guest, ptr: int, length: int) -> None:
     start = ptr % 2**32
     inside = length >= 0 and start + length <= SIZE
     found = made.read(ptr, length)
@@ -61,25 +71,12 @@ def test_exactly_the_regions_inside_memory_can_be_read(engine: Engine, ptr: int,
 
 
 @given(ptr=ADDRESSES, data=st.binary(max_size=64))
-def test_exactly_the_regions_inside_memory_can_be_written(engine: Engine, ptr: int, data: bytes) -> None:
-    made = _booted(engine)
+def test_exactly_the_regions_inside_memory_can_be_written(made: Guest, ptr: int, data: bytes) -> None:
     start = ptr % 2**32
     assert made.write(ptr, data) == (start + len(data) <= SIZE)
     if start + len(data) <= SIZE:
         assert made.read(start, len(data)) == data
         made.write(start, bytes(len(data)))
-
-
-_made: list[Guest] = []
-
-
-def _booted(engine: Engine) -> Guest:
-    """One guest for all examples; its memory is zero between them."""
-    if not _made:
-        made = Guest(load(engine, assemble(guest_text())), Limits(), RecordingHost())
-        assert to_end(made.boot()) == 0
-        _made.append(made)
-    return _made[0]
 
 
 def test_memory_that_a_guest_grew_can_be_used_at_once(guests: Guests) -> None:
