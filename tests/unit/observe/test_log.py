@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from caxton.observe.log import set_up_logging
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[Any]:
