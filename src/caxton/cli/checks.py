@@ -33,7 +33,7 @@ DISK_WARN_BYTES, DISK_FAIL_BYTES = 1 << 30, 100 << 20
 OPEN_FILES_WANTED = 1024
 """A connection takes one, a database a few."""
 
-MAPS_PER_INSTANCE = 4
+MAPS_PER_INSTANCE = 6
 """Memory mappings that one sandbox holds (docs/reference/cli.md, doctor)."""
 INSTANCES_WANTED = 10_000
 
