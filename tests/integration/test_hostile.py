@@ -300,4 +300,4 @@ async def test_idle_node_does_not_compute(node: LocalNode) -> None:
     with pytest.raises(AgentFailed):
         await node.ask("a")
     await until(lambda: node.view("a").healthy == 1)
-    await until(lambda: node.rooms.engine._tick_holders == 0)  # pyright: ignore[reportPrivateUsage]
+    await until(lambda: node.tick_holders() == 0)

@@ -264,7 +264,7 @@ async def test_instance_that_comes_up_after_its_agent_was_replaced_is_not_used(n
 
 
 def booting(node: LocalNode) -> bool:
-    return node.rooms.engine._tick_holders > node.rooms.pump._holding  # pyright: ignore[reportPrivateUsage]
+    return node.tick_holders() > node.rooms.pump._holding  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_error_of_our_own_while_a_guest_starts_fails_its_agent_alone_and_nobody_waits_for_ever(

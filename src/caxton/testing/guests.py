@@ -66,6 +66,37 @@ def guest_text(*, imports: str = "", handle: str = "i32.const 0", more: str = ""
   {more})"""
 
 
+SINK_ME = r'(data (i32.const 16) "{\"performative\":\"inform\",\"receiver\":\"sink\"}")'
+SINK_ME_BYTES = len('{"performative":"inform","receiver":"sink"}')
+"""Data at 16: a message to the agent `sink`, and its length."""
+
+SLOW_ROUNDS = """(local $left i32) (local.set $left (i32.const 120000000))
+    (loop $again (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))"""
+"""Takes several slices, well under a second."""
+
+SLOW_INIT = assemble(
+    guest_text(
+        imports='(import "caxton" "send_message" (func $send (param i32 i32) (result i32)))',
+        more=f"""{SINK_ME} (func (export "agent_init") (result i32)
+            {SLOW_ROUNDS} (drop (call $send (i32.const 16) (i32.const {SINK_ME_BYTES}))) i32.const 0)""",
+    )
+)
+"""Takes several slices to start, and then sends to the sink."""
+
+STARTS_ONCE = assemble(
+    guest_text(
+        imports="""(import "caxton" "kv_get" (func $kv_get (param i32 i32) (result i32)))
+            (import "caxton" "kv_set" (func $kv_set (param i32 i32 i32 i32) (result i32)))""",
+        handle="(drop (call $kv_set (i32.const 80) (i32.const 4) (i32.const 80) (i32.const 4))) i32.const 0",
+        more="""(data (i32.const 80) "bomb")
+            (func (export "agent_init") (result i32)
+              (if (i32.ge_s (call $kv_get (i32.const 80) (i32.const 4)) (i32.const 0)) (then unreachable))
+              i32.const 0)""",
+    )
+)
+"""Starts well until it has got its first message; every later start traps."""
+
+
 def load(engine: Engine, wasm: bytes) -> Module:
     """Compile `wasm` right here, without the child process and its limits."""
     return Module(engine, bytes(wasmtime.Module(engine.wasmtime_engine, wasm).serialize()))

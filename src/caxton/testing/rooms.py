@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -17,6 +18,7 @@ from caxton.core.views import AgentSpec, AgentView, Receipt, Resources
 from caxton.messages.message import AclMessage
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
+from caxton.sandbox.guest import Guest
 from caxton.security.principal import Principal
 from caxton.server.wiring import Rooms, build
 from caxton.testing.guests import everything
@@ -99,6 +101,15 @@ class LocalNode:
         if isinstance(found[0], Exception):
             raise found[0]
         return found[0]
+
+    def open_guests(self) -> int:
+        """Instances that hold memory, whoever has them."""
+        guests = [thing for thing in gc.get_objects() if isinstance(thing, Guest) and thing.memory_bytes > 0]
+        return sum(guest.engine is self.rooms.engine for guest in guests)
+
+    def tick_holders(self) -> int:
+        """How many want time to pass for guests: each one that is starting, and the pump."""
+        return self.rooms.engine._tick_holders  # pyright: ignore[reportPrivateUsage]
 
     def lines(self, agent: str) -> list[str]:
         """The agent's log."""
