@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
 from caxton.agents.wasm_runner import WasmRunner
+from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
 from caxton.bus.turn import Turn
 from caxton.sandbox.trap import Trap
@@ -188,7 +189,7 @@ class Supervisor:
     def failed(self, mailbox: Mailbox, status: int) -> None:
         runner = self._runners.get(mailbox.replica)
         if runner is not None:
-            runner.say(3, f"its handler returned {status}")
+            runner.say(3, failure_text(status))
 
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         if envelope.timer_id < 0 and envelope.max_attempts == 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from caxton.agents.definition import MAX_CAPABILITIES
 from caxton.core.errors import InvalidName
 from caxton.core.ids import parse_capability
 from caxton.sandbox.codes import INVALID, NOT_FOUND
@@ -95,6 +96,8 @@ class WasmRunner:
             return written
         try:
             names = msgspec.json.decode(self.guest.read(region, length) or b"", type=list[str])
+            if len(names) > MAX_CAPABILITIES:
+                return f"get_capabilities named {len(names)} capabilities; the limit is {MAX_CAPABILITIES}"
             self.capabilities = tuple(parse_capability(name) for name in names)
         except (msgspec.DecodeError, UnicodeDecodeError, InvalidName) as exc:
             return f"get_capabilities did not write a JSON array of names: {exc}"

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import Envelope
-from caxton.bus.handler import HostError
+from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.mailbox import Directory, Mailbox, Receiver
 from caxton.bus.replies import ANY_SIZE, Replies
@@ -306,6 +306,7 @@ class Bus:
         receiver, envelope = box.receiver, turn.envelope
         self._apply(turn)
         box.handled += 1
+        receiver.handled += 1
         self.settled += 1
         if envelope is None:
             return
@@ -372,7 +373,7 @@ class Bus:
         self.failures += 1
         receiver.failed += 1
         crash = None if isinstance(result, int) else result
-        reason = f"its handler returned {result}" if crash is None else crash.reason
+        reason = failure_text(result) if isinstance(result, int) else result.reason
         if crash is not None:
             box.handler = None
             box.is_open = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from caxton.sandbox.host import NO_ROOM
+
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.mailbox import Mailbox
@@ -29,6 +31,13 @@ class HostError:
     kind: str = "host_error"
     reason: str = "the host failed on this message; the server log has the details"
     functions: list[str] = field(default_factory=list[str])
+
+
+def failure_text(status: int) -> str:
+    """Why a handling failed that returned `status`, in a few words."""
+    if status == NO_ROOM:
+        return "it had no room for the message (caxton_alloc returned 0)"
+    return f"its handler returned {status}"
 
 
 class Handler(Protocol):

@@ -49,6 +49,7 @@ class Receiver:
         "bytes",
         "capabilities",
         "failed",
+        "handled",
         "held",
         "is_removed",
         "is_running",
@@ -90,7 +91,7 @@ class Receiver:
         """Its agent is meant to handle mail now; set by its supervisor."""
         self.is_removed = False
         """Its agent is gone for ever; what is still on its way becomes a dead letter."""
-        self.failed = 0
+        self.handled = self.failed = 0
         self._next_replica = 0
 
     def is_full(self, size: int) -> bool:
@@ -113,10 +114,6 @@ class Receiver:
             return self.mailboxes[crc32(conversation_id.encode()) % count]
         self._next_replica += 1
         return self.mailboxes[self._next_replica % count]
-
-    @property
-    def handled(self) -> int:
-        return sum(box.handled for box in self.mailboxes)
 
 
 def entry_bytes(key: bytes, value: bytes | None) -> int:

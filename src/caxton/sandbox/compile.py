@@ -47,11 +47,13 @@ class Compiler:
         """
         check_header(wasm)
         path = self._directory / f"{hashlib.sha256(wasm).hexdigest()}.{self._fingerprint}.cwasm"
-        async with self._one_at_a_time:
-            compiled = self._load(path)
-            if compiled is None:
-                compiled = await _compile_in_child(wasm)
-                self._save(path, compiled)
+        compiled = self._load(path)  # before waiting: a module that keeps the compiler busy delays only new ones
+        if compiled is None:
+            async with self._one_at_a_time:
+                compiled = self._load(path)
+                if compiled is None:
+                    compiled = await _compile_in_child(wasm)
+                    self._save(path, compiled)
         return compiled
 
     def _load(self, path: Path) -> bytes | None:

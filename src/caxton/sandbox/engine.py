@@ -19,7 +19,7 @@ from wasmtime import _bindings
 
 from caxton.core.errors import SandboxUnavailable
 from caxton.sandbox.ffi import NULL, WASMTIME_VERSION, ffi, lib, pointer
-from caxton.sandbox.host import GuestStop
+from caxton.sandbox.host import NO_ROOM, GuestStop
 from caxton.sandbox.imports import CAXTON_IMPORTS, HostFunction
 from caxton.sandbox.limits import FIBER_STACK_BYTES, MAX_WASM_STACK_BYTES
 from caxton.sandbox.trap import Trap
@@ -73,6 +73,7 @@ _DRIVER = """
   (import "driver" "fill" (func $fill (param i32)))
   (func $caxton_deliver (export "deliver") (param $length i32) (result i32) (local $region i32)
     (local.set $region (call $alloc (local.get $length)))
+    (if (i32.eqz (local.get $region)) (then (return (i32.const %d))))
     (call $fill (local.get $region))
     (call $handle (local.get $region) (local.get $length))))
 """
@@ -123,7 +124,7 @@ class Engine:
         except MemoryError as exc:
             reason = "this process may not make memory executable (systemd's MemoryDenyWriteExecute does that)"
             raise SandboxUnavailable(reason) from exc
-        self._driver_module = wasmtime.Module(self.wasmtime_engine, bytes(wasmtime.wat2wasm(_DRIVER)))
+        self._driver_module = wasmtime.Module(self.wasmtime_engine, bytes(wasmtime.wat2wasm(_DRIVER % NO_ROOM)))
         self.driver = pointer(self._driver_module.ptr())
         self.deadline = ffi.callback("deadline_t", self._on_deadline, error=NULL)
         self._ticking = threading.Event()
@@ -191,8 +192,6 @@ class Engine:
     def _fill_callback(self) -> Any:
         def fill(_env: object, _caller: object, values: Any, _count: int) -> Any:
             guest = self.current
-            if values[0] == 0:
-                return self.stop_guest("bad_allocation", "caxton_alloc returned 0: it has no room for the message")
             if guest is None or not guest.write(values[0], guest.body):
                 return self.stop_guest("bad_allocation", "caxton_alloc returned a region outside its memory")
             return NULL

@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from caxton.sandbox.trap import Trap
 
 
+NO_ROOM = -0x6E6F726D
+"""What delivering a message returns when `caxton_alloc` had no room for it. No handler returns that by
+chance; one that does so on purpose only changes the words in its log."""
+
+
 class Host(Protocol):
     """One per instance. Every method returns at once; an `int` result goes to the guest as it is (sandbox/codes.py).
 
