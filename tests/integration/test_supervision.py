@@ -345,3 +345,13 @@ async def test_two_guests_that_spin_share_the_time_fairly(node: LocalNode) -> No
         await node.deploy(name, guest("spin"), cpu_time="100ms", timeout="60s")
     outcomes = await asyncio.gather(node.ask("a"), node.ask("b"), return_exceptions=True)
     assert [getattr(outcome, "trap", outcome) for outcome in outcomes] == ["cpu_time", "cpu_time"]
+
+
+async def test_message_without_room_fails_alone_and_the_instance_stays(node: LocalNode) -> None:
+    await node.deploy("a", guest("bad_alloc_zero"))
+    for _ in range(5):
+        with anyio.fail_after(PATIENCE_S), pytest.raises(AgentFailed) as caught:
+            await node.ask("a")
+        assert caught.value.trap is None
+    assert (node.view("a").status, node.view("a").restarts) == ("running", 0)
+    assert node.lines("a") == ["it had no room for the message (caxton_alloc returned 0)"] * 5
