@@ -263,6 +263,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="SIGTERM: refuse new work, finish what is in hand, commit, exit 0.",
         tests=(
             "test_server_in_the_foreground_says_where_it_runs_and_ends_well",
+            "test_message_in_hand_is_finished_and_its_reply_given_before_the_server_ends",
             "test_draining_ends_what_is_in_hand_and_begins_nothing",
         ),
     ),

@@ -14,6 +14,7 @@ from caxton.core.errors import (
     AgentFailed,
     AgentStateConflict,
     MailboxFull,
+    ReplyInterrupted,
     ReplyTimeout,
     ShuttingDown,
     UnknownReceiver,
@@ -223,8 +224,9 @@ async def test_stopping_tells_those_who_wait_and_refuses_the_next(node: LocalNod
     await until(lambda: node.rooms.bus.settled == 1)
     with anyio.fail_after(PATIENCE_S):
         await node.rooms.drain()
-        with pytest.raises(ShuttingDown):
+        with pytest.raises(ReplyInterrupted) as caught:
             await asked
+        assert caught.value.conversation_id.startswith("conversation-")
         with pytest.raises(ShuttingDown):
             await node.post("sink", 2)
         with pytest.raises(ShuttingDown):

@@ -10,6 +10,7 @@ from caxton.core.errors import (
     AgentFailed,
     AgentStateConflict,
     CaxtonError,
+    ReplyInterrupted,
     ReplyTimeout,
     ShuttingDown,
     WorkspaceNotFound,
@@ -40,14 +41,17 @@ class MessageService:
     def __init__(self, bus: Bus, postbox: Postbox, journal: Journal, database: Database, agents: AgentService) -> None:
         self._bus, self._postbox, self._journal, self._database, self._agents = bus, postbox, journal, database, agents
         self._is_open = True
-        self._answers: set[asyncio.Future[bytes]] = set()
+        self._answers: dict[asyncio.Future[bytes], AclMessage] = {}
 
-    def close(self) -> None:
-        """The node is stopping: take nothing more, and tell those who wait that no reply will come from this run."""
+    def refuse(self) -> None:
+        """The node is stopping: take nothing more. Who waits for a reply goes on waiting."""
         self._is_open = False
-        for answer in self._answers:
+
+    def interrupt(self) -> None:
+        """No further reply will come from this run: tell those who still wait."""
+        for answer, message in self._answers.items():
             if not answer.done():
-                answer.set_exception(ShuttingDown())
+                answer.set_exception(ReplyInterrupted(message.message_id, message.conversation_id or ""))
 
     async def post(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
         """Accept a message; returns once it is on disk.
@@ -78,7 +82,7 @@ class MessageService:
 
         The message is tried once: when the handler fails, the caller is told and decides.
 
-        Raises: as `post`; ReplyTimeout, AgentFailed, AgentStateConflict (it does not run).
+        Raises: as `post`; ReplyTimeout, ReplyInterrupted, AgentFailed, AgentStateConflict (it does not run).
         """
         self._check(workspace)
         if isinstance(message.receiver, str) and message.receiver:
@@ -98,7 +102,7 @@ class MessageService:
                 answer.set_exception(AgentFailed(envelope.receiver, reason, trap=kind, functions=functions, log=lines))
 
         accepted = self._postbox.accept(workspace, principal.name, message, waiter=Waiter(replied, failed))
-        self._answers.add(answer)
+        self._answers[answer] = accepted
         try:
             async with asyncio.timeout(timeout_s):
                 return await answer
@@ -107,7 +111,7 @@ class MessageService:
             who = name or f"capability {accepted.capability}"
             raise ReplyTimeout(who, timeout_s, accepted.conversation_id or "") from None
         finally:
-            self._answers.discard(answer)
+            self._answers.pop(answer, None)
             self._bus.replies.stop(workspace, accepted)
 
     async def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-METHODS = ["DELETE", "GET", "POST", "PUT"]
+METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
 
 _COMMON = (
     (b"server", b"caxton"),

@@ -48,6 +48,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.MailboxFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.AgentFailed: HTTPStatus.BAD_GATEWAY,
     e.ReplyTimeout: HTTPStatus.GATEWAY_TIMEOUT,
+    e.ReplyInterrupted: HTTPStatus.GATEWAY_TIMEOUT,
     e.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
     e.ServerNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     e.StorageFailed: HTTPStatus.SERVICE_UNAVAILABLE,

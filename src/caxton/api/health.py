@@ -67,7 +67,7 @@ def health_routes(server: ServerService) -> list[Route]:
 
     async def ready(request: ApiRequest) -> Reply:
         if not server.ready():
-            raise ServerNotReady
+            raise ServerNotReady(server.view().status)
         return json_reply(Health(status="ready"))
 
     async def metrics(request: ApiRequest) -> Reply:

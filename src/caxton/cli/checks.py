@@ -126,7 +126,7 @@ def check_contexts() -> Check:
         return _fail(name, str(exc), "remove the file; a starting server writes it again")
     return _ok(
         name,
-        f"{path}, mode {mode:04o}, {len(contexts.contexts)} contexts, current: {contexts.current or '-'}",
+        f"{path}, mode {mode:04o}, current of {len(contexts.contexts)}: {contexts.current or '-'}",
     )
 
 

@@ -111,14 +111,25 @@ def write_contexts(contexts: Contexts) -> None:
     write_private(path, data + b"\n")
 
 
-def remember_local(server: str, *, token: str, data_dir: Path, certificate: str | None = None) -> None:
-    """Write down a server that has started here, and make it current if no other is."""
+def remember_local(server: str, *, token: str, data_dir: Path, certificate: str | None = None) -> Context | None:
+    """Write down a server that has started here, and make it current if no other is; returns what stood there."""
     contexts = read_contexts()
+    before = contexts.contexts.get(LOCAL)
     server = _by_number(parse_server_url(server))
     contexts.contexts[LOCAL] = Context(server=server, token=token, data_dir=str(data_dir), certificate=certificate)
     if contexts.current not in contexts.contexts:
         contexts.current = LOCAL
     write_contexts(contexts)
+    return before
+
+
+def restore_local(data_dir: Path, before: Context) -> None:
+    """A server here has ended: name the one that was named before it, unless yet another one is."""
+    contexts = read_contexts()
+    local = contexts.contexts.get(LOCAL)
+    if local is not None and local.data_dir == str(data_dir):
+        contexts.contexts[LOCAL] = before
+        write_contexts(contexts)
 
 
 def choose_target(*, server: str | None, token: str | None, context: str | None) -> Target:
@@ -145,9 +156,14 @@ def choose_target(*, server: str | None, token: str | None, context: str | None)
     )
 
 
+def local_server() -> Context | None:
+    """The server that was started here last, if the contexts file knows one."""
+    return read_contexts().contexts.get(LOCAL)
+
+
 def local_data_dir() -> Path | None:
     """The data directory of the local server, if the contexts file knows one."""
-    local = read_contexts().contexts.get(LOCAL)
+    local = local_server()
     return Path(local.data_dir) if local and local.data_dir else None
 
 

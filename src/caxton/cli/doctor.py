@@ -1,6 +1,9 @@
 """`caxton doctor`: is everything here as Caxton needs it?"""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import typer
 
@@ -10,9 +13,8 @@ from caxton.cli.output import Mark, printable
 from caxton.cli.server import DataDirOption, HostOption, PortOption, default_data_dir, overrides_of, setting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from caxton.cli.checks import Check
+    from caxton.cli.contexts import Context
 
 
 def register(app: typer.Typer) -> None:
@@ -57,9 +59,25 @@ def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
     ]
 
 
-def _settings(overrides: dict[str, object]) -> "tuple[Path, str, int]":
+def _settings(overrides: dict[str, object]) -> tuple[Path, str, int]:
+    """What a server here would use; where nothing says so, what the one that was started last does use."""
     host, port = (setting(overrides, f"server.{name}") for name in ("host", "port"))
-    return default_data_dir(overrides), str(host), int(str(port))
+    data_dir = default_data_dir(overrides)
+    last = _last_started()
+    if last is not None and last.data_dir and not overrides and "CAXTON_DATA_DIR" not in os.environ:
+        data_dir = Path(last.data_dir)
+        port = urlsplit(last.server).port or port
+    return data_dir, str(host), int(str(port))
+
+
+def _last_started() -> "Context | None":
+    from caxton.cli.contexts import local_server
+    from caxton.core.errors import CaxtonError
+
+    try:
+        return local_server()
+    except CaxtonError:
+        return None  # the contexts file has a check of its own
 
 
 def _show(cli: Cli, checks: "list[Check]", failed: int) -> None:

@@ -21,7 +21,7 @@ _NEXT = {
     "UNEXPECTED_ANSWER": "caxton doctor   (shows which server is asked)",
     "SERVER_STOP_TIMEOUT": "caxton server stop --force",
     "MAILBOX_FULL": "caxton agent status NAME   (shows how much mail waits)",
-    "REPLY_TIMEOUT": "caxton message list --conversation-id ID   (shows what came later)",
+    "REPLY_TIMEOUT": "caxton message list --conversation-id …   (shows what came later)",
     "PORT_IN_USE": "caxton serve --port 8081",
 }
 """A command that helps, where the message itself names none."""

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from caxton.cli.command import Cli, command, new_app
 from caxton.cli.output import shown_url
 from caxton.core.errors import CaxtonError
 from caxton.core.units import parse_duration
+
+if TYPE_CHECKING:
+    from caxton.cli.contexts import Context
 
 _PANEL = "Server options"
 
@@ -85,15 +88,18 @@ def serve(
 ) -> None:
     """Run a server in the foreground until Ctrl-C or SIGTERM."""
     overrides = overrides_of(host=host, port=port, data_dir=data_dir, config=config, tls_cert=tls_cert, tls_key=tls_key)
+    other: list[tuple[Path, Context]] = []
     with _reporting(ready_fd) as report_ready:
         from caxton.server.node import serve as run_server
 
         def on_ready(url: str, data_dir: Path, token: str) -> None:
-            _remember(cli, overrides, url=url, data_dir=data_dir, token=token)
+            other.extend(_remember(cli, overrides, url=url, data_dir=data_dir, token=token))
             report_ready(url)
             _tell_running(cli, url, data_dir, os.getpid())
 
         code = run_server(overrides, on_ready=on_ready)
+    for ours, before in other:
+        _name_again(ours, before)
     raise typer.Exit(code)
 
 
@@ -222,15 +228,33 @@ def _tell_running(cli: Cli, url: str, data_dir: Path, pid: int) -> None:
     cli.screen.answer(answer, lambda: cli.screen.done(f"Server running at {shown_url(url)}"))
 
 
-def _remember(cli: Cli, overrides: dict[str, object], *, url: str, data_dir: Path, token: str) -> None:
-    """Write the contexts file. A server serves without it as well, so a failure is only a warning."""
+def _remember(
+    cli: Cli, overrides: dict[str, object], *, url: str, data_dir: Path, token: str
+) -> "list[tuple[Path, Context]]":
+    """Write the contexts file. A server serves without it as well, so a failure is only a warning.
+
+    Returns our directory with the entry of another server that it replaced, if there was one.
+    """
     from caxton.cli.contexts import remember_local
 
     certificate = setting(overrides, "server.tls_cert") if url.startswith("https:") else None
     try:
-        remember_local(url, token=token, data_dir=data_dir, certificate=str(certificate) if certificate else None)
+        before = remember_local(
+            url, token=token, data_dir=data_dir, certificate=str(certificate) if certificate else None
+        )
     except (CaxtonError, OSError) as exc:
         cli.screen.warn(f"the contexts file was not written, so commands will need --server and --token: {exc}")
+        return []
+    return [] if before is None or before.data_dir in (None, str(data_dir)) else [(data_dir, before)]
+
+
+def _name_again(ours: Path, before: "Context") -> None:
+    """Let commands find the server that was here before this one, if it still runs."""
+    from caxton.cli.contexts import restore_local
+
+    if before.data_dir is not None and _is_running(Path(before.data_dir)):
+        with suppress(CaxtonError, OSError):
+            restore_local(ours, before)
 
 
 @contextmanager

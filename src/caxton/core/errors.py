@@ -350,13 +350,27 @@ class ShuttingDown(CaxtonError):
         super().__init__("the server is stopping and takes no new work; retry against it once it is back")
 
 
+class ReplyInterrupted(CaxtonError):
+    """The server stops while somebody waits for a reply. The message itself stays accepted."""
+
+    code = "REPLY_INTERRUPTED"
+
+    def __init__(self, message_id: str, conversation_id: str) -> None:
+        super().__init__(
+            f"the server is stopping before a reply came; message {message_id} is kept, so do not send it again: "
+            f"its reply will be under conversation {quoted(conversation_id)} once the server is back"
+        )
+        self.message_id, self.conversation_id = message_id, conversation_id
+
+
 class ServerNotReady(CaxtonError):
-    """The server is starting and not yet serving."""
+    """The server does not serve yet, or not any more."""
 
     code = "SERVER_NOT_READY"
 
-    def __init__(self) -> None:
-        super().__init__("the server is starting; retry in a moment")
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the server is {status}; retry in a moment")
+        self.status = status
 
 
 class InvalidConfig(CaxtonError):

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, or None when nothing is like it."""
-    matches = get_close_matches(word[:100].lower(), sorted(known), n=1, cutoff=0.6)
+    """The known word that `word` begins, if only one, else the one most like it; None when nothing is like it."""
+    names = sorted(known)
+    begun = [name for name in names if word and name.lower().startswith(word.lower())]
+    if len(begun) == 1:
+        return begun[0]
+    matches = get_close_matches(word[:100].lower(), names, n=1, cutoff=0.6)
     return matches[0] if matches else None

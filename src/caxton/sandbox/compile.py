@@ -12,6 +12,7 @@ import hmac
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from caxton.core.errors import CompileLimitExceeded, InvalidWasm
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 WALL_S = 60.0
 """A machine that is busy with other things may take longer than the CPU limit, but not for ever."""
+
+MAX_CACHE_BYTES = 1 << 30
+"""Of compiled modules on disk; what is let go is compiled again when it is needed."""
 
 _MAC_BYTES = 32
 
@@ -62,13 +66,27 @@ class Compiler:
         except OSError:
             return None
         mac, compiled = data[:_MAC_BYTES], data[_MAC_BYTES:]
-        return compiled if hmac.compare_digest(mac, self._mac(path.name, compiled)) else None
+        if not hmac.compare_digest(mac, self._mac(path.name, compiled)):
+            return None
+        with suppress(OSError):
+            os.utime(path)  # it is in use
+        return compiled
 
     def _save(self, path: Path, compiled: bytes) -> None:
         """Whole or not at all: a crash in between leaves a temporary file, which nobody reads."""
         with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as file:
             file.write(self._mac(path.name, compiled) + compiled)
         os.replace(file.name, path)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Let go of what was not used for longest, once there is too much."""
+        files = sorted(((f.stat().st_mtime, f) for f in self._directory.iterdir() if f.is_file()), reverse=True)
+        total = 0
+        for _, file in files:
+            total += file.stat().st_size
+            if total > MAX_CACHE_BYTES:
+                file.unlink(missing_ok=True)
 
     def _mac(self, name: str, compiled: bytes) -> bytes:
         return hmac.digest(self._key, name.encode() + b"\0" + compiled, hashlib.sha256)

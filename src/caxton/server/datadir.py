@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from caxton.core.errors import DataDirInUse, DataDirUnusable
@@ -25,8 +26,8 @@ class DataDir:
     def __enter__(self) -> DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.chmod(0o700)
-            self._lock = (self.path / "lock").open("a+")
+            self._close_to_others()
+            self._lock = os.fdopen(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600), "a+")
         except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
             reason = exc.strerror if isinstance(exc, OSError) else None
             raise DataDirUnusable(str(self.path), reason or str(exc)) from exc
@@ -49,6 +50,15 @@ class DataDir:
         temporary.write_text(json.dumps({"pid": os.getpid(), "url": url, "started_at": started_at}), encoding="utf-8")
         temporary.chmod(0o600)
         temporary.replace(self.info_path)
+
+    def _close_to_others(self) -> None:
+        """Mode 0700; but a directory that holds somebody else's files is not ours to close."""
+        if stat.S_IMODE(self.path.stat().st_mode) == 0o700:
+            return
+        names = {entry.name for entry in self.path.iterdir()}
+        if names and "lock" not in names:
+            raise DataDirUnusable(str(self.path), "it holds files of others, and others may enter it")
+        self.path.chmod(0o700)
 
     def _holder(self) -> int | None:
         try:

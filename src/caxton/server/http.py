@@ -147,6 +147,10 @@ class HttpServer:
         reaper = IdleReaper(self.port, self._requests, idle_s=self._options.idle_timeout_s)
         self._reaper = asyncio.create_task(reaper.run(), name="idle reaper")
 
+    def refuse(self) -> None:
+        """Answer new requests with SHUTTING_DOWN and end the streams; open requests go on."""
+        self._stopping.set()
+
     async def stop(self, *, drain_s: float = 5.0) -> None:
         """Refuse new requests, let open ones end, then break off what is left. Stopping twice is allowed.
 

@@ -92,6 +92,7 @@ class Node:
 
     async def _shut_down(self, rooms: Rooms, http: HttpServer) -> None:
         logger.info("node stopping", extra={"action": "server.stopping"})
+        http.refuse()
         if self._storage_error is None:
             try:
                 async with asyncio.timeout(self._settings.drain_timeout_s):
@@ -99,6 +100,7 @@ class Node:
             except TimeoutError:
                 logger.warning("drain timed out", extra={"action": "server.drain_timeout"})
                 await rooms.journal.aclose()
+        rooms.messages.interrupt()
         await http.stop()
         logger.info("node stopped", extra={"action": "server.stopped"})
 

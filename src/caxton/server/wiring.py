@@ -57,12 +57,17 @@ class Rooms:
         self.status.state = "ready"
 
     async def drain(self) -> None:
-        """Refuse new messages, let those in hand come to their end, commit."""
-        self.status.state = "stopping"
-        self.messages.close()
+        """Refuse new messages, let those in hand come to their end, commit, and answer those who wait for replies."""
+        self.refuse()
         self.bus.is_draining = True
         await self.agents.drain()
         await self.journal.aclose()
+        self.messages.interrupt()
+
+    def refuse(self) -> None:
+        """Take no new messages."""
+        self.status.state = "stopping"
+        self.messages.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""

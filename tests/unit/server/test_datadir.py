@@ -76,6 +76,16 @@ def test_directory_that_others_could_enter_is_closed_to_them(tmp_path: Path) -> 
         assert mode(path) == 0o700
 
 
+def test_directory_with_files_of_others_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir()
+    path.chmod(0o1777)
+    (path / "mine.txt").write_text("precious")
+    with pytest.raises(DataDirUnusable), DataDir(path):
+        pass
+    assert (mode(path), [entry.name for entry in path.iterdir()]) == (0o1777, ["mine.txt"])
+
+
 def test_leaving_takes_the_address_away_and_leaves_the_data(tmp_path: Path) -> None:
     with DataDir(tmp_path) as directory:
         directory.tell("http://localhost:1", "now")

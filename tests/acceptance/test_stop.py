@@ -1,0 +1,102 @@
+"""A real server process, stopped while it works."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+
+from caxton.client import ApiProblem, CaxtonClient
+from caxton.core.views import AgentSpec, Resources
+from caxton.messages.message import AclMessage
+from caxton.testing.guests import guest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+STOP_S = 30
+
+
+@contextmanager
+def served(place: Path) -> Generator[tuple[subprocess.Popen[str], CaxtonClient]]:
+    """`caxton serve` on a free port, and a client of it. Ended with the block at the latest."""
+    arguments = ["-m", "caxton", "serve", "--port", "0", "--data-dir", str(place / "data")]
+    environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = re.search(r"http://\S+", process.stdout.readline())
+            assert url is not None
+            token = (place / "data" / "admin.token").read_text(encoding="ascii").strip()
+            with CaxtonClient(url[0], token) as client:
+                yield process, client
+        finally:
+            process.kill()
+
+
+def ask(client: CaxtonClient, conversation_id: str) -> AclMessage:
+    return client.send(request(conversation_id), wait_s=STOP_S)
+
+
+def request(conversation_id: str) -> AclMessage:
+    return AclMessage(performative="request", receiver="slow", conversation_id=conversation_id)
+
+
+def stop_while_working(process: subprocess.Popen[str], client: CaxtonClient) -> None:
+    for line in client.follow_logs(["slow"], limit=10):
+        if line.text == "working":
+            break
+    process.send_signal(signal.SIGTERM)
+
+
+def rows(place: Path, sql: str) -> list[tuple[object, ...]]:
+    connection: Any = apsw.Connection(str(place / "data" / "journal.db"))
+    return list(connection.execute(sql))
+
+
+def deploy_slow(client: CaxtonClient) -> None:
+    spec = AgentSpec(name="slow", resources=Resources(timeout="60s", cpu_time="60s"))
+    client.deploy(spec, guest("slow_reply"))
+
+
+def test_message_in_hand_is_finished_and_its_reply_given_before_the_server_ends(tmp_path: Path) -> None:
+    with served(tmp_path) as (process, client), ThreadPoolExecutor() as pool:
+        deploy_slow(client)
+        asked = pool.submit(ask, client, "slow")
+        stop_while_working(process, client)
+        assert bytes(asked.result(STOP_S).content) == b'"done"'
+        _, errors = process.communicate(timeout=STOP_S)
+        assert process.returncode == 0
+        assert '"warning"' not in errors
+    assert rows(tmp_path, "SELECT count(*) FROM messages WHERE settled_us IS NULL") == [(0,)]
+    assert rows(tmp_path, "SELECT count(*) FROM messages WHERE receiver = 'client:admin'") == [(1,)]
+
+
+def test_message_still_waiting_is_kept_and_its_sender_told_not_to_send_it_again(tmp_path: Path) -> None:
+    with served(tmp_path) as (process, client), ThreadPoolExecutor() as pool:
+        deploy_slow(client)
+        client.send(request("slow"))
+        waiting = pool.submit(ask, client, "another")
+        stop_while_working(process, client)
+        with pytest.raises(ApiProblem) as caught:
+            waiting.result(STOP_S)
+        assert caught.value.code in ("REPLY_INTERRUPTED", "SHUTTING_DOWN")  # the latter if it came after the signal
+        process.communicate(timeout=STOP_S)
+        assert process.returncode == 0
+    kept = rows(tmp_path, "SELECT count(*) FROM messages WHERE settled_us IS NULL")
+    assert kept == [(1 if caught.value.code == "REPLY_INTERRUPTED" else 0,)]
