@@ -96,7 +96,8 @@ def test_message_still_waiting_is_kept_and_its_sender_told_not_to_send_it_again(
         with pytest.raises(ApiProblem) as caught:
             waiting.result(STOP_S)
         assert caught.value.code in ("REPLY_INTERRUPTED", "SHUTTING_DOWN")  # the latter if it came after the signal
-        process.communicate(timeout=STOP_S)
+        _, errors = process.communicate(timeout=STOP_S)
         assert process.returncode == 0
+        assert '"warning"' not in errors
     kept = rows(tmp_path, "SELECT count(*) FROM messages WHERE settled_us IS NULL")
     assert kept == [(1 if caught.value.code == "REPLY_INTERRUPTED" else 0,)]

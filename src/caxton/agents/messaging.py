@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from caxton.bus.replies import Waiter
@@ -91,17 +92,8 @@ class MessageService:
                 raise AgentStateConflict(message.receiver, phase, f"'caxton agent start {message.receiver}' revives it")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def replied(envelope: Envelope) -> None:
-            if not answer.done():
-                answer.set_result(envelope.body)
-
-        def failed(envelope: Envelope, reason: str, crash: Crash | None) -> None:
-            if not answer.done():
-                lines = self._agents.last_lines(workspace, envelope.receiver)
-                kind, functions = (crash.kind, crash.functions) if crash is not None else (None, [])
-                answer.set_exception(AgentFailed(envelope.receiver, reason, trap=kind, functions=functions, log=lines))
-
-        accepted = self._postbox.accept(workspace, principal.name, message, waiter=Waiter(replied, failed))
+        waiter = Waiter(partial(_replied, answer), partial(self._failed, workspace, answer))
+        accepted = self._postbox.accept(workspace, principal.name, message, waiter=waiter)
         self._answers[answer] = accepted
         try:
             async with asyncio.timeout(timeout_s):
@@ -113,6 +105,15 @@ class MessageService:
         finally:
             self._answers.pop(answer, None)
             self._bus.replies.stop(workspace, accepted)
+            del answer, waiter  # they may hold an exception whose traceback holds this frame, and so the whole request
+
+    def _failed(
+        self, workspace: str, answer: asyncio.Future[bytes], envelope: Envelope, reason: str, crash: Crash | None
+    ) -> None:
+        if not answer.done():
+            lines = self._agents.last_lines(workspace, envelope.receiver)
+            kind, functions = (crash.kind, crash.functions) if crash is not None else (None, [])
+            answer.set_exception(AgentFailed(envelope.receiver, reason, trap=kind, functions=functions, log=lines))
 
     async def conversation(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[bytes]:
         """The last `limit` messages of a conversation as JSON, oldest first.
@@ -145,6 +146,11 @@ class MessageService:
 
         self._database.read(sql, parameters, done)
         return await answer
+
+
+def _replied(answer: asyncio.Future[bytes], envelope: Envelope) -> None:
+    if not answer.done():
+        answer.set_result(envelope.body)
 
 
 def _finish(answer: asyncio.Future[list[Row]], rows: list[Row] | Exception) -> None:
