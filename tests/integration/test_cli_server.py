@@ -175,3 +175,14 @@ def test_effective_settings_come_with_their_places(caxton: CliRunner, monkeypatc
     everything = caxton("config", "show", "--effective").out
     assert "server.host" in everything
     assert "default" in everything
+
+
+def test_second_server_that_stops_gives_commands_back_to_the_first(caxton: CliRunner, tmp_path: Path) -> None:
+    first = caxton("server", "start", "--port", "0", "--data-dir", tmp_path / "a", "-o", "json").json()
+    caxton("server", "start", "--port", "0", "--data-dir", tmp_path / "b", "-o", "json")
+    try:
+        assert caxton("server", "stop", "--data-dir", tmp_path / "b").code == 0
+        assert caxton("status", "-o", "json").json()["server"]["pid"] == first["pid"]
+    finally:
+        caxton("server", "stop", "--data-dir", tmp_path / "a", "--force")
+        caxton("server", "stop", "--data-dir", tmp_path / "b", "--force")

@@ -6,9 +6,9 @@ import gc
 import sys
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long the HTTP server's threads and the epoch's wait for the interpreter lock while Python code computes. Guest calls
-give it up anyway, so a bus busy with guests serves 2,000 requests a second at Python's own 5 ms as well; a loop busy with
-Python alone served 3, against 1,500 with this."""
+"""How long the HTTP server's threads and the epoch's wait for the interpreter lock while Python code computes. Guest
+calls give it up anyway, so a bus busy with guests serves 2,000 requests a second at Python's own 5 ms as well; it is
+for the Python in between."""
 
 GC_THRESHOLD = 50_000
 """Messages are not tracked by the collector; what is left comes and goes slowly."""

@@ -14,6 +14,7 @@ from caxton.cli.contexts import (
     contexts_path,
     read_contexts,
     remember_local,
+    restore_local,
     write_contexts,
 )
 from caxton.core.errors import CaxtonError, InvalidConfig
@@ -179,3 +180,14 @@ def test_tokens_do_not_appear_when_contexts_are_printed() -> None:
     write_contexts(Contexts(current="local", contexts={"local": LOCAL}))
     assert "token" not in repr(read_contexts())
     assert "token" not in repr(choose_target(server=None, token=None, context=None))
+
+
+def test_server_that_ends_gives_the_entry_back_to_the_one_before_it_and_to_no_other() -> None:
+    remember_local("http://localhost:1", token=NEW_PROOF, data_dir=Path("/a"))
+    before = remember_local("http://localhost:2", token=NEW_PROOF, data_dir=Path("/b"))
+    assert before is not None
+    assert (before.server, before.data_dir) == ("http://127.0.0.1:1", "/a")
+    restore_local(Path("/c"), Context(server="http://localhost:3"))  # it is not the one that is named
+    assert read_contexts().contexts["local"].data_dir == "/b"
+    restore_local(Path("/b"), before)
+    assert read_contexts().contexts["local"] == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,3 +118,21 @@ async def test_module_is_compiled_once_and_found_again(tmp_path: Path, compiled:
     assert compiled == [WASM]
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
     assert [file.stat().st_mode & 0o777 for file in files(tmp_path / "new")] == [0o600]
+
+
+async def test_what_was_not_used_for_longest_is_let_go_when_there_is_too_much(
+    tmp_path: Path, compiled: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = Compiler(tmp_path, KEY)
+    wasms = [WASM + bytes([0, 2, 1, n]) for n in range(3)]
+    for age, wasm in zip((100, 300, 200), wasms, strict=True):
+        await compiler.compile(wasm)
+        newest = max(files(tmp_path), key=lambda path: path.stat().st_mtime)
+        os.utime(newest, (time.time() - age, time.time() - age))
+    size = files(tmp_path)[0].stat().st_size
+    monkeypatch.setattr("caxton.sandbox.compile.MAX_CACHE_BYTES", 3 * size)
+    await compiler.compile(WASM + bytes([0, 2, 1, 9]))
+    compiled.clear()
+    for wasm in wasms:
+        await compiler.compile(wasm)
+    assert compiled[0] == wasms[1]
