@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import time
+import statistics
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import msgspec
@@ -19,6 +20,9 @@ from node import CLIENT, deploy, running_rooms, versions
 
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.messages.message import AclMessage
+
+if TYPE_CHECKING:
+    from caxton.server.wiring import Rooms
 
 PER_AGENT = 1000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -43,43 +47,46 @@ def one_for_each_replica(count: int) -> list[str]:
     return list(found.values())
 
 
+async def ask_each(rooms: Rooms, name: str) -> None:
+    """Let every replica of an agent handle one message."""
+    receiver = rooms.bus.directory(DEFAULT_WORKSPACE).receivers[name]
+    for conversation_id in one_for_each_replica(len(receiver.mailboxes)):
+        message = AclMessage(
+            performative="request",
+            receiver=name,
+            conversation_id=conversation_id,
+            content=msgspec.Raw(b'{"ping":1}'),
+        )
+        await rooms.messages.ask(DEFAULT_WORKSPACE, CLIENT, message, timeout_s=10)
+
+
 async def measure(guests: int) -> dict[str, object]:
-    """Deploy, count, talk to each, count again."""
+    """Deploy an agent of a thousand guests, count, talk to each, count again; and so on until all are there."""
+    agents = max(guests // PER_AGENT, 1)
+    each = guests // agents
+    idle: list[float] = []
+    touched: list[float] = []
     async with running_rooms() as rooms:
         await deploy(rooms, "echo", "warm")
-        before, maps = resident_bytes(), memory_maps()
-        began = time.perf_counter()
-        agents = max(guests // PER_AGENT, 1)
+        maps = memory_maps()
         for n in range(agents):
-            await deploy(rooms, "echo", f"idle-{n}", replicas=guests // agents)
-        deployed_s = time.perf_counter() - began
-        untouched = resident_bytes()
-        asked = 0
-        for n in range(agents):
-            receiver = rooms.bus.directory("default").receivers[f"idle-{n}"]
-            for conversation_id in one_for_each_replica(len(receiver.mailboxes)):
-                message = AclMessage(
-                    performative="request",
-                    receiver=receiver.name,
-                    conversation_id=conversation_id,
-                    content=msgspec.Raw(b'{"ping":1}'),
-                )
-                await rooms.messages.ask(DEFAULT_WORKSPACE, CLIENT, message, timeout_s=10)
-                asked += 1
-        handled = sum(box.handled == 1 for r in rooms.bus.receivers() for box in r.mailboxes)
-        touched = resident_bytes()
+            before = resident_bytes()
+            await deploy(rooms, "echo", f"idle-{n}", replicas=each)
+            idle.append((resident_bytes() - before) / 1024 / each)
+            await ask_each(rooms, f"idle-{n}")
+            touched.append((resident_bytes() - before) / 1024 / each)
+        held = rooms.agents.instances - 1
         return {
             "name": "density",
             "unit": "KiB",
-            "n": rooms.agents.instances - 1,
-            "median": round((touched - before) / 1024 / (rooms.agents.instances - 1), 2),
-            "p99": round((touched - before) / 1024 / (rooms.agents.instances - 1), 2),
-            "before_first_message": round((untouched - before) / 1024 / (rooms.agents.instances - 1), 2),
-            "asked": asked,
-            "guests_that_answered": handled,
-            "maps_each": round((memory_maps() - maps) / (rooms.agents.instances - 1), 2),
-            "deployed_s": round(deployed_s, 2),
-            "process_mib": round(touched / 2**20),
+            "n": held,
+            "median": round(statistics.median(touched), 2),
+            "p99": round(max(touched), 2),
+            "samples": f"{agents} averages over {each} guests each; p99 is the largest of them",
+            "before_first_message": round(statistics.median(idle), 2),
+            "guests_that_answered": sum(box.handled == 1 for r in rooms.bus.receivers() for box in r.mailboxes),
+            "maps_each": round((memory_maps() - maps) / held, 2),
+            "process_mib": round(resident_bytes() / 2**20),
             "machine": machine(),
             "versions": versions(),
         }

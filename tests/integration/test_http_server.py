@@ -192,7 +192,7 @@ async def test_half_a_body_does_not_hold_up_a_stop(tmp_path: Path) -> None:
 
 
 async def wait_open(one: HttpServer) -> None:
-    """Until a request is open."""
+    """Until a request is open. The server has no event for that, so it is looked at after each turn of the loop."""
     while not one._requests.open:  # pyright: ignore[reportPrivateUsage]  # noqa: ASYNC110
         await asyncio.sleep(0.001)
 

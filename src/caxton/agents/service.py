@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -79,7 +80,7 @@ class AgentService:
         self._modules: dict[str, Module] = {}
         self._wanted = Counter[str]()
         """Modules that deployments under way will use, by SHA-256."""
-        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -294,6 +295,7 @@ class AgentService:
         return agent
 
     def _turn(self, workspace: str, name: str) -> asyncio.Lock:
+        """The lock of one agent's changes; it is there as long as somebody holds it or waits for it."""
         return self._turns.setdefault((workspace, name), asyncio.Lock())
 
     def _check_workspace(self, workspace: str) -> None:
