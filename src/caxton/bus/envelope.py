@@ -7,6 +7,9 @@ import msgspec
 MAX_ATTEMPTS = 5
 """A handler that failed so often will fail again; RabbitMQ gives 20, which only makes the queue wait longer."""
 
+DEFAULT_PRIORITY = 4
+"""Of 0 (last) to 9 (first)."""
+
 CLIENT_PREFIX = "client:"
 """Begins the names of those outside: `client:admin`. No agent can be called so."""
 
@@ -31,5 +34,8 @@ class Envelope(msgspec.Struct, gc=False):
     written: bool = False
     """It was handed to the journal's writer: its settlement must be written as well."""
     settled_us: int = 0
+    priority: int = DEFAULT_PRIORITY
+    expires_us: int = 0
+    """Wall time after which nobody wants it handled any more; 0: never."""
     timer_id: int = -1
     """Not a message but the firing of this timer."""

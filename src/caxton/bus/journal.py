@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from caxton.core.errors import StorageFailed
+from caxton.storage.checksum import kv_checksum, message_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,8 @@ PRUNE_EVERY_S = 60.0
 
 _INSERT_MESSAGE = (
     "INSERT OR REPLACE INTO messages (seq, workspace, sender, receiver, message_id, conversation_id, attempt, "
-    "max_attempts, kept, settled_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "max_attempts, kept, settled_us, body, priority, expires_us, checksum) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _DELETE_MESSAGE = "DELETE FROM messages WHERE seq = ?"
 _SETTLE_KEPT = "UPDATE messages SET settled_us = ? WHERE seq = ?"
@@ -45,7 +47,7 @@ _INSERT_DEAD = (
     "INSERT INTO dead_letters (seq, workspace, sender, receiver, message_id, conversation_id, attempts, reason, "
     "last_error, dead_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PUT_KV = "INSERT OR REPLACE INTO kv (workspace, agent, key, value) VALUES (?, ?, ?, ?)"
+_PUT_KV = "INSERT OR REPLACE INTO kv (workspace, agent, key, value, checksum) VALUES (?, ?, ?, ?, ?)"
 _DELETE_KV = "DELETE FROM kv WHERE workspace = ? AND agent = ? AND key = ?"
 _PUT_TIMER = (
     "INSERT OR REPLACE INTO timers (workspace, agent, timer_id, replica, due_us, attempt) VALUES (?, ?, ?, ?, ?, 1)"
@@ -236,7 +238,10 @@ class Journal:
             (_SETTLE_KEPT, self._settled_kept),
             (_DELETE_MESSAGE, self._deleted),
             (_INSERT_DEAD, self._dead),
-            (_PUT_KV, [(*key, value) for key, value in self._kv.items() if value is not None]),
+            (
+                _PUT_KV,
+                [(*key, value, kv_checksum(*key, value)) for key, value in self._kv.items() if value is not None],
+            ),
             (_DELETE_KV, [key for key, value in self._kv.items() if value is None]),
             (_PUT_TIMER, [(*key, due[1], due[0]) for key, due in self._timers.items() if due is not None]),
             (_DELETE_TIMER, [key for key, due in self._timers.items() if due is None]),
@@ -259,7 +264,8 @@ class Journal:
             rows.append(
                 (
                     e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.attempt,
-                    e.max_attempts, e.kept, e.settled_us or None, e.body,
+                    e.max_attempts, e.kept, e.settled_us or None, e.body, e.priority, e.expires_us,
+                    message_checksum(e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.body),
                 )
             )  # fmt: skip
         self.born.clear()

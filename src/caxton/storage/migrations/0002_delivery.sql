@@ -1,0 +1,46 @@
+-- Priorities, lifetimes, repeated posts, dead letters that can be looked at and repeated, rows that tell when they rot.
+
+ALTER TABLE messages ADD COLUMN priority INTEGER NOT NULL DEFAULT 4;
+ALTER TABLE messages ADD COLUMN expires_us INTEGER NOT NULL DEFAULT 0;  -- wall time; 0: never
+ALTER TABLE messages ADD COLUMN checksum INTEGER;  -- storage.checksum; null: written before there were any
+
+ALTER TABLE dead_letters ADD COLUMN trap TEXT;  -- kind of the crash on the last attempt
+ALTER TABLE dead_letters ADD COLUMN functions TEXT NOT NULL DEFAULT '[]';  -- JSON: functions of the guest, innermost first
+ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_us INTEGER;  -- null: not replayed
+ALTER TABLE dead_letters ADD COLUMN replayed_by TEXT;  -- principal
+ALTER TABLE dead_letters ADD COLUMN replayed_seq INTEGER;  -- the message that it became
+CREATE INDEX dead_letters_by_receiver ON dead_letters (workspace, receiver, seq);
+CREATE INDEX dead_letters_by_age ON dead_letters (dead_us);
+
+ALTER TABLE kv ADD COLUMN checksum INTEGER;
+
+-- Posts whose sender gave the message an id, so that a repeated post is known again.
+CREATE TABLE receipts (
+    workspace       TEXT NOT NULL,
+    sender          TEXT NOT NULL,
+    message_id      TEXT NOT NULL,
+    digest          BLOB NOT NULL,        -- of the message as it was posted
+    conversation_id TEXT NOT NULL,
+    accepted_us     INTEGER NOT NULL,     -- journal time: only runs while a node does, never backwards
+    PRIMARY KEY (workspace, sender, message_id)
+) WITHOUT ROWID;
+CREATE INDEX receipts_by_age ON receipts (accepted_us);
+
+-- Every name that was ever deployed: mail for it waits even while no agent has it.
+CREATE TABLE names (
+    workspace TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    PRIMARY KEY (workspace, name)
+) WITHOUT ROWID;
+INSERT INTO names (workspace, name) SELECT workspace, name FROM agents;
+
+-- Rows whose checksum does not fit any more: never delivered, kept for whoever looks into it.
+CREATE TABLE quarantine (
+    id        INTEGER PRIMARY KEY,
+    found_us  INTEGER NOT NULL,
+    source    TEXT NOT NULL,   -- table
+    row       TEXT NOT NULL,   -- its key
+    reason    TEXT NOT NULL,
+    data      BLOB NOT NULL    -- what was found there
+);
