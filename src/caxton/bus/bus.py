@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from caxton.bus.envelope import Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
+from caxton.bus.intake import Intake
 from caxton.bus.mailbox import Directory, Mailbox, Receiver
 from caxton.bus.replies import ANY_SIZE, Replies
 from caxton.bus.retry import retry_delay_s
@@ -64,6 +65,7 @@ class Bus:
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self.history = History()
         self.replies = Replies(journal)
+        self.intake = Intake()
         self.timers = Timers(clock, self._fire)
         self.is_draining = False
         self.settled = self.failures = self.dead_letters = 0

@@ -44,6 +44,7 @@ class Postbox:
         Raises:
             UnknownReceiver, MailboxFull, InvalidMessage: nothing was queued.
         """
+        self._bus.intake.check()
         targets = self._targets(workspace, message)
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")

@@ -19,6 +19,7 @@ from caxton.sandbox.codes import (
 )
 
 if TYPE_CHECKING:
+    from caxton.bus.intake import Intake
     from caxton.bus.mailbox import Directory, Mailbox, Receiver
     from caxton.messages.message import AclMessage
 
@@ -38,6 +39,8 @@ MAX_TOPICS = 1000
 
 class Exchange(Protocol):
     """What a turn needs of the bus: names and numbers."""
+
+    intake: Intake
 
     def directory(self, workspace: str) -> Directory:
         """Who receives in a workspace."""
@@ -65,6 +68,7 @@ class Turn:
 
     __slots__ = (
         "_bus",
+        "_intake",
         "_kv_growth",
         "_mailbox",
         "_receiver",
@@ -84,6 +88,7 @@ class Turn:
 
     def __init__(self, bus: Exchange, mailbox: Mailbox) -> None:
         self._bus = bus
+        self._intake = bus.intake
         self._mailbox = mailbox
         self._receiver = mailbox.receiver
         self._receivers = bus.directory(mailbox.receiver.workspace).receivers
@@ -121,6 +126,8 @@ class Turn:
         """Stage the message `data`. The host decides who sent it, when, and under which id."""
         if not self._may_send():
             return RATE_LIMITED
+        if not self._intake.is_open:
+            return WOULD_BLOCK
         try:
             message = decode_message(data)
         except MessageTooLarge:
