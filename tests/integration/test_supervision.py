@@ -354,4 +354,4 @@ async def test_message_without_room_fails_alone_and_the_instance_stays(node: Loc
             await node.ask("a")
         assert caught.value.trap is None
     assert (node.view("a").status, node.view("a").restarts) == ("running", 0)
-    assert node.lines("a") == ["it had no room for the message (caxton_alloc returned 0)"] * 5
+    assert node.lines("a")[:5] == ["it had no room for the message (caxton_alloc returned 0)"] * 5

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from caxton.bus.mailbox import MAX_BYTES, MAX_MESSAGES
+from caxton.core.breaker import Policy
 from caxton.core.errors import InvalidValue
 from caxton.core.ids import AgentName, parse_agent_name, parse_capability
 from caxton.core.units import format_size, parse_duration, parse_size
@@ -14,7 +15,7 @@ from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.core.views import AgentSpec
+    from caxton.core.views import AgentSpec, CircuitBreaker
 
 T = TypeVar("T", int, float)
 
@@ -22,6 +23,13 @@ MAX_REPLICAS = 1000
 MAX_CAPABILITIES = 100
 PAGE_BYTES = 64 * 1024
 MAX_TIMEOUT_S = 300.0
+MAX_CIRCUIT_THRESHOLD = 1000
+MAX_CIRCUIT_TIMEOUT_S = 3600.0
+MAX_CIRCUIT_PROBES = 100
+MAX_WAITING = 1000
+"""Callers that may wait for one agent's replies at once, unless configured: each holds a request open."""
+
+MAX_WAITING_AT_MOST = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,9 @@ class Definition:
     limits: Limits = field(default_factory=Limits)
     mailbox_messages: int = MAX_MESSAGES
     mailbox_bytes: int = MAX_BYTES
+    circuit: Policy = field(default_factory=Policy)
+    max_waiting: int = MAX_WAITING
+    """Callers outside who may wait for its replies at once."""
 
 
 def define(spec: AgentSpec) -> Definition:
@@ -62,6 +73,23 @@ def define(spec: AgentSpec) -> Definition:
         ),
         mailbox_messages=_count("mailbox_messages", asked.mailbox_messages, MAX_MESSAGES, 1, 1_000_000),
         mailbox_bytes=_size("mailbox_bytes", asked.mailbox_bytes, MAX_BYTES, 1 << 20, 1 << 30),
+        circuit=_circuit(spec.circuit_breaker),
+        max_waiting=_count("bulkhead.max_waiting", spec.bulkhead.max_waiting, MAX_WAITING, 1, MAX_WAITING_AT_MOST),
+    )
+
+
+def _circuit(asked: CircuitBreaker) -> Policy:
+    default, what = Policy(), "circuit_breaker"
+    threshold = asked.threshold
+    if threshold is False or threshold == "off":  # as YAML reads and JSON writes it
+        threshold = 0
+    if isinstance(threshold, bool | str):
+        rule = f"give a number from 1 to {MAX_CIRCUIT_THRESHOLD}, or 'off'"
+        raise InvalidValue(f"{what}.threshold", threshold, rule)
+    return Policy(
+        threshold=_count(f"{what}.threshold", threshold, default.threshold, 0, MAX_CIRCUIT_THRESHOLD),
+        timeout_s=_duration(f"{what}.timeout", asked.timeout, default.timeout_s, MAX_CIRCUIT_TIMEOUT_S),
+        probes=_count(f"{what}.probes", asked.probes, default.probes, 1, MAX_CIRCUIT_PROBES),
     )
 
 
@@ -77,11 +105,11 @@ def _size(what: str, asked: str | int | None, default: int, least: int, most: in
     return int(_within(what, asked, value, least, most, format_size))
 
 
-def _duration(what: str, asked: str | float | None, default: float) -> float:
+def _duration(what: str, asked: str | float | None, default: float, most: float = MAX_TIMEOUT_S) -> float:
     if asked is None:
         return default
     value = parse_duration(asked, what=what)
-    return _within(what, asked, value, 0.001, MAX_TIMEOUT_S, lambda seconds: f"{seconds:g} s")
+    return _within(what, asked, value, 0.001, most, lambda seconds: f"{seconds:g} s")
 
 
 def _count(what: str, asked: int | None, default: int, least: int, most: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.journal import Journal
+    from caxton.bus.mailbox import Receiver
     from caxton.bus.postbox import Postbox
     from caxton.core.ids import WorkspaceName
     from caxton.messages.message import AclMessage
@@ -83,7 +85,8 @@ class MessageService:
 
         The message is tried once: when the handler fails, the caller is told and decides.
 
-        Raises: as `post`; ReplyTimeout, ReplyInterrupted, AgentFailed, AgentStateConflict (it does not run).
+        Raises: as `post`; CircuitOpen, BulkheadFull, AgentStateConflict (it does not run): nothing was accepted;
+            ReplyTimeout, ReplyInterrupted, AgentFailed.
         """
         self._check(workspace)
         if isinstance(message.receiver, str) and message.receiver:
@@ -92,8 +95,24 @@ class MessageService:
                 raise AgentStateConflict(message.receiver, phase, f"'caxton agent start {message.receiver}' revives it")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        waiter = Waiter(partial(_replied, answer), partial(self._failed, workspace, answer))
-        accepted = self._postbox.accept(workspace, principal.name, message, waiter=waiter)
+        with ExitStack() as place:
+            failed, admit = partial(self._failed, workspace, answer), partial(self._admit, place)
+            waiter = Waiter(partial(_replied, answer), failed, admit)
+            try:
+                accepted = self._postbox.accept(workspace, principal.name, message, waiter=waiter)
+                return await self._reply(workspace, accepted, answer, timeout_s)
+            finally:  # they may hold an exception whose traceback holds this frame, and so the whole request
+                del answer, failed, waiter
+
+    def _admit(self, place: ExitStack, receiver: Receiver) -> None:
+        """Take a place among those who wait for `receiver`, left with `place`. Raises CircuitOpen, BulkheadFull."""
+        circuit = self._agents.circuit(receiver.workspace, receiver.name)
+        circuit.enter()
+        place.callback(circuit.leave)
+
+    async def _reply(
+        self, workspace: WorkspaceName, accepted: AclMessage, answer: asyncio.Future[bytes], timeout_s: float
+    ) -> bytes:
         self._answers[answer] = accepted
         try:
             async with asyncio.timeout(timeout_s):
@@ -105,7 +124,7 @@ class MessageService:
         finally:
             self._answers.pop(answer, None)
             self._bus.replies.stop(workspace, accepted)
-            del answer, waiter  # they may hold an exception whose traceback holds this frame, and so the whole request
+            del answer  # as in `ask`
 
     def _failed(
         self, workspace: str, answer: asyncio.Future[bytes], envelope: Envelope, reason: str, crash: Crash | None

@@ -13,7 +13,9 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from caxton.agents.circuit import CircuitCounts
 from caxton.agents.definition import Definition, check_replicas, define
+from caxton.agents.settings import patched, settings_of
 from caxton.agents.store import (
     AgentRow,
     delete_agent,
@@ -37,16 +39,18 @@ from caxton.core.errors import (
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
-from caxton.core.views import AgentSpec, AgentView
+from caxton.core.views import AgentSettings, AgentSpec, AgentView
 from caxton.sandbox.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from caxton.agents.circuit import Circuit
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
+    from caxton.core.views import AgentPatch
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
     from caxton.storage.database import Database
@@ -77,6 +81,7 @@ class AgentService:
         self._log, self._clock, self._max_instances = log, clock, max_instances
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = self._restarts_of_removed = 0
+        self.circuits = CircuitCounts()
         self._modules: dict[str, Module] = {}
         self._wanted = Counter[str]()
         """Modules that deployments under way will use, by SHA-256."""
@@ -112,6 +117,18 @@ class AgentService:
     @property
     def restarts(self) -> int:
         return self._restarts_of_removed + sum(agent.supervisor.restarts for agent in self._agents.values())
+
+    def circuit_states(self) -> dict[str, int]:
+        """Agents by the state of their circuit breaker."""
+        return Counter(agent.supervisor.circuit.phase for agent in self._agents.values())
+
+    def circuit(self, workspace: str, name: str) -> Circuit:
+        """What guards it. Raises `AgentNotFound`."""
+        return self._find(workspace, name).supervisor.circuit
+
+    def settings(self, workspace: WorkspaceName, name: AgentName) -> AgentSettings:
+        """Those of its settings that `configure` changes. Raises `AgentNotFound`."""
+        return settings_of(self._find(workspace, name).supervisor.definition)
 
     def state(self, workspace: str, name: str) -> str | None:
         """Its phase, or None when there is no such agent."""
@@ -223,6 +240,21 @@ class AgentService:
             agent.row = msgspec.structs.replace(agent.row, spec=spec)
             await self._keep(agent)
             return self._view(agent)
+
+    async def configure(self, workspace: WorkspaceName, name: AgentName, patch: AgentPatch) -> AgentSettings:
+        """Change settings that need no new instance; they hold at once, and until another revision is put.
+
+        Raises: AgentNotFound, InvalidValue; then nothing has changed.
+        """
+        async with self._turn(workspace, name):
+            agent = self._find(workspace, name)
+            spec = patched(agent.row.spec, patch)
+            definition = define(spec)
+            agent.supervisor.configure(definition)
+            self._configure(agent.supervisor.receiver, definition)
+            agent.row = msgspec.structs.replace(agent.row, spec=spec)
+            await self._keep(agent)
+            return settings_of(definition)
 
     async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
         """Stop it and forget it with its state; unhandled mail becomes dead letters."""
@@ -345,7 +377,9 @@ class AgentService:
         def receiver_of(supervisor: Supervisor) -> Receiver:
             return self._configure(Receiver(workspace, definition.name, supervisor), definition)
 
-        return Supervisor(receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed)
+        return Supervisor(
+            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits
+        )
 
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
@@ -423,4 +457,5 @@ class AgentService:
             messages_failed=receiver.failed, restarts=supervisor.restarts,
             deployed_at=datetime.fromtimestamp(row.deployed_us / 1e6, UTC).isoformat(timespec="milliseconds"),
             uptime_s=None if since is None else round(self._clock.monotonic() - since, 3),
+            circuit_breaker=supervisor.circuit.view(), bulkhead=supervisor.circuit.bulkhead_view(),
         )  # fmt: skip

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
+from caxton.agents.circuit import Circuit
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
@@ -16,6 +17,7 @@ from caxton.sandbox.trap import Trap
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
 
+    from caxton.agents.circuit import CircuitCounts
     from caxton.agents.definition import Definition
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
@@ -47,7 +49,7 @@ class Supervisor:
 
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
-        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None],
+        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: CircuitCounts,
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -56,6 +58,7 @@ class Supervisor:
         self.running_since: float | None = None
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
+        self.circuit = Circuit(self.receiver, bus, clock, definition, counts, self._say)
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,12 +128,14 @@ class Supervisor:
                 self._open_all()
                 raise
         self.definition, self.module = definition, module
+        self.circuit.configure(definition)
         if self.state.phase != "running":  # or not any more: it has failed meanwhile, or was stopped by force
             _discard(runners)
             self.receiver.capabilities = definition.capabilities
             return
         self._close_runners()
         self._bus.set_mailboxes(self.receiver, definition.replicas)
+        self.circuit.renew()
         self._adopt(runners)
         self._open_all()
 
@@ -161,6 +166,11 @@ class Supervisor:
         self._adopt(runners)
         self._open_all()
 
+    def configure(self, definition: Definition) -> None:
+        """Take up those settings that need no new instance: all that differ from the present ones must be such."""
+        self.definition = definition
+        self.circuit.configure(definition)
+
     async def say_goodbye(self) -> None:
         """The node stops: tell the guests, who may still store and send. No message may be in hand."""
         if "agent_shutdown" in self.module.exports:
@@ -174,6 +184,7 @@ class Supervisor:
         """Free everything at once, without a word to the guests."""
         for task in self._tasks:
             task.cancel()
+        self.circuit.close()
         self._close_runners()
 
     # --- told by the bus (bus.handler.Supervisor) ------------------------------------------------------------
@@ -184,12 +195,20 @@ class Supervisor:
             runner.close()
             where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
             runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
+        self.circuit.ended(mailbox, has_succeeded=False)
         self._event(life.Crashed(mailbox.replica, self._clock.monotonic(), crash.reason))
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         runner = self._runners.get(mailbox.replica)
         if runner is not None:
             runner.say(3, failure_text(status))
+        self.circuit.ended(mailbox, has_succeeded=False)
+
+    def succeeded(self, mailbox: Mailbox) -> None:
+        self.circuit.ended(mailbox, has_succeeded=True)
+
+    def began(self, mailbox: Mailbox) -> None:
+        self.circuit.began(mailbox)
 
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         if envelope.timer_id < 0 and envelope.max_attempts == 1:
@@ -282,6 +301,7 @@ class Supervisor:
         for box in self.receiver.mailboxes:
             self._bus.drop(box)
         self._bus.set_mailboxes(self.receiver, 0)
+        self.circuit.renew()
         runners, self._runners = self._runners, {}
         if politely:
             await self._shut_down(list(runners.values()))

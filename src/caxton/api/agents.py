@@ -31,7 +31,7 @@ from caxton.core.errors import (
     WasmTooLarge,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, parse_agent_name, parse_capability
-from caxton.core.views import AgentSpec, AgentView
+from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
@@ -164,6 +164,23 @@ SCALE = Operation(
     answers=(Answer(kind=AgentView, doc="It has them."),),
     errors=(AgentNotFound, AgentStateConflict, InvalidName, TooManyInstances),
 )
+SETTINGS = Operation(
+    method="GET",
+    path=f"{PATH}/{{name}}/config",
+    action="agents:read",
+    summary="The settings of an agent that can be changed while it runs.",
+    answers=(Answer(kind=AgentSettings, doc="As they hold, defaults included."),),
+    errors=(AgentNotFound, InvalidName),
+)
+CONFIGURE = Operation(
+    method="PATCH",
+    path=f"{PATH}/{{name}}/config",
+    action="agents:write",
+    summary="Change settings of an agent while it runs; it is not restarted and keeps its revision.",
+    body=Body(kind=AgentPatch, example={"circuit_breaker": {"threshold": 3, "timeout": "10s"}}),
+    answers=(Answer(kind=AgentSettings, doc="They hold, and are on disk."),),
+    errors=(AgentNotFound, InvalidName),
+)
 
 
 def agent_routes(agents: AgentService) -> list[Route]:
@@ -206,6 +223,14 @@ def agent_routes(agents: AgentService) -> list[Route]:
         options = await read_struct(request, ScaleOptions)
         return json_reply(await agents.scale(request.workspace, name, options.replicas))
 
+    async def settings(request: ApiRequest) -> Reply:
+        return json_reply(agents.settings(request.workspace, request.agent))
+
+    async def configure(request: ApiRequest) -> Reply:
+        name = request.agent
+        patch = await read_struct(request, AgentPatch)
+        return json_reply(await agents.configure(request.workspace, name, patch))
+
     return [
         Route(DEPLOY, deploy),
         Route(LIST, list_),
@@ -215,6 +240,8 @@ def agent_routes(agents: AgentService) -> list[Route]:
         Route(STOP, stop),
         Route(START, start),
         Route(SCALE, scale),
+        Route(SETTINGS, settings),
+        Route(CONFIGURE, configure),
     ]
 
 

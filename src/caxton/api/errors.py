@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from math import ceil
 from typing import TYPE_CHECKING
 
 from caxton.api.reply import Reply, encode_json
@@ -46,9 +47,11 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.DeploymentFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.TooManyInstances: HTTPStatus.TOO_MANY_REQUESTS,
     e.MailboxFull: HTTPStatus.TOO_MANY_REQUESTS,
+    e.BulkheadFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.AgentFailed: HTTPStatus.BAD_GATEWAY,
     e.ReplyTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     e.ReplyInterrupted: HTTPStatus.GATEWAY_TIMEOUT,
+    e.CircuitOpen: HTTPStatus.SERVICE_UNAVAILABLE,
     e.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
     e.ServerNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     e.StorageFailed: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -57,6 +60,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
 
 RETRY_AFTER_S: dict[type[e.CaxtonError], int] = {
     e.MailboxFull: 1,
+    e.BulkheadFull: 1,
     e.TooManyInstances: 10,
     e.ServerNotReady: 1,
     e.ShuttingDown: 5,
@@ -99,5 +103,7 @@ def _headers(exc: BaseException) -> tuple[Header, ...]:
         return ((b"www-authenticate", b'Bearer realm="caxton"'),)
     if isinstance(exc, e.MethodNotAllowed):
         return ((b"allow", ", ".join(exc.allowed).encode()),)
+    if isinstance(exc, e.CircuitOpen):
+        return ((b"retry-after", str(max(ceil(exc.retry_after_s), 1)).encode()),)
     seconds = RETRY_AFTER_S.get(type(exc)) if isinstance(exc, e.CaxtonError) else None
     return () if seconds is None else ((b"retry-after", str(seconds).encode()),)

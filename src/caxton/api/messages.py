@@ -20,7 +20,9 @@ from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
     AgentFailed,
     AgentStateConflict,
+    BulkheadFull,
     CaxtonError,
+    CircuitOpen,
     InvalidMessage,
     InvalidName,
     InvalidRequest,
@@ -96,7 +98,7 @@ _SEND_ERRORS = (
     UnknownReceiver,
     MailboxFull,
 )
-_ASK_ERRORS = (ReplyTimeout, AgentFailed, AgentStateConflict)
+_ASK_ERRORS = (ReplyTimeout, AgentFailed, AgentStateConflict, CircuitOpen, BulkheadFull)
 _RECEIPTS = shape(BatchReceipts, receipts=list_of_either("Receipt", "Problem"))
 _EXAMPLE = {"performative": "request", "receiver": "echo", "content": {"text": "hello"}}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
     from caxton.core.errors import CaxtonError
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 JSON = "application/json"
 FORM = "multipart/form-data"

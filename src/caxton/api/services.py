@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from caxton.core.errors import CaxtonError
     from caxton.core.ids import AgentName, WorkspaceName
-    from caxton.core.views import AgentSpec, AgentView, LogLine, Receipt, ServerView
+    from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView, LogLine, Receipt, ServerView
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
@@ -44,6 +44,14 @@ class AgentService(Protocol):
 
     async def scale(self, workspace: WorkspaceName, name: AgentName, replicas: int) -> AgentView:
         """Give an agent this many instances."""
+        ...
+
+    def settings(self, workspace: WorkspaceName, name: AgentName) -> AgentSettings:
+        """The settings that `configure` changes, as they hold."""
+        ...
+
+    async def configure(self, workspace: WorkspaceName, name: AgentName, patch: AgentPatch) -> AgentSettings:
+        """Change settings of a running agent. Raises `AgentNotFound`, `InvalidValue`: nothing has changed then."""
         ...
 
     async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:

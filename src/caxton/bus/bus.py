@@ -169,17 +169,18 @@ class Bus:
         """`handler` is ready for the mail of `box`."""
         box.handler = handler
         box.turn = handler.turn
-        box.is_open = True
+        box.is_wanted = True
+        box.is_open = not box.receiver.is_held
         self._line_up(box)
         self._wake()
 
     def shut(self, box: Mailbox) -> None:
         """No further message is given to the handler; one in progress goes on."""
-        box.is_open = False
+        box.is_open = box.is_wanted = False
 
     def drop(self, box: Mailbox) -> None:
         """The handler is gone. A message in progress will be handed over again: it was not its fault."""
-        box.is_open = False
+        box.is_open = box.is_wanted = False
         box.handler = None
         if not box.busy:
             return
@@ -190,6 +191,21 @@ class Bus:
             self._put_back(box, turn.envelope)
         turn.release()
         self._wake()
+
+    def hold(self, receiver: Receiver) -> None:
+        """The agent's mail waits, whoever opens its mailboxes meanwhile; messages in progress go on."""
+        receiver.is_held = True
+        for box in receiver.mailboxes:
+            box.is_open = False
+
+    def let_go(self, receiver: Receiver, *, in_pump: bool) -> None:
+        """The mail goes on where `hold` stopped it."""
+        receiver.is_held = False
+        for box in receiver.mailboxes:
+            box.is_open = box.is_wanted and box.handler is not None
+            self._line_up(box)
+        if not in_pump:
+            self._wake()
 
     def _put_back(self, box: Mailbox, envelope: Envelope) -> None:
         """To the front of its queue; or of another's, when this mailbox was given up meanwhile."""
@@ -274,6 +290,8 @@ class Bus:
         elif result is None:
             box.busy = True
             self._preempted.append(box)
+            if box.receiver.is_watched:
+                box.receiver.supervisor.began(box)
         else:
             self._fail(box, turn, result)
 
@@ -310,6 +328,8 @@ class Bus:
         box.handled += 1
         receiver.handled += 1
         self.settled += 1
+        if receiver.is_watched:
+            receiver.supervisor.succeeded(box)
         if envelope is None:
             return
         if envelope.timer_id >= 0:
@@ -412,7 +432,8 @@ class Bus:
             asyncio.get_running_loop().call_later(delay, self._reopen, box)
 
     def _reopen(self, box: Mailbox) -> None:
-        if box.handler is not None and box in box.receiver.mailboxes and box.receiver.is_running:
+        receiver = box.receiver
+        if box.handler is not None and box in receiver.mailboxes and receiver.is_running and not receiver.is_held:
             box.is_open = True
             self._line_up(box)
             self._wake()

@@ -72,6 +72,14 @@ class Supervisor(Protocol):
         """The handler returned `status`, which is not 0; it stays in place."""
         ...
 
+    def succeeded(self, mailbox: Mailbox) -> None:
+        """A handling succeeded. Told only while `Receiver.is_watched`: mostly nobody has to hear of it."""
+        ...
+
+    def began(self, mailbox: Mailbox) -> None:
+        """A handling goes on after its first slice. Told only while `Receiver.is_watched`."""
+        ...
+
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         """`envelope` failed on its last attempt: it is a dead letter, or a timer that is gone."""
         ...

@@ -24,7 +24,7 @@ KV_ENTRY_BYTES = 64
 class Mailbox:
     """The queue of one replica and the handler that empties it, one message at a time."""
 
-    __slots__ = ("busy", "handled", "handler", "inbox", "is_open", "queued", "receiver", "replica", "turn")
+    __slots__ = ("busy", "handled", "handler", "inbox", "is_open", "is_wanted", "queued", "receiver", "replica", "turn")
 
     def __init__(self, receiver: Receiver, replica: int) -> None:
         self.receiver = receiver
@@ -34,6 +34,8 @@ class Mailbox:
         self.turn: Turn | None = None
         self.is_open = False
         """Its handler may be given messages. Set through the bus, which then looks at the queue."""
+        self.is_wanted = False
+        """Its supervisor wants it open; it may be held shut nevertheless (`Receiver.is_held`)."""
         self.queued = False
         """It stands in the bus's line of mailboxes with work."""
         self.busy = False
@@ -51,8 +53,10 @@ class Receiver:
         "failed",
         "handled",
         "held",
+        "is_held",
         "is_removed",
         "is_running",
+        "is_watched",
         "kv",
         "kv_bytes",
         "mailboxes",
@@ -89,6 +93,10 @@ class Receiver:
         self.next_timer_id = 1
         self.is_running = False
         """Its agent is meant to handle mail now; set by its supervisor."""
+        self.is_held = False
+        """Its mail waits although it runs: its circuit is open. Set through `Bus.hold` and `Bus.let_go`."""
+        self.is_watched = False
+        """Its supervisor wants to hear of handlings that succeed, or take longer than a slice."""
         self.is_removed = False
         """Its agent is gone for ever; what is still on its way becomes a dead letter."""
         self.handled = self.failed = 0
@@ -132,11 +140,12 @@ class Directory:
         self._turns: dict[str, int] = {}
 
     def offering(self, capability: str) -> Receiver | None:
-        """One of the agents that offer `capability`, each in its turn; one that runs, if any does."""
+        """One of the agents that offer `capability`, each in its turn; one that runs and is not held, if there is."""
         able = [receiver for receiver in self.receivers.values() if capability in receiver.capabilities]
         if not able:
             return None
-        able = [receiver for receiver in able if receiver.is_running] or able
+        running = [receiver for receiver in able if receiver.is_running]
+        able = [receiver for receiver in running if not receiver.is_held] or running or able
         turn = self._turns[capability] = self._turns.get(capability, -1) + 1
         return able[turn % len(able)]
 

@@ -42,12 +42,14 @@ class Postbox:
             The message as accepted.
 
         Raises:
-            UnknownReceiver, MailboxFull, InvalidMessage: nothing was queued.
+            UnknownReceiver, MailboxFull, InvalidMessage, or whatever `waiter.admit` raises: nothing was queued.
         """
         self._bus.intake.check()
         targets = self._targets(workspace, message)
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
+        if waiter is not None and waiter.admit is not None:
+            waiter.admit(targets[0])
         self._check_room(targets, len(message.content) + HOST_FIELD_BYTES)
         bus = self._bus
         first_seq = self._stamp(message, sender)

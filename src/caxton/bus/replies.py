@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.journal import Journal
+    from caxton.bus.mailbox import Receiver
     from caxton.messages.message import AclMessage
 
 ANY_SIZE = 1 << 30
@@ -25,6 +26,8 @@ class Waiter(msgspec.Struct, eq=False):
 
     replied: Callable[[Envelope], None]
     failed: Callable[[Envelope, str, Crash | None], None]
+    admit: Callable[[Receiver], None] | None = None
+    """Called before the message is accepted, with who would get it; refuses by raising."""
 
 
 class Replies:

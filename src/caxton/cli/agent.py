@@ -195,6 +195,17 @@ def _show_agent(cli: Cli, agent: "AgentView") -> None:
             f"{format_duration(agent.timeout_s)} a message, {format_duration(agent.cpu_time_s)} of computing",
         ),
         ("restarts", str(agent.restarts)),
+        ("circuit", _circuit(agent)),
+        ("waiting", f"{agent.bulkhead.waiting} callers, at most {agent.bulkhead.max_waiting}"),
         ("module", f"{format_size(agent.module_bytes)}, sha256 {agent.module_sha256}"),
     ]
     cli.screen.facts([(name, value) for name, value in facts if value])
+
+
+def _circuit(agent: "AgentView") -> str:
+    circuit = agent.circuit_breaker
+    if circuit.state == "off":
+        return "off"
+    until = f", next try at {circuit.retry_at}" if circuit.retry_at else ""
+    opens = f"opens after {circuit.threshold} failures in a row for {format_duration(circuit.timeout_s)}"
+    return f"{circuit.state.replace('_', '-')}, {circuit.failures} failures in a row{until} ({opens})"

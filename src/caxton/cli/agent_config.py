@@ -15,7 +15,7 @@ import yaml
 from caxton.cli.files import read_file
 from caxton.core.errors import InvalidConfig, quoted
 from caxton.core.suggest import nearest
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views import AgentSpec, Bulkhead, CircuitBreaker, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ MAX_DEPTH = 8
 _parse = cast("Callable[..., Iterator[yaml.Event]]", yaml.parse)  # pyright: ignore[reportUnknownMemberType]
 _compose = cast("Callable[..., yaml.Node | None]", yaml.compose)  # pyright: ignore[reportUnknownMemberType]
 
-_KEYS: dict[str, Any] = {"": AgentSpec, "resources": Resources}
+_KEYS: dict[str, Any] = {"": AgentSpec, "resources": Resources, "circuit_breaker": CircuitBreaker, "bulkhead": Bulkhead}
 """Which struct has the keys of the mapping at a path."""
 
 

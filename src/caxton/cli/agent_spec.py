@@ -49,3 +49,5 @@ def _check(spec: AgentSpec) -> None:
         value = getattr(spec.resources, name)
         if value is not None:
             parse(value, what=name)
+    if spec.circuit_breaker.timeout is not None:
+        parse_duration(spec.circuit_breaker.timeout, what="circuit_breaker.timeout")

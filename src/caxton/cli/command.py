@@ -105,13 +105,14 @@ QuietOption = Annotated[
     typer.Option("--quiet", "-q", help="Print nothing but answers and errors.", rich_help_panel=_PANEL),
 ]
 
-_GLOBALS: dict[str, Any] = {
+GLOBALS: dict[str, Any] = {
     "output": OutputOption,
     "server": ServerOption,
     "token": TokenOption,
     "context": ContextOption,
     "quiet": QuietOption,
 }
+"""Options that every command has."""
 
 
 class CaxtonGroup(TyperGroup):
@@ -184,7 +185,7 @@ def _with_globals(handler: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(handler)
     def run(ctx: typer.Context, **values: Any) -> None:
         cli = ctx.ensure_object(Cli)
-        for name in _GLOBALS:
+        for name in GLOBALS:
             if value := values.pop(name):
                 setattr(cli, name, value)
         if "ctx" in signature.parameters:
@@ -197,7 +198,7 @@ def _with_globals(handler: Callable[..., None]) -> Callable[..., None]:
     kind = inspect.Parameter.KEYWORD_ONLY
     shared = [
         inspect.Parameter(name, kind, annotation=option, default=False if name == "quiet" else None)
-        for name, option in _GLOBALS.items()
+        for name, option in GLOBALS.items()
     ]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     run.__signature__ = inspect.Signature([context, *own, *shared])  # type: ignore[attr-defined]

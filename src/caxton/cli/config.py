@@ -1,19 +1,39 @@
-"""`caxton config …`: which settings a server on this machine would have, and why."""
+"""`caxton config …`: settings of the server on this machine, and those of an agent that can change while it runs."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from caxton.cli.agent import AgentOption, complete_agent
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.server import ConfigOption, DataDirOption, overrides_of
+from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.units import format_size
 
-app = new_app("Look at the server's settings.", "caxton config show --effective")
+if TYPE_CHECKING:
+    from caxton.core.views import AgentSettings
+
+app = new_app(
+    "Look at settings, and change those of a running agent.",
+    "caxton config show --effective",
+    "caxton config set --agent ping --circuit-breaker.threshold=3",
+)
+
+DEFAULT = "default"
+"""The value that gives a setting its default again."""
+
+_AMOUNTS = ("timeout", "mailbox_bytes")
+"""Those that have a unit; the others are plain numbers."""
 
 
 def register(top: typer.Typer) -> None:
     """Add the noun."""
     top.add_typer(app, name="config")
+
+
+def _option(name: str, metavar: str, help_text: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=help_text)
 
 
 @command(
@@ -22,6 +42,7 @@ def register(top: typer.Typer) -> None:
     "caxton config show",
     "caxton config show --effective",
     "caxton config show --config config.toml -o json",
+    "caxton config show --agent ping",
 )
 def show(
     cli: Cli,
@@ -30,8 +51,131 @@ def show(
     ] = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            "--agent",
+            metavar="NAME",
+            help="Those of this agent that can change while it runs, as they hold.",
+            autocompletion=complete_agent,
+        ),
+    ] = None,
 ) -> None:
     """Show settings with the place each comes from: a flag, the environment, a file, or the default."""
+    if agent is not None:
+        if effective or config is not None or data_dir is not None:
+            message = "--agent asks a server for an agent's settings; the other options are about the server's own"
+            raise InvalidUsage(message, command="caxton config show")
+        with cli.client(f"Asking for {agent}") as client:
+            settings = client.settings(agent)
+        cli.screen.answer(settings, lambda: _show_settings(cli, settings))
+        return
+    _show_server(cli, effective=effective, config=config, data_dir=data_dir)
+
+
+@command(
+    app,
+    "set",
+    "caxton config set --agent ping --circuit-breaker.timeout=10s --circuit-breaker.threshold=3",
+    "caxton config set --agent ping --bulkhead.max-waiting=200 --resources.mailbox-messages=20000",
+    "caxton config set --agent ping --circuit-breaker.threshold=off",
+    "caxton config set --agent ping --circuit-breaker.timeout=default",
+)
+def set_(
+    cli: Cli,
+    agent: AgentOption,
+    threshold: Annotated[
+        str | None, _option("--circuit-breaker.threshold", "N", "Failures in a row that open the circuit, or off.")
+    ] = None,
+    timeout: Annotated[
+        str | None, _option("--circuit-breaker.timeout", "DURATION", "How long mail then waits before the next try.")
+    ] = None,
+    probes: Annotated[
+        str | None, _option("--circuit-breaker.probes", "N", "Messages that must then succeed before it closes.")
+    ] = None,
+    max_waiting: Annotated[
+        str | None, _option("--bulkhead.max-waiting", "N", "Callers that may wait for replies at once.")
+    ] = None,
+    messages_per_s: Annotated[
+        str | None, _option("--resources.messages-per-s", "N", "Messages each instance may send in a second.")
+    ] = None,
+    mailbox_messages: Annotated[
+        str | None, _option("--resources.mailbox-messages", "N", "Messages that may wait for the agent.")
+    ] = None,
+    mailbox_bytes: Annotated[
+        str | None, _option("--resources.mailbox-bytes", "SIZE", "Their bytes, like 16MB.")
+    ] = None,
+) -> None:
+    """Change settings of an agent while it runs: they hold at once and outlive restarts of agent and server.
+
+    The value `default` gives a setting its default again.
+    """
+    said = {
+        "circuit_breaker": {"threshold": threshold, "timeout": timeout, "probes": probes},
+        "bulkhead": {"max_waiting": max_waiting},
+        "resources": {
+            "messages_per_s": messages_per_s,
+            "mailbox_messages": mailbox_messages,
+            "mailbox_bytes": mailbox_bytes,
+        },
+    }
+    patch = {group: values for group, texts in said.items() if (values := _values(group, texts))}
+    if not patch:
+        options = ", ".join(_option_name(group, key) for group, keys in said.items() for key in keys)
+        raise InvalidUsage(f"it says nothing to change; known are {options}", command="caxton config set")
+    settings = _send(cli, agent, patch)
+    cli.screen.answer(settings, lambda: _show_set(cli, settings))
+
+
+def _values(group: str, texts: dict[str, str | None]) -> dict[str, str | int | None]:
+    """What was said, as the API takes it; None is the default."""
+    return {key: _value(_option_name(group, key), key, text) for key, text in texts.items() if text is not None}
+
+
+def _option_name(group: str, key: str) -> str:
+    return f"--{group}.{key}".replace("_", "-")
+
+
+def _value(option: str, key: str, text: str) -> str | int | None:
+    if text == DEFAULT:
+        return None
+    if key in _AMOUNTS or (key == "threshold" and text == "off"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidValue(option, text, "give a number" + (" or 'off'" if key == "threshold" else "")) from None
+
+
+def _send(cli: Cli, agent: str, patch: dict[str, dict[str, str | int | None]]) -> "AgentSettings":
+    import msgspec
+
+    from caxton.core.views import AgentPatch
+
+    with cli.client(f"Changing {agent}") as client:
+        return client.configure(agent, msgspec.convert(patch, AgentPatch))
+
+
+def _show_set(cli: Cli, settings: "AgentSettings") -> None:
+    cli.screen.done(f"Settings of agent '{settings.name}' hold from now on")
+    _show_settings(cli, settings)
+
+
+def _show_settings(cli: Cli, settings: "AgentSettings") -> None:
+    circuit, resources = settings.circuit_breaker, settings.resources
+    rows = [
+        ("circuit_breaker.threshold", str(circuit.threshold) if circuit.threshold else "off"),
+        ("circuit_breaker.timeout", f"{circuit.timeout_s:g}s"),
+        ("circuit_breaker.probes", str(circuit.probes)),
+        ("bulkhead.max_waiting", str(settings.bulkhead.max_waiting)),
+        ("resources.messages_per_s", str(resources.messages_per_s)),
+        ("resources.mailbox_messages", str(resources.mailbox_messages)),
+        ("resources.mailbox_bytes", format_size(resources.mailbox_bytes)),
+    ]
+    cli.screen.table(("setting", "value"), rows)
+
+
+def _show_server(cli: Cli, *, effective: bool, config: Path | None, data_dir: Path | None) -> None:
     from caxton.server.config import effective as effective_values
 
     values = effective_values(overrides_of(config=config, data_dir=data_dir))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from caxton.cli.command import GLOBALS
 from caxton.cli.exits import ExitCode, exit_code_for
 from caxton.core.errors import CaxtonError, InternalError, InvalidUsage, quoted
 
@@ -50,13 +51,21 @@ def as_caxton_error(error: BaseException) -> CaxtonError:
 
 
 def _usage(error: Any) -> str:
-    """The parser's message in our form; an unknown option gets the nearest one."""
+    """The parser's message in our form; an unknown option gets the nearest one, or else all there are."""
     if option := getattr(error, "option_name", None):
         near: list[str] = list(getattr(error, "possibilities", None) or ())
         if "no such option" in str(error.message).lower():
-            return f"there is no option {option}{f'; did you mean {near[0]}?' if near else ''}"
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_options(error.ctx))}"
+            return f"there is no option {option}; {hint}"
     text = str(error.format_message()).rstrip(".")
     return text[:1].lower() + text[1:]
+
+
+def _options(context: Any) -> list[str]:
+    """The options that a command has of its own; those of all commands if it has none."""
+    params = [one for one in context.command.params if one.param_type_name == "option" and not one.hidden]
+    own = [one for one in params if one.name not in GLOBALS]
+    return [one.opts[0] for one in own or params]
 
 
 def _below(fault: CaxtonError) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from caxton.client.transport import DEPLOY_TIMEOUT_S, Timeout, Transport, agent_path
-from caxton.core.views import AgentSpec, AgentView
+from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView
 
 
 class _Agents(msgspec.Struct):
@@ -53,6 +53,16 @@ class AgentCalls(Transport):
     def scale(self, name: str, replicas: int) -> AgentView:
         """Give an agent this many instances."""
         return self._post(f"{agent_path(name)}/scale", {"replicas": replicas}, AgentView)
+
+    def settings(self, name: str) -> AgentSettings:
+        """The settings of an agent that can be changed while it runs."""
+        return self._get(f"{agent_path(name)}/config", AgentSettings)
+
+    def configure(self, name: str, patch: AgentPatch) -> AgentSettings:
+        """Change settings of an agent while it runs; returns those that hold, once they are on disk."""
+        body = msgspec.json.encode(patch)
+        response = self._request("PATCH", f"{agent_path(name)}/config", body=body, timeout=Timeout(DEPLOY_TIMEOUT_S))
+        return self._decode(response, AgentSettings)
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove an agent after the messages it is handling, or at once with `force`."""

@@ -99,7 +99,7 @@ class Transport:
 
     def _request(
         self,
-        method: Literal["GET", "POST", "DELETE"],
+        method: Literal["GET", "POST", "PATCH", "DELETE"],
         path: str,
         *,
         query: dict[str, Any] | None = None,

@@ -238,6 +238,32 @@ class MailboxFull(CaxtonError):
         self.receiver, self.limit_messages, self.limit_bytes = receiver, limit_messages, limit_bytes
 
 
+class CircuitOpen(CaxtonError):
+    """The receiver failed too often in a row: nobody may wait for its reply now. Mail without a waiter is taken."""
+
+    code = "CIRCUIT_OPEN"
+
+    def __init__(self, name: str, failures: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"agent {name!r} failed {failures} times in a row and is not asked for now; "
+            f"it is tried again in {retry_after_s:.1f} s, 'caxton logs --agents {name}' has its log"
+        )
+        self.name, self.failures, self.retry_after_s = name, failures, round(retry_after_s, 3)
+
+
+class BulkheadFull(CaxtonError):
+    """As many callers as may wait for the receiver's replies at once."""
+
+    code = "BULKHEAD_FULL"
+
+    def __init__(self, name: str, max_waiting: int) -> None:
+        super().__init__(
+            f"{max_waiting} callers wait for replies of agent {name!r}, which is its limit (bulkhead.max_waiting); "
+            "retry later, or send without waiting"
+        )
+        self.name, self.max_waiting = name, max_waiting
+
+
 class ReplyTimeout(CaxtonError):
     """No reply came within the deadline. The message itself stays accepted."""
 

@@ -30,6 +30,24 @@ class Resources(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, f
     mailbox_bytes: str | int | None = None
 
 
+class CircuitBreaker(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When an agent that fails is left alone for a while; what is left out keeps the default."""
+
+    threshold: int | str | bool | None = None
+    """Failed handlings in a row that open the circuit. `off`, false or 0: none do. Default 5."""
+    timeout: str | int | float | None = None
+    """How long its mail then waits before it is tried again. Default 10 s."""
+    probes: int | None = None
+    """How many messages must then succeed before the rest follows. Default 1."""
+
+
+class Bulkhead(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How many one agent may keep busy; what is left out keeps the default."""
+
+    max_waiting: int | None = None
+    """Callers outside who wait for its replies at once. Default 1,000."""
+
+
 class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What to deploy, beside the module's bytes. Also the shape of an agent-config.yaml."""
 
@@ -40,6 +58,31 @@ class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     replicas: int = 1
     capabilities: list[str] = []
     resources: Resources = Resources()
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
+    bulkhead: Bulkhead = Bulkhead()
+
+
+class CircuitBreakerView(msgspec.Struct, kw_only=True):
+    """A circuit breaker as it is now."""
+
+    state: str
+    """`closed` (mail flows), `open` (it waits), `half_open` (it is tried) or `off`."""
+    failures: int
+    """Handlings that failed since the last that succeeded."""
+    threshold: int
+    """0: off."""
+    timeout_s: float
+    probes: int
+    retry_at: str | None = None
+    """When an open one lets the next message through; ISO 8601, UTC."""
+
+
+class BulkheadView(msgspec.Struct, kw_only=True):
+    """A bulkhead as it is now."""
+
+    waiting: int
+    """Callers who wait for a reply."""
+    max_waiting: int
 
 
 class AgentView(msgspec.Struct, kw_only=True):
@@ -77,6 +120,70 @@ class AgentView(msgspec.Struct, kw_only=True):
     """ISO 8601, UTC."""
     uptime_s: float | None
     """Since it was last started; null unless running."""
+    circuit_breaker: CircuitBreakerView
+    bulkhead: BulkheadView
+
+
+class CircuitBreakerPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """As `CircuitBreaker`: what is left out stays, null is the default again."""
+
+    threshold: int | str | bool | msgspec.UnsetType | None = msgspec.UNSET
+    timeout: str | int | float | msgspec.UnsetType | None = msgspec.UNSET
+    probes: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class BulkheadPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """As `Bulkhead`: what is left out stays, null is the default again."""
+
+    max_waiting: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ResourcesPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Those of `Resources` that need no new instance: what is left out stays, null is the default again."""
+
+    messages_per_s: int | msgspec.UnsetType | None = msgspec.UNSET
+    mailbox_messages: int | msgspec.UnsetType | None = msgspec.UNSET
+    mailbox_bytes: str | int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class AgentPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Settings of an agent to change while it runs."""
+
+    circuit_breaker: CircuitBreakerPatch = msgspec.field(default_factory=CircuitBreakerPatch)
+    bulkhead: BulkheadPatch = msgspec.field(default_factory=BulkheadPatch)
+    resources: ResourcesPatch = msgspec.field(default_factory=ResourcesPatch)
+
+
+class LiveCircuitBreaker(msgspec.Struct, kw_only=True):
+    """Settings of a circuit breaker as they hold."""
+
+    threshold: int
+    """0: off."""
+    timeout_s: float
+    probes: int
+
+
+class LiveBulkhead(msgspec.Struct, kw_only=True):
+    """Settings of a bulkhead as they hold."""
+
+    max_waiting: int
+
+
+class LiveResources(msgspec.Struct, kw_only=True):
+    """Those limits that can be changed while an agent runs, as they hold."""
+
+    messages_per_s: int
+    mailbox_messages: int
+    mailbox_bytes: int
+
+
+class AgentSettings(msgspec.Struct, kw_only=True):
+    """The settings of an agent that can be changed while it runs, as they hold."""
+
+    name: str
+    circuit_breaker: LiveCircuitBreaker
+    bulkhead: LiveBulkhead
+    resources: LiveResources
 
 
 class Receipt(msgspec.Struct, kw_only=True):

@@ -33,6 +33,12 @@ class Snapshot:
     dead_letters: int
     refused: int
     """Messages from outside that met a full mailbox."""
+    circuits: dict[str, int]
+    """Agents by the state of their circuit breaker."""
+    circuit_transitions: dict[str, int]
+    """By the state that was entered."""
+    callers_refused: dict[str, int]
+    """Callers who would have waited for a reply, by the code of their error."""
     mailbox_messages: int
     latency_us: list[int]
     """Bucket n: messages that waited from 2^(n-1) to 2^n µs before they were handed over."""
@@ -58,6 +64,8 @@ _GAUGES = (
     ("caxton_mailbox_messages", "Messages accepted and not settled.", "mailbox_messages"),
     ("caxton_uptime_seconds", "Since the server started.", "uptime_s"),
 )
+
+CIRCUIT_STATES = ("closed", "open", "half_open")
 
 _FIRST_BUCKET, _LAST_BUCKET = 3, 25
 """8 µs to 33 s; below and above is of no interest by itself."""
@@ -88,10 +96,26 @@ class Metrics(Collector):
         for status, count in sorted(now.agents.items()):
             agents.add_metric([status], count)
         yield agents
+        yield from _circuits(now)
         yield _latency(now.latency_us)
         build = GaugeMetricFamily("caxton_build_info", "Always 1; the version is the label.", labels=["version"])
         build.add_metric([now.version], 1)
         yield build
+
+
+def _circuits(now: Snapshot) -> Iterable[Metric]:
+    states = GaugeMetricFamily("caxton_circuit_breaker_state", "Agents by their circuit's state.", labels=["state"])
+    for state in (*CIRCUIT_STATES, "off"):
+        states.add_metric([state], now.circuits.get(state, 0))
+    yield states
+    turns = CounterMetricFamily("caxton_circuit_breaker_transitions", "States that circuits entered.", labels=["to"])
+    for state in CIRCUIT_STATES:
+        turns.add_metric([state], now.circuit_transitions.get(state, 0))
+    yield turns
+    refused = CounterMetricFamily("caxton_callers_refused", "Callers who could not wait for a reply.", labels=["code"])
+    for code in ("CIRCUIT_OPEN", "BULKHEAD_FULL"):
+        refused.add_metric([code], now.callers_refused.get(code, 0))
+    yield refused
 
 
 def _latency(counts: list[int]) -> Metric:

@@ -112,8 +112,9 @@ class NodeStatus:
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
             dead_letters=bus.dead_letters, refused=rooms.postbox.refused,
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
-            commits=rooms.journal.commits, rows_written=rooms.journal.rows_written,
-            uptime_s=round(self._clock.monotonic() - self._started, 3),
+            circuits=agents.circuit_states(), circuit_transitions=dict(agents.circuits.transitions),
+            callers_refused=dict(agents.circuits.refused), commits=rooms.journal.commits,
+            rows_written=rooms.journal.rows_written, uptime_s=round(self._clock.monotonic() - self._started, 3),
         )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from caxton.agents.definition import define
+from caxton.agents.settings import patched, settings_of
 from caxton.api.services import Services
 from caxton.core.errors import (
     AgentAlreadyExists,
@@ -31,12 +33,22 @@ from caxton.core.errors import (
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName, parse_agent_name, parse_capability
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views import AgentSpec, AgentView, LogLine, Receipt, ServerView
+from caxton.core.views import (
+    AgentSettings,
+    AgentSpec,
+    AgentView,
+    BulkheadView,
+    CircuitBreakerView,
+    LogLine,
+    Receipt,
+    ServerView,
+)
 from caxton.messages.codec import encode_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from caxton.core.views import AgentPatch
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
@@ -83,6 +95,7 @@ class FakeAgents:
     def __init__(self) -> None:
         self.views: dict[str, AgentView] = {}
         self.modules: dict[str, bytes] = {}
+        self.specs: dict[str, AgentSpec] = {}
 
     async def deploy(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes) -> AgentView:
         """Take any module that begins like one."""
@@ -90,7 +103,7 @@ class FakeAgents:
         if spec.name in self.views:
             raise AgentAlreadyExists(spec.name)
         view = _view(spec, module, revision=1)
-        self.views[spec.name], self.modules[spec.name] = view, module
+        self.views[spec.name], self.modules[spec.name], self.specs[spec.name] = view, module, spec
         return view
 
     async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
@@ -98,7 +111,7 @@ class FakeAgents:
         old = self.get(workspace, AgentName(spec.name))
         module = self.modules[old.name] if module is None else module
         view = _view(spec, module, revision=old.revision + 1)
-        self.views[spec.name], self.modules[spec.name] = view, module
+        self.views[spec.name], self.modules[spec.name], self.specs[spec.name] = view, module, spec
         return view
 
     def list(self, workspace: WorkspaceName) -> list[AgentView]:
@@ -137,11 +150,25 @@ class FakeAgents:
         view.healthy = replicas if view.status == "running" else 0
         return view
 
+    def settings(self, workspace: WorkspaceName, name: AgentName) -> AgentSettings:
+        """What its spec says, and the defaults."""
+        self.get(workspace, name)
+        return settings_of(define(self.specs[name]))
+
+    async def configure(self, workspace: WorkspaceName, name: AgentName, patch: AgentPatch) -> AgentSettings:
+        """Checked as ever, and remembered."""
+        view = self.get(workspace, name)
+        spec = patched(self.specs[name], patch)
+        settings = settings_of(define(spec))
+        self.specs[name] = spec
+        view.circuit_breaker, view.bulkhead = _guards(spec)
+        return settings
+
     async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
         """Forget it."""
         del force
         self.get(workspace, name)
-        del self.views[name], self.modules[name]
+        del self.views[name], self.modules[name], self.specs[name]
 
 
 def _view(spec: AgentSpec, module: bytes, *, revision: int) -> AgentView:
@@ -151,6 +178,7 @@ def _view(spec: AgentSpec, module: bytes, *, revision: int) -> AgentView:
     if not module.startswith(EMPTY_MODULE[:4]):
         raise InvalidWasm("it does not begin like a WebAssembly module")
     resources = spec.resources
+    circuit_breaker, bulkhead = _guards(spec)
     return AgentView(
         id=f"agent-{name}",
         name=name,
@@ -176,7 +204,23 @@ def _view(spec: AgentSpec, module: bytes, *, revision: int) -> AgentView:
         restarts=0,
         deployed_at=STARTED_AT,
         uptime_s=0.0,
+        circuit_breaker=circuit_breaker,
+        bulkhead=bulkhead,
     )
+
+
+def _guards(spec: AgentSpec) -> tuple[CircuitBreakerView, BulkheadView]:
+    """Nothing ever failed and nobody waits."""
+    definition = define(spec)
+    circuit = definition.circuit
+    breaker = CircuitBreakerView(
+        state="closed" if circuit.threshold else "off",
+        failures=0,
+        threshold=circuit.threshold,
+        timeout_s=circuit.timeout_s,
+        probes=circuit.probes,
+    )
+    return breaker, BulkheadView(waiting=0, max_waiting=definition.max_waiting)
 
 
 class FakeMessages:

@@ -87,6 +87,9 @@ class FakeSupervisor:
         """(replica, crash)."""
         self.failures: list[tuple[int, int]] = []
         """(replica, status)."""
+        self.successes: list[int] = []
+        self.begun: list[int] = []
+        """Replicas; told only while the receiver is watched."""
         self.given_up: list[tuple[int, str, int]] = []
         """(replica, message id, timer id or -1)."""
 
@@ -96,6 +99,13 @@ class FakeSupervisor:
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         self.failures.append((mailbox.replica, status))
+
+    def succeeded(self, mailbox: Mailbox) -> None:
+        self.successes.append(mailbox.replica)
+
+    def began(self, mailbox: Mailbox) -> None:
+        _require(mailbox.busy, "it is not in the middle of a message")
+        self.begun.append(mailbox.replica)
 
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         self.given_up.append((mailbox.replica, envelope.message_id, envelope.timer_id))

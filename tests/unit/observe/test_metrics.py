@@ -17,6 +17,9 @@ SNAPSHOT = Snapshot(
     accepted=10,
     settled=20,
     failures=3,
+    circuits={"closed": 2, "open": 1, "off": 1},
+    circuit_transitions={"open": 5, "half_open": 4, "closed": 1},
+    callers_refused={"CIRCUIT_OPEN": 7},
     dead_letters=1,
     refused=5,
     mailbox_messages=7,
@@ -56,6 +59,15 @@ def test_every_figure_is_told_under_its_name() -> None:
         "caxton_agents{status=failed}": 1,
         "caxton_agents{status=running}": 3,
         "caxton_build_info{version=1.2.3}": 1,
+        "caxton_circuit_breaker_state{state=closed}": 2,
+        "caxton_circuit_breaker_state{state=open}": 1,
+        "caxton_circuit_breaker_state{state=half_open}": 0,
+        "caxton_circuit_breaker_state{state=off}": 1,
+        "caxton_circuit_breaker_transitions_total{to=closed}": 1,
+        "caxton_circuit_breaker_transitions_total{to=open}": 5,
+        "caxton_circuit_breaker_transitions_total{to=half_open}": 4,
+        "caxton_callers_refused_total{code=CIRCUIT_OPEN}": 7,
+        "caxton_callers_refused_total{code=BULKHEAD_FULL}": 0,
     }
 
 
