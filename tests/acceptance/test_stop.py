@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
 
-from caxton.client import ApiProblem, CaxtonClient
+from caxton.client import ApiProblem
 from caxton.core.views import AgentSpec, Resources
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
+from tests.acceptance.served import served
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    import subprocess
     from pathlib import Path
 
+    from caxton.client import CaxtonClient
+
 STOP_S = 30
-
-
-@contextmanager
-def served(place: Path) -> Generator[tuple[subprocess.Popen[str], CaxtonClient]]:
-    """`caxton serve` on a free port, and a client of it. Ended with the block at the latest."""
-    arguments = ["-m", "caxton", "serve", "--port", "0", "--data-dir", str(place / "data")]
-    environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        env=environment,
-        encoding="utf-8",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            url = re.search(r"http://\S+", process.stdout.readline())
-            assert url is not None
-            token = (place / "data" / "admin.token").read_text(encoding="ascii").strip()
-            with CaxtonClient(url[0], token) as client:
-                yield process, client
-        finally:
-            process.kill()
 
 
 def ask(client: CaxtonClient, conversation_id: str) -> AclMessage:

@@ -14,7 +14,7 @@ import wasmtime
 
 from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
-from caxton.core.views import AgentSpec, AgentView, Receipt, Resources
+from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView, Receipt, Resources
 from caxton.messages.message import AclMessage
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
@@ -52,6 +52,14 @@ class LocalNode:
     async def replace(self, name: str, wasm: bytes | None, *, replicas: int = 1, **resources: Any) -> AgentView:
         """Put a new version of `name`."""
         return await self.agents.replace(DEFAULT_WORKSPACE, spec(name, replicas=replicas, **resources), wasm)
+
+    async def configure(self, name: str, **groups: dict[str, Any]) -> AgentSettings:
+        """Change settings of the running agent `name`: `circuit_breaker`, `bulkhead`, `resources`."""
+        return await self.agents.configure(DEFAULT_WORKSPACE, AgentName(name), msgspec.convert(groups, AgentPatch))
+
+    def settings(self, name: str) -> AgentSettings:
+        """Those settings of agent `name`."""
+        return self.agents.settings(DEFAULT_WORKSPACE, AgentName(name))
 
     async def stop(self, name: str, *, force: bool = False) -> AgentView:
         """Stop agent `name`."""
@@ -195,8 +203,8 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def spec(name: str, *, replicas: int = 1, **resources: Any) -> AgentSpec:
-    """An `AgentSpec` with these limits; `capabilities` and `version` are its own."""
-    own = {key: resources.pop(key) for key in ("capabilities", "version") if key in resources}
+    """An `AgentSpec` with these limits; those of its fields that are no limits are its own."""
+    own = {key: resources.pop(key) for key in AgentSpec.__struct_fields__ if key in resources}
     return AgentSpec(name=name, replicas=replicas, resources=Resources(**resources), **own)
 
 
