@@ -13,6 +13,7 @@ REST = "docs/reference/rest.md"
 CLI = "docs/reference/cli.md"
 LIMITS = "docs/reference/limits.md"
 CONFIG = "docs/reference/configuration.md"
+AGENT_CONFIG = "docs/reference/agent-config.md"
 MAP = "ARCHITECTURE.md"
 
 
@@ -242,6 +243,69 @@ REQUIREMENTS: dict[str, Requirement] = {
         source=REST,
         text="Requests are limited per address and principal.",
         gap="connections are bounded in all, not per address",
+    ),
+    # --- containment -----------------------------------------------------------------------------------------
+    "circuit:machine": Requirement(
+        source=AGENT_CONFIG,
+        text="A circuit opens at the threshold, lets only its probes through, and hears no result of an earlier time.",
+        tests=(
+            "test_opens_at_the_failure_that_reaches_the_threshold_and_not_before",
+            "test_promises_hold_whatever_happens",
+            "test_after_its_timeout_an_open_one_always_admits_a_call_that_the_bulkhead_holds",
+            "test_result_of_another_generation_never_changes_anything_but_the_number_of_calls",
+            "test_what_was_in_hand_when_it_opened_changes_nothing_when_it_ends",
+        ),
+    ),
+    "circuit:mail-waits": Requirement(
+        source=MESSAGES,
+        text="While an agent's circuit is open its mail waits in order and no attempt is counted.",
+        tests=(
+            "test_mail_waits_untouched_while_it_is_open_and_no_attempt_is_burnt",
+            "test_probe_that_fails_opens_it_again_and_only_that_message_was_tried",
+            "test_only_one_of_several_replicas_is_tried_and_the_others_follow_when_it_succeeds",
+            "test_crashes_count_and_a_handler_that_is_made_again_gets_no_mail_while_it_is_open",
+            "test_draining_mailboxes_stay_shut_when_the_timeout_passes",
+            "test_timers_of_the_agent_wait_as_well",
+        ),
+    ),
+    "circuit:callers-are-told": Requirement(
+        source=REST,
+        text="Who would wait for a reply is refused at once while the circuit is open, and told when to come again.",
+        tests=(
+            "test_handler_that_fails_or_crashes_or_runs_out_of_time_opens_it",
+            "test_who_would_wait_for_a_reply_is_refused_at_once_and_told_when_to_come_again",
+            "test_refused_caller_is_told_when_to_come_again",
+            "test_while_half_open_a_caller_gets_in_only_as_a_probe",
+        ),
+    ),
+    "bulkhead:callers": Requirement(
+        source=AGENT_CONFIG,
+        text="No more callers wait for one agent's replies than its bulkhead holds.",
+        tests=(
+            "test_callers_beyond_the_bulkhead_are_refused_and_those_before_them_go_on",
+            "test_caller_whose_message_was_not_accepted_leaves_its_place",
+            "test_one_call_more_than_the_bulkhead_holds_is_refused_until_one_ends",
+        ),
+    ),
+    "settings:live": Requirement(
+        source=CLI,
+        text="config set holds at once without a restart or a new revision, and outlives a kill of the server.",
+        tests=(
+            "test_settings_survive_a_kill_of_the_server_and_are_the_ones_that_hold",
+            "test_agent_that_fails_is_left_alone_until_its_settings_let_it_be_tried",
+            "test_shorter_timeout_holds_for_a_circuit_that_is_open_already",
+            "test_settings_outlive_the_node_and_the_next_revision_has_only_its_own",
+        ),
+    ),
+    "settings:all-or-nothing": Requirement(
+        source=REST,
+        text="A change with a bad value, or an option that nobody knows, changes nothing.",
+        tests=(
+            "test_value_out_of_bounds_is_refused_and_nothing_changes",
+            "test_patch_that_breaks_a_rule_changes_nothing",
+            "test_bad_value_is_refused_and_the_good_one_beside_it_does_not_count",
+            "test_option_that_nobody_knows_is_answered_with_those_there_are",
+        ),
     ),
     "cli:errors": Requirement(
         source=CLI,

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from caxton.agents.definition import MAX_CAPABILITIES, MAX_REPLICAS, Definition, define
+from caxton.agents.settings import settings_of
 from caxton.cli.agent_config import MAX_CONFIG_BYTES, MAX_DEPTH, read_agent_config
 from caxton.core.errors import InvalidName, InvalidValue
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views import AgentPatch, AgentSpec, Bulkhead, CircuitBreaker, Resources, ResourcesPatch
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
 
 if TYPE_CHECKING:
@@ -100,6 +101,49 @@ def test_example_is_valid_and_has_every_key(tmp_path: Path) -> None:
     assert (definition.name, definition.version, definition.replicas) == ("sorter", "1.4", 3)
     said = {key for key in Resources.__struct_fields__ if getattr(spec.resources, key) is not None}
     assert_same("resources in the example", code=Resources.__struct_fields__, page=said)
+    for group, (_, kind) in GUARDS.items():
+        said = {key for key in kind.__struct_fields__ if getattr(getattr(spec, group), key) is not None}
+        assert_same(f"{group} in the example", code=kind.__struct_fields__, page=said)
+
+
+GUARDS: dict[str, tuple[str, Any]] = {
+    "circuit_breaker": ("## Circuit breaker", CircuitBreaker),
+    "bulkhead": ("## Bulkhead", Bulkhead),
+}
+GUARD_KEYS = {
+    (group, word(row[0])): row for group, (heading, _) in GUARDS.items() for row in rows(section(PAGE, heading), "Key")
+}
+SETTING = {("circuit_breaker", "timeout"): "timeout_s"}
+
+
+def guarded(group: str, **values: Any) -> Any:
+    """That group of settings as it would hold."""
+    return getattr(settings_of(define(AgentSpec(name="a", **{group: GUARDS[group][1](**values)}))), group)
+
+
+@pytest.mark.parametrize("group", GUARDS)
+def test_every_key_of_a_guard_has_a_line(group: str) -> None:
+    listed = [key for of, key in GUARD_KEYS if of == group]
+    assert_same(group, code=GUARDS[group][1].__struct_fields__, page=listed)
+
+
+@pytest.mark.parametrize(("group", "key"), GUARD_KEYS)
+def test_bounds_and_default_of_a_guard_are_right(group: str, key: str) -> None:
+    _, unit, *cells, _ = GUARD_KEYS[group, key]
+    least, most, default = (number(unit, cell) for cell in cells)
+    name = SETTING.get((group, key), key)
+    assert getattr(guarded(group), name) == default
+    assert [getattr(guarded(group, **{key: value}), name) for value in (least, most)] == [least, most]
+    step = 0.0001 if unit == "duration" else 1
+    for wrong in (least - step, most + step):
+        with pytest.raises(InvalidValue):
+            guarded(group, **{key: wrong})
+
+
+def test_page_names_every_setting_that_changes_while_it_runs() -> None:
+    named = set(words(section(PAGE, "## Changes while it runs")))
+    assert {*GUARDS, "resources", *ResourcesPatch.__struct_fields__} <= named
+    assert (*GUARDS, "resources") == AgentPatch.__struct_fields__
 
 
 def test_limits_of_the_file_are_right() -> None:
@@ -108,7 +152,7 @@ def test_limits_of_the_file_are_right() -> None:
 
 
 def test_units_on_the_page_are_understood() -> None:
-    text = section(PAGE, "## Resources").rpartition("\n\nSizes are")[2]
+    text = section(PAGE, "## Amounts").partition("Sizes are")[2]
     sizes, durations = text.split("Durations are")
     for unit in words(sizes):
         assert parse_size(f"1{unit}") in (1 << 10, 1 << 20, 1 << 30)

@@ -30,6 +30,7 @@ NOT_LIMITS = {
     "bus.journal.PRUNE_EVERY_S": "how often old messages are looked for",
     "bus.retry.MAX_DOUBLINGS": "keeps a power from overflowing; MAX_DELAY_S is the limit",
     "bus.timers.MAX_WAIT_S": "how often the clock is looked at",
+    "core.breaker.Policy.max_calls": "whoever uses a breaker sets it; for callers of agents it is MAX_WAITING",
     "core.errors.MAX_QUOTED": "how much of somebody's text an error repeats",
     "core.units.MAX_AMOUNT": "keeps numbers exact; every size and duration has its own, tighter bound",
     "sandbox.compile_child.MAX_REASON_CHARS": "how much of a compiler's text an error repeats",

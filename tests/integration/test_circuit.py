@@ -197,6 +197,8 @@ async def test_value_out_of_bounds_is_refused_and_nothing_changes(
     assert caught.value.what == (key if group == "resources" else f"{group}.{key}")
     assert node.settings("a") == before
     assert node.view("a").circuit_breaker.timeout_s == 10.0
+    await node.scale("a", 2)  # which goes back to what is kept
+    assert node.settings("a") == before
 
 
 async def test_settings_of_an_agent_that_is_not_there_are_refused_with_the_nearest_name(node: LocalNode) -> None:

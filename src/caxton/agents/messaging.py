@@ -107,8 +107,9 @@ class MessageService:
     def _admit(self, place: ExitStack, receiver: Receiver) -> None:
         """Take a place among those who wait for `receiver`, left with `place`. Raises CircuitOpen, BulkheadFull."""
         circuit = self._agents.circuit(receiver.workspace, receiver.name)
-        circuit.enter()
-        place.callback(circuit.leave)
+        if circuit is not None:
+            circuit.enter()
+            place.callback(circuit.leave)
 
     async def _reply(
         self, workspace: WorkspaceName, accepted: AclMessage, answer: asyncio.Future[bytes], timeout_s: float

@@ -122,9 +122,10 @@ class AgentService:
         """Agents by the state of their circuit breaker."""
         return Counter(agent.supervisor.circuit.phase for agent in self._agents.values())
 
-    def circuit(self, workspace: str, name: str) -> Circuit:
-        """What guards it. Raises `AgentNotFound`."""
-        return self._find(workspace, name).supervisor.circuit
+    def circuit(self, workspace: str, name: str) -> Circuit | None:
+        """What guards it, or None when there is no such agent."""
+        agent = self._agents.get((workspace, name))
+        return None if agent is None else agent.supervisor.circuit
 
     def settings(self, workspace: WorkspaceName, name: AgentName) -> AgentSettings:
         """Those of its settings that `configure` changes. Raises `AgentNotFound`."""

@@ -27,7 +27,8 @@ class ExitCode(IntEnum):
     TIMEOUT = 8
     """No answer within the time given."""
     AGENT_FAILED = 9
-    """The agent failed on the message, did not start, or answered failure, refuse or not-understood."""
+    """The agent failed on the message, or so often that it is not asked; did not start; or answered failure, refuse or
+    not-understood."""
     STORAGE = 74
     """The data directory or the journal cannot be used (EX_IOERR of sysexits)."""
     INTERRUPTED = 130

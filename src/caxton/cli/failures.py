@@ -21,6 +21,8 @@ _NEXT = {
     "SERVER_UNREACHABLE": "caxton server start, or caxton doctor",
     "UNEXPECTED_ANSWER": "caxton doctor   (shows which server is asked)",
     "SERVER_STOP_TIMEOUT": "caxton server stop --force",
+    "CIRCUIT_OPEN": "caxton agent status NAME   (shows when it is tried again)",
+    "BULKHEAD_FULL": "caxton agent status NAME   (shows how many callers wait)",
     "MAILBOX_FULL": "caxton agent status NAME   (shows how much mail waits)",
     "REPLY_TIMEOUT": "caxton message list --conversation-id …   (shows what came later)",
     "PORT_IN_USE": "caxton serve --port 8081",

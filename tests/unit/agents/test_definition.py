@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from caxton.agents.definition import MAX_CAPABILITIES, Definition, check_replicas, define
+from caxton.core.breaker import Policy
 from caxton.core.errors import InvalidName, InvalidValue
 from caxton.core.ids import AgentName
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views import AgentSpec, Bulkhead, CircuitBreaker, Resources
 from caxton.sandbox.limits import Limits
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -153,3 +154,41 @@ def test_bounds_themselves_are_allowed(setting: str, least: object, most: object
             assert define(AgentSpec(name="a", replicas=asked)).replicas == asked  # type: ignore[arg-type]
         else:
             of(**{setting: asked})
+
+
+@pytest.mark.parametrize(
+    ("breaker", "what"),
+    [
+        ({"threshold": -1}, "circuit_breaker.threshold"),
+        ({"threshold": 1001}, "circuit_breaker.threshold"),
+        ({"threshold": True}, "circuit_breaker.threshold"),
+        ({"threshold": "on"}, "circuit_breaker.threshold"),
+        ({"timeout": "0.9ms"}, "circuit_breaker.timeout"),
+        ({"timeout": 3600.1}, "circuit_breaker.timeout"),
+        ({"timeout": "for ever"}, "circuit_breaker.timeout"),
+        ({"probes": 0}, "circuit_breaker.probes"),
+        ({"probes": 101}, "circuit_breaker.probes"),
+    ],
+)
+def test_circuit_breaker_out_of_bounds_is_refused_by_its_key(breaker: dict[str, Any], what: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        define(AgentSpec(name="a", circuit_breaker=CircuitBreaker(**breaker)))
+    assert caught.value.what == what
+
+
+@pytest.mark.parametrize("waiting", [0, -1, 100_001])
+def test_bulkhead_out_of_bounds_is_refused_by_its_key(waiting: int) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        define(AgentSpec(name="a", bulkhead=Bulkhead(max_waiting=waiting)))
+    assert caught.value.what == "bulkhead.max_waiting"
+
+
+def test_circuit_breaker_and_bulkhead_that_are_asked_for_arrive() -> None:
+    breaker = CircuitBreaker(threshold=3, timeout="250ms", probes=2)
+    definition = define(AgentSpec(name="a", circuit_breaker=breaker, bulkhead=Bulkhead(max_waiting=7)))
+    assert (definition.circuit, definition.max_waiting) == (Policy(threshold=3, timeout_s=0.25, probes=2), 7)
+
+
+@pytest.mark.parametrize("off", [0, False, "off"])
+def test_circuit_breaker_that_is_switched_off_has_no_threshold(off: Any) -> None:
+    assert define(AgentSpec(name="a", circuit_breaker=CircuitBreaker(threshold=off))).circuit.threshold == 0
