@@ -20,7 +20,9 @@ from caxton.bus.intake import Intake
 from caxton.bus.mailbox import Directory, Mailbox, Receiver
 from caxton.bus.redelivery import EXPIRED, REMOVED, Redelivery
 from caxton.bus.replies import Replies
+from caxton.bus.suspects import Suspects
 from caxton.bus.timers import Timers
+from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +65,8 @@ class Bus:
         self.history = History()
         self.replies = Replies(journal)
         self.intake = Intake()
+        self._note = journal.in_flight.note
+        self.suspects = Suspects(self, clock, self._after_suspect)
         self.redelivery = Redelivery(self, journal, clock)
         self.timers = Timers[int](clock, self._fire, lambda receiver, timer_id: timer_id not in receiver.timers)
         self.is_draining = False
@@ -240,11 +244,13 @@ class Bus:
 
     def wake(self) -> None:
         """After something outside of the pump: let it run if there is something to do."""
-        if self._ready:
+        if self.has_work:
             self._on_work()
 
     @property
     def has_work(self) -> bool:
+        if self.suspects.is_active:
+            return self.suspects.has_work
         return bool(self._ready or self._preempted)
 
     async def wait_until_free(self, boxes: list[Mailbox]) -> None:
@@ -264,6 +270,9 @@ class Bus:
 
     def pump(self, budget_s: float) -> None:
         """Handle messages for about `budget_s` seconds. Guests that compute long get one slice in each call."""
+        if self.suspects.is_active:
+            self._pump_suspects()
+            return
         ready = self._ready
         until = perf_counter() + budget_s
         while ready:
@@ -276,7 +285,7 @@ class Bus:
                 envelope = inbox.lane.popleft() if inbox.is_plain else inbox.take()
                 if envelope is None:
                     break
-                self._handle(box, envelope)
+                self.handle(box, envelope)
             if box.inbox and box.is_open and not box.busy and not self.is_draining:
                 box.queued = True
                 ready.append(box)
@@ -286,7 +295,36 @@ class Bus:
             self._resume(self._preempted.popleft())
         self._journal.touch()
 
-    def _handle(self, box: Mailbox, envelope: Envelope) -> None:
+    def _pump_suspects(self) -> None:
+        if self.is_draining:
+            self.suspects.give_up()
+        self.suspects.pump()
+        self._journal.touch()
+
+    def _after_suspect(self, call: Callable[[], None]) -> None:
+        def committed() -> None:
+            call()
+            self.wake()
+
+        self._journal.after_commit(committed)
+
+    def return_to_front(self, receiver: Receiver, envelopes: list[Envelope]) -> None:
+        """Queue `envelopes` before everything else of `receiver`."""
+        for envelope in reversed(envelopes):
+            if not receiver.mailboxes:
+                receiver.held.appendleft(envelope)
+                continue
+            box = receiver.choose(envelope.conversation_id)
+            box.inbox.put_back(envelope)
+            self.line_up(box)
+
+    def resume(self, box: Mailbox) -> None:
+        """Let the handler of `box`, which is busy, go on for a slice."""
+        self._preempted.remove(box)
+        self._resume(box)
+
+    def handle(self, box: Mailbox, envelope: Envelope) -> None:
+        """Hand `envelope`, which is in no queue, over to the handler of `box`, which is free."""
         turn, handler = box.turn, box.handler
         assert turn is not None and handler is not None  # noqa: S101, PT018
         if envelope.expires_us and self._has_ended(box, envelope):
@@ -295,9 +333,12 @@ class Bus:
         turn.begin(envelope, now_us)
         try:
             if envelope.timer_id < 0:
+                if envelope.written:
+                    self._note(envelope.seq)
                 self.latency_us[min((now_us - envelope.accepted_us).bit_length(), LATENCY_BUCKETS - 1)] += 1
                 result = handler.deliver(envelope.body)
             elif envelope.timer_id in box.receiver.timers:
+                self._note(timer_key(envelope.workspace, envelope.receiver, envelope.timer_id))
                 result = handler.fire(envelope.timer_id)
             else:  # cancelled since it fired
                 turn.clear()
@@ -313,8 +354,11 @@ class Bus:
             self._fail(box, turn, result)
 
     def _resume(self, box: Mailbox) -> None:
-        if not box.busy or box.handler is None:  # it was dropped meanwhile
+        turn = box.turn
+        if not box.busy or box.handler is None or turn is None:  # it was dropped meanwhile
             return
+        if turn.envelope is not None and turn.envelope.written:
+            self._note(turn.envelope.seq)
         try:
             result = box.handler.resume()
         except Exception as exc:
@@ -323,8 +367,6 @@ class Bus:
             self._preempted.append(box)
             return
         self._free(box)
-        turn = box.turn
-        assert turn is not None  # noqa: S101
         if result == 0:
             self._settle(box, turn)
         else:

@@ -64,7 +64,7 @@ class Redelivery:
             receiver.bytes -= len(envelope.body)
             envelope.body = with_attempt(envelope)
             receiver.bytes += len(envelope.body)
-            self._journal.set_attempt(envelope)
+        self._journal.set_attempt(envelope)
 
     def _pause(self, box: Mailbox, envelope: Envelope) -> None:
         if box not in box.receiver.mailboxes:  # it was given up meanwhile

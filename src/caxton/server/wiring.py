@@ -14,7 +14,7 @@ from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
-from caxton.bus.recovery import last_seq, load_mail, load_timers_and_topics
+from caxton.bus.recovery import last_seq, load_mail, load_timers, load_topics
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
 from caxton.observe.time import SystemClock
@@ -22,6 +22,7 @@ from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
 from caxton.storage.database import Database
+from caxton.storage.inflight import InFlight
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ class Rooms:
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
         modules = self.agents.recover(self.database)
-        load_timers_and_topics(self.database, self.bus)
+        in_flight = self.journal.in_flight.found
+        load_topics(self.database, self.bus)
+        load_timers(self.database, self.bus, in_flight)
         self.receipts.load(self.database)
-        load_mail(self.database, self.bus)
+        load_mail(self.database, self.bus, in_flight)
         self.database.start()
         await self.agents.start_recovered(modules)
         self.status.state = "ready"
@@ -66,6 +69,7 @@ class Rooms:
         await self.agents.drain()
         self.bus.write_down()
         await self.journal.aclose()
+        self.journal.in_flight.clear()
         self.messages.interrupt()
 
     def refuse(self) -> None:
@@ -78,6 +82,7 @@ class Rooms:
         self.pump.close()
         self.bus.close()
         self.agents.close()
+        self.journal.close()
         self.database.close()
         self.engine.close()
 
@@ -130,7 +135,7 @@ def build(
     database = Database(data_dir / "journal.db")
     engine = Engine()
     pump = Pump(engine)
-    journal = Journal(database, clock, on_storage_failure)
+    journal = Journal(database, clock, on_storage_failure, InFlight(data_dir / "in-flight"))
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
     pump.attach(bus)
     receipts = Receipts(journal, clock)

@@ -12,10 +12,11 @@ from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
-from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers_and_topics
+from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers, load_topics
 from caxton.bus.replies import Waiter
 from caxton.bus.turn import Turn
 from caxton.storage.database import Database
+from caxton.storage.inflight import InFlight
 from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class Rig:
         clock.restart()
         self.database = StepDatabase(path)
         self.storage_errors: list[Exception] = []
-        self.journal = Journal(self.database, clock, self.storage_errors.append)
+        in_flight = InFlight(path.with_suffix(".in-flight"))
+        self.journal = Journal(self.database, clock, self.storage_errors.append, in_flight)
         self.wakes = 0
         self.is_queued = False
         """Whether the last post was a new one."""
@@ -178,6 +180,12 @@ class Rig:
             self.bus.pump(1.0)
         raise AssertionError("the bus does not come to rest")
 
+    async def pump_suspects(self) -> None:
+        """Until what a crash left behind was handled, each with its commit."""
+        while self.bus.suspects.is_active:
+            self.pump()
+            await self.commit()
+
     async def turn_loop(self) -> None:
         for _ in range(TURNS):
             await asyncio.sleep(0)
@@ -222,6 +230,7 @@ class Rig:
         self.bus.close()
         self.database.asked.clear()
         self.database.close()
+        self.journal.close()
 
     def recover(self, agents: list[str]) -> tuple[Rig, dict[str, Agent]]:
         """Crash, and a new bus on the same file; the agents do not run yet."""
@@ -230,6 +239,8 @@ class Rig:
         found = {name: rig.receiver(name) for name in agents}
         for agent in found.values():
             load_state(rig.database, agent.receiver)
-        load_timers_and_topics(rig.database, rig.bus)
-        load_mail(rig.database, rig.bus)
+        in_flight = rig.journal.in_flight.found
+        load_topics(rig.database, rig.bus)
+        load_timers(rig.database, rig.bus, in_flight)
+        load_mail(rig.database, rig.bus, in_flight)
         return rig, found

@@ -128,7 +128,7 @@ async def test_timer_handled_but_not_committed_fires_again_after_a_crash(rig: Ri
     assert a.handler.fired == [1]
     again, agents = rig.recover(["a"])
     again.start(agents["a"])
-    await again.later(0)
+    await again.pump_suspects()
     assert agents["a"].handler.fired == [1]
     await again.commit()
     third, agents = again.recover(["a"])
