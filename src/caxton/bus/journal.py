@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from caxton.core.errors import StorageFailed
 from caxton.storage.checksum import kv_checksum, message_checksum
+from caxton.storage.inflight import InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ _DELETE_KV = "DELETE FROM kv WHERE workspace = ? AND agent = ? AND key = ?"
 _PUT_TIMER = (
     "INSERT OR REPLACE INTO timers (workspace, agent, timer_id, replica, due_us, attempt) VALUES (?, ?, ?, ?, ?, 1)"
 )
+_SET_TIMER_ATTEMPT = "UPDATE timers SET attempt = ? WHERE workspace = ? AND agent = ? AND timer_id = ?"
 _DELETE_TIMER = "DELETE FROM timers WHERE workspace = ? AND agent = ? AND timer_id = ?"
 _PUT_TOPIC = "INSERT OR IGNORE INTO subscriptions (workspace, topic, agent) VALUES (?, ?, ?)"
 _DELETE_TOPIC = "DELETE FROM subscriptions WHERE workspace = ? AND topic = ? AND agent = ?"
@@ -65,8 +67,12 @@ _PRUNE_MANY = (
 class Journal:
     """Gathers changes and commits them: as soon as the writer is free if somebody waits, else after a while."""
 
-    def __init__(self, database: Database, clock: Clock, on_failure: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, on_failure: Callable[[Exception], None],
+        in_flight: InFlight | None = None,
+    ) -> None:  # fmt: skip
         """`on_failure` is called once, on the loop, when a commit fails; nothing is committed after it."""
+        self.in_flight = in_flight or InFlight()
         self._database = database
         self._clock = clock
         self._on_failure = on_failure
@@ -80,13 +86,16 @@ class Journal:
         self._timers: dict[tuple[str, str, int], tuple[int, int] | None] = {}
         self._topics: dict[tuple[str, str, str], bool] = {}
         self._statements: list[Statement] = []
+        self._inserts: dict[str, list[Row]] = {}
+        self.prunes: list[Callable[[], list[Statement]]] = []
+        """What other parts of the bus let go of, asked from time to time."""
         self._waiting: list[Callable[[], None]] = []
         self._committing: set[asyncio.Future[None]] = set()
         self._writing = False
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._prune_at = 0.0
-        self.failed = False
+        self.failed = self._is_closed = False
         self.commits = 0
         self.rows_written = 0
 
@@ -104,8 +113,14 @@ class Journal:
             self._deleted.append((envelope.seq,))
 
     def set_attempt(self, envelope: Envelope) -> None:
-        if envelope.written:
+        """Keep how often `envelope` was tried."""
+        if not envelope.written:
+            return
+        if envelope.timer_id < 0:
             self._attempts[envelope.seq] = envelope.attempt
+        else:
+            owner = envelope.workspace, envelope.receiver, envelope.timer_id
+            self.insert(_SET_TIMER_ATTEMPT, (envelope.attempt, *owner))
 
     def add_dead_letter(self, envelope: Envelope, reason: str, error: str | None, now_us: int) -> None:
         """Move `envelope` to the dead letters, in one transaction with its settlement."""
@@ -130,6 +145,10 @@ class Journal:
     def add(self, sql: str, *row: object) -> None:
         """A statement of another room; runs before the changes gathered here, in the same transaction."""
         self._statements.append((sql, [row]))
+
+    def insert(self, sql: str, row: Row) -> None:
+        """A row of another part of the bus; those of the same statement are written together."""
+        self._inserts.setdefault(sql, []).append(row)
 
     def forget_agent(self, workspace: str, agent: str) -> None:
         """An agent is removed with its state; its messages are the bus's business."""
@@ -172,22 +191,28 @@ class Journal:
         return (
             len(self.born) + len(self._deleted) + len(self._settled_kept) + len(self._attempts) + len(self._dead)
             + len(self._kv) + len(self._timers) + len(self._topics) + len(self._statements)
+            + sum(map(len, self._inserts.values()))
         )  # fmt: skip
 
     async def aclose(self) -> None:
         """Commit what there is. The database stays open."""
         if not self.failed:
             await self.commit()
+
+    def close(self) -> None:
+        """Nothing is committed any more, and nobody hears of what was."""
+        self._is_closed = True
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
+        self.in_flight.close()
 
     def _flush(self) -> None:
         if self._later is not None:
             self._later.cancel()
             self._later = None
         self._soon = None
-        if self._writing or self.failed:
+        if self._writing or self.failed or self._is_closed:
             return
         waiting, self._waiting = self._waiting, []
         statements = self._take()
@@ -195,6 +220,7 @@ class Journal:
             self._tell(waiting)
             return
         self._writing = True
+        self.in_flight.turn()
         loop = asyncio.get_running_loop()
 
         def done(error: Exception | None) -> None:
@@ -204,10 +230,13 @@ class Journal:
 
     def _committed(self, waiting: list[Callable[[], None]], error: Exception | None) -> None:
         self._writing = False
+        if self._is_closed:
+            return
         if error is not None:
             self._fail(error)
             return
         self.commits += 1
+        self.in_flight.committed()
         self._tell(waiting)
         if self._waiting:
             self._flush()
@@ -247,12 +276,13 @@ class Journal:
             (_DELETE_TIMER, [key for key, due in self._timers.items() if due is None]),
             (_PUT_TOPIC, [key for key, subscribed in self._topics.items() if subscribed]),
             (_DELETE_TOPIC, [key for key, subscribed in self._topics.items() if not subscribed]),
+            *self._inserts.items(),
         ):
             if rows:
                 statements.append((sql, rows))
                 self.rows_written += len(rows)
         self._deleted, self._settled_kept, self._dead = [], [], []
-        self._attempts, self._kv, self._timers, self._topics = {}, {}, {}, {}
+        self._attempts, self._kv, self._timers, self._topics, self._inserts = {}, {}, {}, {}, {}
         if statements:
             self._prune(statements)
         return statements
@@ -279,3 +309,5 @@ class Journal:
         self._prune_at = now + PRUNE_EVERY_S
         statements.append((_PRUNE_OLD, [(self._clock.wall_us() - KEEP_SETTLED_US,)]))
         statements.append((_PRUNE_MANY, [(KEEP_SETTLED_ROWS,)]))
+        for prune in self.prunes:
+            statements += prune()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import Envelope
-from caxton.messages.codec import decode_message, encode_message
+from caxton.bus.redelivery import POISON, REMOVED, with_attempt
+from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
@@ -29,45 +30,69 @@ def load_state(database: Database, receiver: Receiver) -> None:
         receiver.put(key, value)
 
 
-def load_mail(database: Database, bus: Bus) -> int:
+def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozenset()) -> int:
     """Queue every unsettled message for its receiver, as often tried as before; returns their number.
 
-    One whose receiver is gone becomes a dead letter.
+    One whose receiver is gone becomes a dead letter. What was in hand when the node ended otherwise than by a stop
+    (`in_flight`) has had one attempt, and is suspected of having ended it.
     """
     count = 0
     for row in database.query(
-        "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body "
-        "FROM messages WHERE settled_us IS NULL ORDER BY seq"
+        "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body, "
+        "priority, expires_us FROM messages WHERE settled_us IS NULL ORDER BY seq"
     ):
         envelope = Envelope(
             seq=row[0], workspace=row[1], sender=row[2], receiver=row[3], message_id=row[4], conversation_id=row[5],
             attempt=row[6], max_attempts=row[7], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
+            priority=row[10], expires_us=row[11],
         )  # fmt: skip
         receiver = bus.directory(envelope.workspace).receivers.get(envelope.receiver)
         if receiver is None:
-            bus.bury_orphan(envelope)
+            bus.redelivery.bury(None, envelope, REMOVED, None)
             continue
         if envelope.attempt > 1:  # the row's body is that of the first attempt
-            message = decode_message(envelope.body, max_bytes=1 << 30)
-            message.attempt = envelope.attempt
-            envelope.body = encode_message(message)
+            envelope.body = with_attempt(envelope)
         receiver.messages += 1
         receiver.bytes += len(envelope.body)
-        bus.enqueue(receiver, envelope)
+        if envelope.expires_us:
+            bus.redelivery.watch(receiver, envelope)
         count += 1
+        if envelope.seq in in_flight:
+            _suspect(bus, receiver, envelope)
+        else:
+            bus.enqueue(receiver, envelope)
     return count
 
 
-def load_timers_and_topics(database: Database, bus: Bus) -> None:
-    """Set the timers again (those that are overdue fire at once) and restore the subscriptions."""
-    for workspace, agent, timer_id, replica, due_us in database.query(
-        "SELECT workspace, agent, timer_id, replica, due_us FROM timers ORDER BY due_us"
+def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
+    if envelope.attempt >= envelope.max_attempts:
+        bus.redelivery.end(receiver, envelope, POISON, None)
+    else:
+        bus.redelivery.count_attempt(receiver, envelope)
+        bus.suspects.add(receiver, envelope)
+
+
+def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozenset()) -> None:
+    """Set the timers again; those that are overdue fire at once, those that were in hand as suspects."""
+    for workspace, agent, timer_id, replica, due_us, attempt in database.query(
+        "SELECT workspace, agent, timer_id, replica, due_us, attempt FROM timers ORDER BY due_us"
     ):
         receiver = bus.directory(workspace).receivers.get(agent)
-        if receiver is not None:
-            receiver.timers[timer_id] = (due_us, replica)
-            receiver.next_timer_id = max(receiver.next_timer_id, timer_id + 1)
+        if receiver is None:
+            continue
+        receiver.timers[timer_id] = (due_us, replica)
+        receiver.next_timer_id = max(receiver.next_timer_id, timer_id + 1)
+        if timer_key(workspace, agent, timer_id) in in_flight:
+            envelope = Envelope(
+                0, workspace, agent, agent, "", None, b"", due_us, attempt=attempt, timer_id=timer_id, written=True
+            )
+            _suspect(bus, receiver, envelope)
+        else:
             bus.timers.add(due_us, receiver, timer_id)
+
+
+def load_topics(database: Database, bus: Bus) -> None:
+    """Restore the subscriptions."""
     for workspace, topic, agent in database.query("SELECT workspace, topic, agent FROM subscriptions"):
         bus.directory(workspace).change_topic(topic, agent, subscribed=True)
         receiver = bus.directory(workspace).receivers.get(agent)

@@ -13,7 +13,8 @@ from caxton.agents.service import AgentService
 from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
-from caxton.bus.recovery import last_seq, load_mail, load_timers_and_topics
+from caxton.bus.receipts import Receipts
+from caxton.bus.recovery import last_seq, load_mail, load_timers, load_topics
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
 from caxton.observe.time import SystemClock
@@ -21,6 +22,7 @@ from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
 from caxton.storage.database import Database
+from caxton.storage.inflight import InFlight
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Rooms:
     pump: Pump
     bus: Bus
     postbox: Postbox
+    receipts: Receipts
     log: LogBook
     agents: AgentService
     messages: MessageService
@@ -50,8 +53,11 @@ class Rooms:
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
         modules = self.agents.recover(self.database)
-        load_timers_and_topics(self.database, self.bus)
-        load_mail(self.database, self.bus)
+        in_flight = self.journal.in_flight.found
+        load_topics(self.database, self.bus)
+        load_timers(self.database, self.bus, in_flight)
+        self.receipts.load(self.database)
+        load_mail(self.database, self.bus, in_flight)
         self.database.start()
         await self.agents.start_recovered(modules)
         self.status.state = "ready"
@@ -61,7 +67,9 @@ class Rooms:
         self.refuse()
         self.bus.is_draining = True
         await self.agents.drain()
+        self.bus.write_down()
         await self.journal.aclose()
+        self.journal.in_flight.clear()
         self.messages.interrupt()
 
     def refuse(self) -> None:
@@ -72,8 +80,9 @@ class Rooms:
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
-        self.bus.timers.close()
+        self.bus.close()
         self.agents.close()
+        self.journal.close()
         self.database.close()
         self.engine.close()
 
@@ -110,7 +119,7 @@ class NodeStatus:
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.dead_letters, refused=rooms.postbox.refused,
+            dead_letters=bus.redelivery.dead_letters, refused=rooms.postbox.refused,
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
             circuits=agents.circuit_states(), circuit_transitions=dict(agents.circuits.transitions),
             callers_refused=dict(agents.circuits.refused), commits=rooms.journal.commits,
@@ -127,10 +136,11 @@ def build(
     database = Database(data_dir / "journal.db")
     engine = Engine()
     pump = Pump(engine)
-    journal = Journal(database, clock, on_storage_failure)
+    journal = Journal(database, clock, on_storage_failure, InFlight(data_dir / "in-flight"))
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
     pump.attach(bus)
-    postbox = Postbox(bus, journal, pump.wake)
+    receipts = Receipts(journal, clock)
+    postbox = Postbox(bus, journal, receipts, pump.wake)
     log = LogBook(clock)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
@@ -139,7 +149,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        postbox=postbox, log=log, agents=agents,
+        postbox=postbox, receipts=receipts, log=log, agents=agents,
         messages=MessageService(bus, postbox, journal, database, agents), status=status,
     )  # fmt: skip
     return status.rooms

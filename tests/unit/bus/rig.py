@@ -11,10 +11,12 @@ from caxton.bus.bus import Bus
 from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
 from caxton.bus.postbox import Postbox
-from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers_and_topics
+from caxton.bus.receipts import Receipts
+from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers, load_topics
 from caxton.bus.replies import Waiter
 from caxton.bus.turn import Turn
 from caxton.storage.database import Database
+from caxton.storage.inflight import InFlight
 from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl
 
 if TYPE_CHECKING:
@@ -101,12 +103,18 @@ class Rig:
 
     def __init__(self, path: Path, clock: ManualClock) -> None:
         self.path, self.clock = path, clock
+        clock.restart()
         self.database = StepDatabase(path)
         self.storage_errors: list[Exception] = []
-        self.journal = Journal(self.database, clock, self.storage_errors.append)
+        in_flight = InFlight(path.with_suffix(".in-flight"))
+        self.journal = Journal(self.database, clock, self.storage_errors.append, in_flight)
         self.wakes = 0
+        self.is_queued = False
+        """Whether the last post was a new one."""
         self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
-        self.postbox = Postbox(self.bus, self.journal, self._woken)
+        self.receipts = Receipts(self.journal, clock)
+        self.receipts.load(self.database)
+        self.postbox = Postbox(self.bus, self.journal, self.receipts, self._woken)
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -159,9 +167,10 @@ class Rig:
     # --- work --------------------------------------------------------------------------------------------------
 
     def post(self, receiver: str | list[str] = "", content: object = None, *, caller: Caller | None = None,
-             sender: str = "admin", **fields: object) -> AclMessage:  # fmt: skip
-        waiter = None if caller is None else caller.waiter
-        return self.postbox.accept(WORKSPACE, sender, acl(receiver, content, **fields), waiter=waiter)
+             sender: str = "admin", durable: bool = True, **fields: object) -> AclMessage:  # fmt: skip
+        waiter, message = None if caller is None else caller.waiter, acl(receiver, content, **fields)
+        self.is_queued = self.postbox.accept(WORKSPACE, sender, message, waiter=waiter, durable=durable)
+        return message
 
     def pump(self) -> None:
         """Until there is nothing more to do."""
@@ -170,6 +179,12 @@ class Rig:
                 return
             self.bus.pump(1.0)
         raise AssertionError("the bus does not come to rest")
+
+    async def pump_suspects(self) -> None:
+        """Until what a crash left behind was handled, each with its commit."""
+        while self.bus.suspects.is_active:
+            self.pump()
+            await self.commit()
 
     async def turn_loop(self) -> None:
         for _ in range(TURNS):
@@ -212,9 +227,10 @@ class Rig:
 
     def close(self) -> None:
         """As a crash does: what was not committed is gone."""
-        self.bus.timers.close()
+        self.bus.close()
         self.database.asked.clear()
         self.database.close()
+        self.journal.close()
 
     def recover(self, agents: list[str]) -> tuple[Rig, dict[str, Agent]]:
         """Crash, and a new bus on the same file; the agents do not run yet."""
@@ -223,6 +239,8 @@ class Rig:
         found = {name: rig.receiver(name) for name in agents}
         for agent in found.values():
             load_state(rig.database, agent.receiver)
-        load_timers_and_topics(rig.database, rig.bus)
-        load_mail(rig.database, rig.bus)
+        in_flight = rig.journal.in_flight.found
+        load_topics(rig.database, rig.bus)
+        load_timers(rig.database, rig.bus, in_flight)
+        load_mail(rig.database, rig.bus, in_flight)
         return rig, found

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from caxton.bus.envelope import MAX_ATTEMPTS
+from caxton.bus.redelivery import POISON
 from caxton.bus.turn import Turn
 from caxton.core.errors import MailboxFull
 from caxton.testing.clock import ManualClock, ManualLoop
@@ -55,7 +56,7 @@ class BusMachine(RuleBasedStateMachine):
         self.posted: dict[Id, dict[str, Any]] = {}
         self.acknowledged: set[Id] = set()
         self.running: set[str] = set(AGENTS)
-        self.slices = 0
+        self.slices = self.crashes = 0
         self.first: dict[tuple[str, str], list[Id]] = {}
         """(sender, receiver) → ids in the order of their first delivery in this run."""
         self.attempts: dict[tuple[str, Id], int] = {}
@@ -127,6 +128,8 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
+        self.crashes += 1
+
         async def act() -> None:
             self.rig, self.agents = self.rig.recover(list(AGENTS))
             for agent in self.agents.values():
@@ -230,6 +233,8 @@ class BusMachine(RuleBasedStateMachine):
     @invariant()
     def room_taken_is_room_used(self) -> None:
         staged: dict[Receiver, list[bytes]] = {agent.receiver: [] for agent in self.agents.values()}
+        for receiver, envelope in self.rig.bus.suspects:
+            staged[receiver].append(envelope.body)
         for receiver, bodies in staged.items():
             bodies += [envelope.body for envelope in receiver.held]
             for box in receiver.mailboxes:
@@ -249,15 +254,17 @@ class BusMachine(RuleBasedStateMachine):
             self._revive()
             self.rig.pump()
             self.clock.advance(60)
-            await self.rig.turn_loop()
+            await self.rig.commit()
             if not any(agent.receiver.messages for agent in self.agents.values()):
                 break
         await self.rig.commit()
         pending, handled, dead = self._disk()
+        poisoned = {tuple(content["id"]) for content, reason, *_ in self.rig.dead() if reason == POISON}
+        assert poisoned == set() or self.crashes >= MAX_ATTEMPTS
         assert pending == []
         for key in self.acknowledged:
             fate, children = self.posted[key]["fate"], self.posted[key]["children"]
-            if fate in FATAL:
+            if fate in FATAL or key in poisoned:
                 assert key in dead
             elif not children:
                 assert key in handled  # with children it may have met full mailboxes on every attempt

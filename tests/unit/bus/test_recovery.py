@@ -29,7 +29,7 @@ async def test_what_was_not_committed_is_gone_as_a_whole(rig: Rig) -> None:
     again, agents = rig.recover(["b", "c"])
     assert (agents["b"].receiver.kv, agents["c"].receiver.messages) == ({}, 0)
     again.start(agents["b"], act)
-    again.pump()
+    await again.pump_suspects()
     assert agents["b"].contents == [1]
     await again.commit()
     third, agents = again.recover(["b", "c"])

@@ -1,0 +1,197 @@
+"""A message that ends the process is found out and buried, and takes no other message along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caxton.bus.envelope import MAX_ATTEMPTS
+from caxton.bus.redelivery import POISON
+from caxton.bus.suspects import ALONE_S
+from caxton.sandbox.codes import OK
+from caxton.testing.handlers import say
+
+if TYPE_CHECKING:
+    from caxton.bus.turn import Turn
+    from caxton.messages.message import AclMessage
+    from caxton.testing.handlers import OnMessage, OnTimer
+    from tests.unit.bus.rig import Agent, Rig
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def deadly(_turn: Turn, message: AclMessage) -> int:
+    if bytes(message.content) == b'"poison"':
+        raise Killed
+    return OK
+
+
+async def live(rig: Rig, agents: dict[str, Agent], on_message: OnMessage, on_timer: OnTimer | None = None) -> bool:
+    """Run the node until it is at rest, or ends; True if it lives."""
+    for agent in agents.values():
+        rig.start(agent, on_message, on_timer=on_timer)
+    try:
+        for _ in range(100):
+            await rig.later(0)
+            await rig.commit()
+            if not any(agent.receiver.messages for agent in agents.values()) and not rig.bus.suspects.is_active:
+                return True
+    except Killed:
+        return False
+    raise AssertionError("it does not come to rest")
+
+
+async def test_poison_is_a_dead_letter_after_its_attempts_and_nothing_else_is(rig: Rig) -> None:
+    agents = {name: rig.receiver(name) for name in ("a", "b")}
+    for n in range(20):
+        rig.post("ab"[n % 2], n, sender=f"s{n % 3}")
+    rig.post("a", "poison")
+    for n in range(20, 40):
+        rig.post("ab"[n % 2], n, sender=f"s{n % 3}")
+    await rig.commit()
+    ends, run = 0, rig
+    while not await live(run, agents, deadly):
+        ends += 1
+        assert ends <= MAX_ATTEMPTS
+        run, agents = run.recover(["a", "b"])
+    assert ends == MAX_ATTEMPTS
+    assert run.dead() == [("poison", POISON, None, MAX_ATTEMPTS)]
+    assert run.pending() == []
+    run.close()
+
+
+async def test_child_that_kills_before_it_was_ever_written_is_found_too(rig: Rig) -> None:
+    def handle(turn: Turn, message: AclMessage) -> int:
+        if bytes(message.content) == b'"parent"':
+            return turn.send(say("a", "poison"))
+        return deadly(turn, message)
+
+    agents = {"a": rig.receiver("a")}
+    rig.post("a", "parent")
+    await rig.commit()
+    ends, run = 0, rig
+    while not await live(run, agents, handle):
+        ends += 1
+        assert ends <= 2 * MAX_ATTEMPTS
+        run, agents = run.recover(["a"])
+    assert [content for content, *_ in run.dead()] == ["poison"]
+    run.close()
+
+
+async def test_timer_that_kills_is_dropped_after_its_attempts(rig: Rig) -> None:
+    def kill(_turn: Turn, _timer_id: int) -> int:
+        raise Killed
+
+    agents = {"a": rig.agent("a")}
+    turn = rig.boot_turn(agents["a"])
+    turn.set_timer(0)
+    rig.bus.apply(turn)
+    rig.post("a", 1)
+    await rig.commit()
+    ends, run = 0, rig
+    while not await live(run, agents, deadly, kill):
+        ends += 1
+        assert ends <= MAX_ATTEMPTS
+        run, agents = run.recover(["a"])
+    assert ends == MAX_ATTEMPTS
+    assert run.rows("SELECT * FROM timers") == []
+    run.close()
+
+
+async def test_suspects_run_alone_each_with_its_own_commit(rig: Rig) -> None:
+    rig.agent("a")
+    for n in range(3):
+        rig.post("a", n)
+    await rig.commit()
+    rig.pump()  # handled, and not committed
+    rig.post("a", "other")
+    await rig.turn_loop()
+    run, agents = rig.recover(["a"])
+    run.post("a", "new")
+    run.start(agents["a"])
+    run.pump()
+    await run.commit()  # of their attempts
+    seen: list[list[object]] = []
+    while run.bus.suspects.is_active:
+        run.pump()
+        seen.append(agents["a"].contents)
+        await run.commit()
+    assert seen == [[0], [0, 1], [0, 1, 2]]
+    assert {message.attempt for message in agents["a"].handler.delivered} == {2}
+    run.pump()
+    assert agents["a"].contents == [0, 1, 2, "new"]
+    run.close()
+
+
+async def test_nothing_is_handled_before_the_attempt_of_the_suspects_is_on_disk(rig: Rig) -> None:
+    rig.agent("a")
+    rig.post("a", 1)
+    await rig.commit()
+    rig.pump()
+    run, agents = rig.recover(["a"])
+    run.start(agents["a"])
+    run.pump()
+    assert agents["a"].contents == []
+    await run.commit()
+    assert run.rows("SELECT attempt FROM messages") == [(2,)]
+    run.pump()
+    assert agents["a"].contents == [1]
+    run.close()
+
+
+async def test_mail_of_suspects_whose_agent_does_not_run_waits_in_its_order(rig: Rig) -> None:
+    rig.agent("a")
+    for n in range(3):
+        rig.post("a", n)
+    await rig.commit()
+    rig.pump()
+    for n in range(3, 6):
+        rig.post("a", n)
+    run, agents = rig.recover(["a"])
+    run.post("a", "new")
+    run.pump()
+    await run.commit()
+    run.pump()
+    assert not run.bus.suspects.is_active
+    run.start(agents["a"])
+    run.pump()
+    assert agents["a"].contents == [0, 1, 2, "new"]
+    run.close()
+
+
+async def test_long_running_suspect_lets_the_others_go_on(rig: Rig) -> None:
+    rig.agent("a")
+    rig.agent("b")
+    rig.post("a", "slow")
+    rig.post("b", 1)
+    await rig.commit()
+    rig.pump()
+    run, agents = rig.recover(["a", "b"])
+    run.start(agents["a"], lambda _turn, _message: None, on_resume=lambda _turn: None)
+    run.start(agents["b"])
+    run.pump()
+    await run.commit()
+    for _ in range(10):
+        run.bus.pump(1.0)
+    assert agents["b"].contents == []
+    run.clock.advance(ALONE_S + 0.1)
+    for _ in range(10):
+        run.bus.pump(1.0)
+    assert agents["b"].contents == [1]
+    run.close()
+
+
+async def test_clean_stop_leaves_no_suspects(rig: Rig) -> None:
+    rig.agent("a", lambda _turn, _message: 1)
+    rig.post("a", 1)
+    await rig.commit()
+    rig.pump()
+    await rig.commit()
+    rig.journal.in_flight.clear()
+    run, agents = rig.recover(["a"])
+    assert not run.bus.suspects.is_active
+    run.start(agents["a"])
+    run.pump()
+    assert [message.attempt for message in agents["a"].handler.delivered] == [2]
+    run.close()
