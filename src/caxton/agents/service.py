@@ -224,8 +224,16 @@ class AgentService:
             await self._keep(agent)
             return self._view(agent)
 
-    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
-        """Stop it and forget it with its state; unhandled mail becomes dead letters."""
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
+        """Stop it and forget it with its state; unhandled mail becomes dead letters.
+
+        Later mail waits for the next agent of the name, unless the name is to be forgotten too (`forget`), which can
+        also be asked for when the agent is gone already.
+        """
+        if forget and (workspace, name) not in self._agents and name in self._bus.directory(workspace).known:
+            self._bus.forget_name(workspace, name)
+            await self._journal.commit()
+            return
         agent = self._find(workspace, name)
         if force:
             await agent.supervisor.stop(force=True)
@@ -234,6 +242,8 @@ class AgentService:
             await agent.supervisor.stop(force=force)
             agent.supervisor.close()
             self._bus.remove_receiver(agent.supervisor.receiver)
+            if forget:
+                self._bus.forget_name(workspace, name)
             del self._agents[workspace, name]
             self._restarts_of_removed += agent.supervisor.restarts
             self._log.forget(workspace, name)
@@ -343,13 +353,14 @@ class AgentService:
 
     def _supervisor(self, workspace: str, definition: Definition, module: Module | None) -> Supervisor:
         def receiver_of(supervisor: Supervisor) -> Receiver:
-            return self._configure(Receiver(workspace, definition.name, supervisor), definition)
+            return self._configure(Receiver(self._bus.directory(workspace), definition.name, supervisor), definition)
 
         return Supervisor(receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed)
 
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
         receiver.messages_per_s = definition.limits.messages_per_s
+        receiver.groups = definition.groups
         if not receiver.capabilities:
             receiver.capabilities = definition.capabilities
         return receiver
@@ -363,6 +374,7 @@ class AgentService:
             self._bus.add_receiver(agent.supervisor.receiver)
             put_module(self._journal, agent.row.module_sha256, module)
             put_agent(self._journal, agent.row)
+            self._journal.put_name(*key, known=True)
 
         try:
             await agent.supervisor.start(keep)

@@ -30,6 +30,7 @@ from caxton.core.errors import (
     MessageTooLarge,
     ReplyTimeout,
     UnknownReceiver,
+    WorkspaceFull,
 )
 from caxton.core.views import Problem, Receipt
 from caxton.messages.codec import (
@@ -124,6 +125,7 @@ _SEND_ERRORS = (
     MessageIdConflict,
     UnknownReceiver,
     MailboxFull,
+    WorkspaceFull,
 )
 _ASK_ERRORS = (ReplyTimeout, AgentFailed, AgentStateConflict)
 _RECEIPTS = shape(BatchReceipts, receipts=list_of_either("Receipt", "Problem"))

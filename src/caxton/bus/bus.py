@@ -13,11 +13,12 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from caxton.bus.directory import Directory
 from caxton.bus.envelope import DEFAULT_PRIORITY, Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.intake import Intake
-from caxton.bus.mailbox import Directory, Mailbox, Receiver
+from caxton.bus.mailbox import Mailbox
 from caxton.bus.redelivery import EXPIRED, REMOVED, Redelivery
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from caxton.bus.handler import Crash, Handler
     from caxton.bus.journal import Journal
+    from caxton.bus.mailbox import Receiver
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
 
@@ -97,21 +99,44 @@ class Bus:
         return [r for directory in self._directories.values() for r in directory.receivers.values()]
 
     def add_receiver(self, receiver: Receiver) -> None:
-        self.directory(receiver.workspace).receivers[receiver.name] = receiver
+        """An agent is there. The mail that waited for its name is its own."""
+        directory = receiver.directory
+        vacancy = directory.receivers.get(receiver.name)
+        directory.receivers[receiver.name] = receiver
+        directory.known.add(receiver.name)
+        if vacancy is not None:
+            for envelope in self._take_all(vacancy):
+                self._pass_on(vacancy, receiver, envelope)
 
     def remove_receiver(self, receiver: Receiver) -> None:
-        """The agent is gone with its state; its mail becomes dead letters."""
-        directory = self.directory(receiver.workspace)
+        """The agent is gone with its state, its mail becomes dead letters. Later mail waits for the next of the name."""
+        directory = receiver.directory
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
-        for topic in list(directory.topics):
-            directory.change_topic(topic, receiver.name, subscribed=False)
+        for pattern in list(receiver.topics):
+            directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
         for envelope in self._take_all(receiver):
             if envelope.timer_id < 0:
                 self.redelivery.bury(receiver, envelope, REMOVED, None)
         receiver.mailboxes = []
         receiver.timers.clear()
+
+    def forget_name(self, workspace: str, name: str) -> None:
+        """Nobody shall write to `name` any more, which no agent has; mail that waits for it becomes dead letters."""
+        directory = self.directory(workspace)
+        directory.known.discard(name)
+        self._journal.put_name(workspace, name, known=False)
+        vacancy = directory.receivers.pop(name, None)
+        if vacancy is not None:
+            vacancy.is_removed = True
+            for envelope in self._take_all(vacancy):
+                self.redelivery.bury(vacancy, envelope, REMOVED, None)
+
+    def _pass_on(self, old: Receiver, new: Receiver, envelope: Envelope) -> None:
+        old.give_room(len(envelope.body))
+        new.take_room(len(envelope.body))
+        self.enqueue(new, envelope)
 
     def now_us(self) -> int:
         return self._clock.wall_us()
@@ -149,8 +174,10 @@ class Bus:
             self._ready.append(box)
 
     def _hold(self, receiver: Receiver, envelope: Envelope) -> None:
-        """There is no mailbox: the agent is stopped, or was removed while this was on its way."""
-        if not receiver.is_removed:
+        """There is no mailbox: the agent is stopped, or was removed or replaced while this was on its way."""
+        if receiver.is_vacant and (now := receiver.directory.receivers.get(receiver.name)) not in (receiver, None):
+            self._pass_on(receiver, now, envelope)
+        elif not receiver.is_removed:
             receiver.held.append(envelope)
         elif envelope.timer_id < 0:
             self.redelivery.bury(receiver, envelope, REMOVED, None)
@@ -393,8 +420,7 @@ class Bus:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
             return
-        receiver.messages -= 1
-        receiver.bytes -= len(envelope.body)
+        receiver.give_room(len(envelope.body))
         self._journal.settle(envelope, turn.now_us)
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
@@ -432,10 +458,8 @@ class Bus:
             receiver.timers[timer_id] = due = (due_us, turn.replica)
             journal.put_timer(workspace, name, timer_id, due)
             self.timers.add(due_us, receiver, timer_id)
-        directory = self.directory(workspace)
         for topic, subscribed in turn.topics.items():
-            directory.change_topic(topic, name, subscribed=subscribed)
-            (receiver.topics.add if subscribed else receiver.topics.discard)(topic)
+            receiver.directory.subscribe(receiver, topic, subscribed=subscribed)
             journal.put_topic(workspace, topic, name, subscribed=subscribed)
 
     def _leave(self, envelope: Envelope, now_us: int) -> None:

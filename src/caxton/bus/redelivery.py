@@ -61,9 +61,9 @@ class Redelivery:
         """The next time that `envelope` is handed over it says so."""
         envelope.attempt += 1
         if envelope.timer_id < 0:
-            receiver.bytes -= len(envelope.body)
+            receiver.give_room(len(envelope.body))
             envelope.body = with_attempt(envelope)
-            receiver.bytes += len(envelope.body)
+            receiver.take_room(len(envelope.body))
         self._journal.set_attempt(envelope)
 
     def _pause(self, box: Mailbox, envelope: Envelope) -> None:
@@ -104,8 +104,7 @@ class Redelivery:
             crash: the last failure, if it was one.
         """
         if receiver is not None:
-            receiver.messages -= 1
-            receiver.bytes -= len(envelope.body)
+            receiver.give_room(len(envelope.body))
         self.dead_letters += 1
         self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
         self._bus.replies.buried(envelope, error or reason, crash)
@@ -122,6 +121,8 @@ class Redelivery:
 
     def _expire(self, receiver: Receiver, envelope: Envelope) -> None:
         """It stays where it is queued, and is skipped there: looking for it would cost more."""
+        if receiver.is_vacant:  # an agent may have got the name, and the mail, since
+            receiver = receiver.directory.receivers.get(receiver.name, receiver)
         if envelope.settled_us or any(
             box.busy and box.turn is not None and box.turn.envelope is envelope for box in receiver.mailboxes
         ):

@@ -14,7 +14,7 @@ from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
-from caxton.bus.recovery import last_seq, load_mail, load_timers, load_topics
+from caxton.bus.recovery import last_seq, load_mail, load_names, load_timers, load_topics
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
 from caxton.observe.time import SystemClock
@@ -52,6 +52,7 @@ class Rooms:
 
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
+        load_names(self.database, self.bus)
         modules = self.agents.recover(self.database)
         in_flight = self.journal.in_flight.found
         load_topics(self.database, self.bus)
