@@ -46,8 +46,8 @@ class AgentService(Protocol):
         """Give an agent this many instances."""
         ...
 
-    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
-        """Remove after the messages in work, or at once with `force`."""
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
+        """Remove after the messages in work, or at once with `force`; `forget` the name, so that no mail waits."""
         ...
 
 

@@ -109,7 +109,7 @@ class Bus:
                 self._pass_on(vacancy, receiver, envelope)
 
     def remove_receiver(self, receiver: Receiver) -> None:
-        """The agent is gone with its state, its mail becomes dead letters. Later mail waits for the next of the name."""
+        """The agent is gone with its state, its mail becomes dead letters. Later mail waits for the next agent."""
         directory = receiver.directory
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True

@@ -54,9 +54,12 @@ class AgentCalls(Transport):
         """Give an agent this many instances."""
         return self._post(f"{agent_path(name)}/scale", {"replicas": replicas}, AgentView)
 
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove an agent after the messages it is handling, or at once with `force`."""
-        self._request("DELETE", agent_path(name), query={"force": force})
+    def remove(self, name: str, *, force: bool = False, forget: bool = False) -> None:
+        """Remove an agent after the messages it is handling, or at once with `force`.
+
+        Later mail waits for the next agent of the name, unless the name goes too (`forget`).
+        """
+        self._request("DELETE", agent_path(name), query={"force": force, "forget": forget})
 
     def _upload(self, method: str, path: str, spec: AgentSpec, module: bytes | None) -> AgentView:
         parts: dict[str, Any] = {"config": (None, msgspec.json.encode(spec), "application/json")}

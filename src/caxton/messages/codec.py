@@ -39,7 +39,7 @@ MAX_ID_CHARS = 128
 
 _SHORT_FIELDS = (
     "capability", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",
-    "in_reply_to", "reply_by",
+    "in_reply_to", "reply_by", "message_id",
 )  # fmt: skip
 
 _decoder = msgspec.json.Decoder(AclMessage)

@@ -141,9 +141,9 @@ class FakeAgents:
         view.healthy = replicas if view.status == "running" else 0
         return view
 
-    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
         """Forget it."""
-        del force
+        del force, forget
         self.get(workspace, name)
         del self.views[name], self.modules[name]
 
