@@ -40,7 +40,7 @@ MUTANTS = (
     Mutant(
         "a reply leaves before the commit",
         "bus/replies.py",
-        "self._journal.after_commit(lambda: waiter.replied(envelope))",
+        "self._journal.after_commit(partial(waiter.replied, envelope))",
         "waiter.replied(envelope)",
     ),
     Mutant(

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from caxton.bus.replies import Waiter
+from caxton.bus.replies import Waiter, is_reply
 from caxton.core.errors import (
     AgentFailed,
     AgentStateConflict,
@@ -18,6 +18,7 @@ from caxton.core.errors import (
 )
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views import Receipt
+from caxton.messages.codec import ANY_SIZE, decode_message
 
 if TYPE_CHECKING:
     from caxton.agents.service import AgentService
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 
 _CONVERSATION = (
     "SELECT seq, body FROM messages WHERE workspace = ? AND conversation_id = ? AND kept = 1 ORDER BY seq DESC LIMIT ?"
+)
+
+_REPLIES = (
+    "SELECT body FROM messages WHERE workspace = ? AND conversation_id = ? AND kept = 1 AND receiver = ? ORDER BY seq"
+)
+_DEAD = (
+    "SELECT receiver, coalesce(last_error, reason) FROM dead_letters WHERE workspace = ? AND message_id = ? "
+    "AND sender = ?"
 )
 
 
@@ -54,26 +63,33 @@ class MessageService:
             if not answer.done():
                 answer.set_exception(ReplyInterrupted(message.message_id, message.conversation_id or ""))
 
-    async def post(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
-        """Accept a message; returns once it is on disk.
+    async def post(
+        self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool = True
+    ) -> Receipt:
+        """Accept a message; returns once it is on disk, or at once if it shall not be `durable`.
 
-        Raises: InvalidMessage, UnknownReceiver, MailboxFull, WorkspaceNotFound, ShuttingDown.
+        A message with an id is accepted once: who posts it again gets the same receipt.
+
+        Raises: InvalidMessage, MessageExpired, MessageIdConflict, UnknownReceiver, MailboxFull, WorkspaceNotFound,
+            ShuttingDown.
         """
-        receipt = self._accept(workspace, principal, message)
-        await self._journal.commit()
+        receipt = self._accept(workspace, principal, message, durable=durable)
+        if durable:
+            await self._journal.commit()
         return receipt
 
     async def post_batch(
-        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage]
+        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage], *, durable: bool = True
     ) -> list[Receipt | CaxtonError]:
         """Accept several, each for itself; one commit for all. The answers are in the order of the messages."""
         answers: list[Receipt | CaxtonError] = []
         for message in messages:
             try:
-                answers.append(self._accept(workspace, principal, message))
+                answers.append(self._accept(workspace, principal, message, durable=durable))
             except CaxtonError as exc:
                 answers.append(exc)
-        await self._journal.commit()
+        if durable:
+            await self._journal.commit()
         return answers
 
     async def ask(
@@ -93,19 +109,34 @@ class MessageService:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         waiter = Waiter(partial(_replied, answer), partial(self._failed, workspace, answer))
-        accepted = self._postbox.accept(workspace, principal.name, message, waiter=waiter)
-        self._answers[answer] = accepted
+        is_new = self._postbox.accept(workspace, principal.name, message, waiter=waiter)
+        self._answers[answer] = message
         try:
             async with asyncio.timeout(timeout_s):
+                if not is_new and (known := await self._outcome(workspace, message)) is not None:
+                    return known
                 return await answer
         except TimeoutError:
-            name = accepted.receiver if isinstance(accepted.receiver, str) else ", ".join(accepted.receiver)
-            who = name or f"capability {accepted.capability}"
-            raise ReplyTimeout(who, timeout_s, accepted.conversation_id or "") from None
+            name = message.receiver if isinstance(message.receiver, str) else ", ".join(message.receiver)
+            who = name or f"capability {message.capability}"
+            raise ReplyTimeout(who, timeout_s, message.conversation_id or "") from None
         finally:
             self._answers.pop(answer, None)
-            self._bus.replies.stop(workspace, accepted)
+            self._bus.replies.stop(workspace, message, waiter)
             del answer, waiter  # they may hold an exception whose traceback holds this frame, and so the whole request
+
+    async def _outcome(self, workspace: str, message: AclMessage) -> bytes | None:
+        """What became of a message that was posted before: its reply, or None if it has none yet.
+
+        Raises: AgentFailed.
+        """
+        await self._journal.commit()
+        for receiver, reason in await self._read(_DEAD, (workspace, message.message_id, message.sender)):
+            raise AgentFailed(receiver, reason, trap=None, functions=[], log=[])
+        for (body,) in await self._read(_REPLIES, (workspace, message.conversation_id, message.sender)):
+            if is_reply(decode_message(body, max_bytes=ANY_SIZE), message):
+                return body
+        return None
 
     def _failed(
         self, workspace: str, answer: asyncio.Future[bytes], envelope: Envelope, reason: str, crash: Crash | None
@@ -126,10 +157,13 @@ class MessageService:
         found |= dict(await self._read(_CONVERSATION, (workspace, conversation_id, limit)))
         return [found[seq] for seq in sorted(found)][-limit:]
 
-    def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
+    def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool) -> Receipt:
         self._check(workspace)
-        accepted = self._postbox.accept(workspace, principal.name, message)
-        return Receipt(message_id=accepted.message_id, conversation_id=accepted.conversation_id or "")
+        self._postbox.accept(workspace, principal.name, message, durable=durable)
+        return Receipt(
+            message_id=message.message_id, conversation_id=message.conversation_id or "",
+            durability="fsync" if durable else "memory",
+        )  # fmt: skip
 
     def _check(self, workspace: WorkspaceName) -> None:
         if workspace != DEFAULT_WORKSPACE:

@@ -14,7 +14,7 @@ from caxton.api.body import (
 )
 from caxton.api.errors import to_problem
 from caxton.api.operation import Answer, Body, Operation, Route
-from caxton.api.query import duration, integer, word
+from caxton.api.query import choice, duration, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
@@ -25,12 +25,21 @@ from caxton.core.errors import (
     InvalidName,
     InvalidRequest,
     MailboxFull,
+    MessageExpired,
+    MessageIdConflict,
     MessageTooLarge,
     ReplyTimeout,
     UnknownReceiver,
 )
 from caxton.core.views import Problem, Receipt
-from caxton.messages.codec import MAX_CONTENT_BYTES, MAX_FIELD_CHARS, MAX_MESSAGE_BYTES, check_json, decode_posted
+from caxton.messages.codec import (
+    MAX_CONTENT_BYTES,
+    MAX_FIELD_CHARS,
+    MAX_ID_CHARS,
+    MAX_MESSAGE_BYTES,
+    check_json,
+    decode_posted,
+)
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
@@ -52,9 +61,27 @@ def parse_conversation_id(text: str) -> str:
     return text
 
 
+def parse_message_id(text: str) -> str:
+    """An id that a client gives its message; raises `InvalidRequest`."""
+    if not text or len(text) > MAX_ID_CHARS or not text.isprintable():
+        raise InvalidRequest(f"it must have 1 to {MAX_ID_CHARS} characters that can be printed", field="message_id")
+    return text
+
+
 WAIT = duration("wait", "Wait this long for the reply and return that.", default_s=None, low_s=0.001, high_s=MAX_WAIT_S)
 TIMEOUT = duration("timeout", "How long to wait for the reply.", default_s=30.0, low_s=0.001, high_s=MAX_WAIT_S)
 PERFORMATIVE = word("performative", "The act to perform.", parse_performative, default="request")
+DURABILITY = choice(
+    "durability",
+    "`fsync` (default): on disk before the receipt is given. `memory`: at once, and lost if the server ends other than "
+    "by a stop.",
+    ("fsync", "memory"),
+)
+MESSAGE_ID = word(
+    "message_id",
+    "Makes it safe to try again: the same request under the same id is handled once and has the same answer.",
+    parse_message_id,
+)
 CONVERSATION = word("conversation_id", "The conversation that is meant.", parse_conversation_id, required=True)
 LIMIT = integer("limit", "How many of the last messages at most.", default=100, low=1, high=1000)
 
@@ -93,6 +120,8 @@ class Conversation(msgspec.Struct, kw_only=True):
 _SEND_ERRORS = (
     InvalidMessage,
     MessageTooLarge,
+    MessageExpired,
+    MessageIdConflict,
     UnknownReceiver,
     MailboxFull,
 )
@@ -106,7 +135,7 @@ POST = Operation(
     action="messages:write",
     summary="Send a message. It is on disk when the receipt is given.",
     body=Body(kind=MESSAGE, example=_EXAMPLE),
-    query=(WAIT,),
+    query=(WAIT, DURABILITY),
     answers=(
         Answer(status=202, kind=Receipt, doc="Accepted."),
         Answer(kind=MESSAGE, doc="With `wait`: the reply."),
@@ -119,6 +148,7 @@ BATCH = Operation(
     action="messages:write",
     summary=f"Send up to {MAX_BATCH} messages; one that is refused stops no other.",
     body=Body(kind=shape(MessageBatch, messages=MESSAGES), example={"messages": [_EXAMPLE]}),
+    query=(DURABILITY,),
     answers=(
         Answer(status=202, kind=_RECEIPTS, doc="All accepted."),
         Answer(status=207, kind=_RECEIPTS, doc="Some refused."),
@@ -138,7 +168,7 @@ INVOKE = Operation(
     action="messages:write",
     summary="Send content to an agent and wait for its answer.",
     body=Body(kind=Any, example={"text": "hello"}),
-    query=(TIMEOUT, PERFORMATIVE),
+    query=(TIMEOUT, PERFORMATIVE, MESSAGE_ID),
     answers=(Answer(kind=shape(InvokeReply), doc="What it said; `performative` tells in which sense."),),
     errors=(*_SEND_ERRORS, *_ASK_ERRORS, InvalidName),
 )
@@ -156,13 +186,15 @@ def message_routes(messages: MessageService) -> list[Route]:
         if wait_s is not None:
             reply = await messages.ask(request.workspace, request.principal, message, timeout_s=wait_s)
             return Reply(reply)
-        receipt = await messages.post(request.workspace, request.principal, message)
+        durable = request.read(DURABILITY) != "memory"
+        receipt = await messages.post(request.workspace, request.principal, message, durable=durable)
         return json_reply(receipt, status=202)
 
     async def batch(request: ApiRequest) -> Reply:
         posted = decode_batch(request, await read_json(request, UPLOAD_BODY_BYTES))
         good = [message for message in posted if isinstance(message, AclMessage)]
-        results = iter(await messages.post_batch(request.workspace, request.principal, good))
+        durable = request.read(DURABILITY) != "memory"
+        results = iter(await messages.post_batch(request.workspace, request.principal, good, durable=durable))
         receipts = [next(results) if isinstance(message, AclMessage) else message for message in posted]
         told = [_told(request, receipt) for receipt in receipts]
         refused = any(isinstance(receipt, Problem) for receipt in told)
@@ -182,6 +214,7 @@ def message_routes(messages: MessageService) -> list[Route]:
             performative=performative,
             receiver=name,
             content=msgspec.Raw(content),
+            message_id=request.read(MESSAGE_ID) or "",
             traceparent=traceparent(request),
         )
         reply = await messages.ask(request.workspace, request.principal, message, timeout_s=timeout_s)

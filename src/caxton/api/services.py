@@ -54,12 +54,14 @@ class AgentService(Protocol):
 class MessageService(Protocol):
     """Takes messages from outside."""
 
-    async def post(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
+    async def post(
+        self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool = True
+    ) -> Receipt:
         """Accept a message: it is on disk when this returns. Raises `UnknownReceiver`, `MailboxFull`, …"""
         ...
 
     async def post_batch(
-        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage]
+        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage], *, durable: bool = True
     ) -> list[Receipt | CaxtonError]:
         """Accept each message or say why not, in their order."""
         ...

@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import DEFAULT_PRIORITY, Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.intake import Intake
 from caxton.bus.mailbox import Directory, Mailbox, Receiver
-from caxton.bus.replies import ANY_SIZE, Replies
-from caxton.bus.retry import retry_delay_s
+from caxton.bus.redelivery import EXPIRED, REMOVED, Redelivery
+from caxton.bus.replies import Replies
 from caxton.bus.timers import Timers
-from caxton.messages.codec import decode_message, encode_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +35,11 @@ logger = logging.getLogger(__name__)
 MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
 
+MIN_TOMBSTONES = 64
+"""So many messages that ended while they were queued may stay in the queues of an agent."""
+
 LATENCY_BUCKETS = 32
 """Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
-
-
-REMOVED = "the agent was removed"
 
 
 class Bus:
@@ -62,14 +60,26 @@ class Bus:
         self._ready: deque[Mailbox] = deque()
         self._preempted: deque[Mailbox] = deque()
         self._freed: list[asyncio.Event] = []
-        self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self.history = History()
         self.replies = Replies(journal)
         self.intake = Intake()
-        self.timers = Timers(clock, self._fire)
+        self.redelivery = Redelivery(self, journal, clock)
+        self.timers = Timers[int](clock, self._fire, lambda receiver, timer_id: timer_id not in receiver.timers)
         self.is_draining = False
-        self.settled = self.failures = self.dead_letters = 0
+        self.settled = self.failures = 0
         self.latency_us = [0] * LATENCY_BUCKETS
+
+    def close(self) -> None:
+        """Nothing happens by itself any more."""
+        self.timers.close()
+        self.redelivery.close()
+
+    def write_down(self) -> None:
+        """The node stops: also what was accepted for memory only goes on with the next run."""
+        for receiver in self.receivers():
+            for envelope in [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]:
+                if envelope.timer_id < 0 and not envelope.written and not envelope.settled_us:
+                    self._journal.born[envelope.seq] = envelope
 
     # --- names -----------------------------------------------------------------------------------------------
 
@@ -93,15 +103,17 @@ class Bus:
         for topic in list(directory.topics):
             directory.change_topic(topic, receiver.name, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
-        for envelope in [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]:
+        for envelope in self._take_all(receiver):
             if envelope.timer_id < 0:
-                self._bury(receiver, envelope, REMOVED, None)
-        receiver.held.clear()
+                self.redelivery.bury(receiver, envelope, REMOVED, None)
         receiver.mailboxes = []
         receiver.timers.clear()
 
     def now_us(self) -> int:
         return self._clock.wall_us()
+
+    def steady_us(self) -> int:
+        return self._clock.steady_us()
 
     def next_seq(self) -> int:
         self._seq += 1
@@ -124,7 +136,10 @@ class Bus:
             self._hold(receiver, envelope)
             return
         box = receiver.choose(envelope.conversation_id)
-        box.inbox.append(envelope)
+        if envelope.priority == DEFAULT_PRIORITY:
+            box.inbox.lane.append(envelope)
+        else:
+            box.inbox.put(envelope)
         if box.is_open and not box.queued and not box.busy:
             box.queued = True
             self._ready.append(box)
@@ -134,7 +149,7 @@ class Bus:
         if not receiver.is_removed:
             receiver.held.append(envelope)
         elif envelope.timer_id < 0:
-            self._bury(receiver, envelope, REMOVED, None)
+            self.redelivery.bury(receiver, envelope, REMOVED, None)
 
     def _enqueue_timer(self, receiver: Receiver, envelope: Envelope) -> None:
         """A timer fires at the replica that set it, or at the one that has its number's place."""
@@ -143,16 +158,12 @@ class Bus:
             self._hold(receiver, envelope)
         elif due is not None:
             box = receiver.mailboxes[due[1] % len(receiver.mailboxes)]
-            box.inbox.append(envelope)
-            self._line_up(box)
+            box.inbox.put(envelope)
+            self.line_up(box)
 
     def set_mailboxes(self, receiver: Receiver, count: int) -> None:
         """Give `receiver` as many mailboxes as it has replicas; waiting mail is dealt out again, in its order."""
-        waiting = [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]
-        waiting.sort(key=lambda envelope: envelope.seq)
-        receiver.held.clear()
-        for box in receiver.mailboxes:
-            box.inbox.clear()
+        waiting = self._take_all(receiver)
         for box in receiver.mailboxes[count:]:
             box.is_open = False
         receiver.mailboxes = receiver.mailboxes[:count]
@@ -163,15 +174,33 @@ class Bus:
                 self.enqueue(receiver, envelope)
             else:
                 self._enqueue_timer(receiver, envelope)
-        self._wake()
+        self.wake()
+
+    @staticmethod
+    def _take_all(receiver: Receiver) -> list[Envelope]:
+        """Empty every queue of `receiver`; what was in them and is not over, in the order of acceptance."""
+        waiting = [*receiver.held, *(envelope for box in receiver.mailboxes for envelope in box.inbox.clear())]
+        receiver.held.clear()
+        receiver.tombstones = 0
+        return sorted((e for e in waiting if not e.settled_us), key=lambda envelope: envelope.seq)
+
+    def bury_tombstones(self, receiver: Receiver) -> None:
+        """Take messages that ended while they were queued out of the queues, once they are the greater part."""
+        receiver.tombstones += 1
+        if receiver.tombstones <= max(receiver.messages, MIN_TOMBSTONES):
+            return
+        receiver.held = deque(envelope for envelope in receiver.held if not envelope.settled_us)
+        for box in receiver.mailboxes:
+            box.inbox.forget_settled()
+        receiver.tombstones = 0
 
     def open(self, box: Mailbox, handler: Handler) -> None:
         """`handler` is ready for the mail of `box`."""
         box.handler = handler
         box.turn = handler.turn
         box.is_open = True
-        self._line_up(box)
-        self._wake()
+        self.line_up(box)
+        self.wake()
 
     def shut(self, box: Mailbox) -> None:
         """No further message is given to the handler; one in progress goes on."""
@@ -187,29 +216,29 @@ class Bus:
         turn = box.turn
         assert turn is not None  # noqa: S101
         if turn.envelope is not None:
-            self._put_back(box, turn.envelope)
+            self.put_back(box, turn.envelope)
         turn.release()
-        self._wake()
+        self.wake()
 
-    def _put_back(self, box: Mailbox, envelope: Envelope) -> None:
+    def put_back(self, box: Mailbox, envelope: Envelope) -> None:
         """To the front of its queue; or of another's, when this mailbox was given up meanwhile."""
         receiver = box.receiver
         if box in receiver.mailboxes:
-            box.inbox.appendleft(envelope)
+            box.inbox.put_back(envelope)
         elif receiver.mailboxes:
             other = receiver.choose(envelope.conversation_id)
-            other.inbox.appendleft(envelope)
-            self._line_up(other)
+            other.inbox.put_back(envelope)
+            self.line_up(other)
         else:
             self._hold(receiver, envelope)
 
-    def _line_up(self, box: Mailbox) -> None:
+    def line_up(self, box: Mailbox) -> None:
         """Let `box` have its turn in the pump, if there is something to do for it."""
         if box.is_open and box.inbox and not box.queued and not box.busy:
             box.queued = True
             self._ready.append(box)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """After something outside of the pump: let it run if there is something to do."""
         if self._ready:
             self._on_work()
@@ -241,9 +270,13 @@ class Bus:
             box = ready.popleft()
             box.queued = False
             for _ in range(MESSAGES_PER_VISIT):
-                if not box.inbox or not box.is_open or box.busy or self.is_draining:
+                inbox = box.inbox
+                if not inbox or not box.is_open or box.busy or self.is_draining:
                     break
-                self._handle(box, box.inbox.popleft())
+                envelope = inbox.lane.popleft() if inbox.is_plain else inbox.take()
+                if envelope is None:
+                    break
+                self._handle(box, envelope)
             if box.inbox and box.is_open and not box.busy and not self.is_draining:
                 box.queued = True
                 ready.append(box)
@@ -256,6 +289,8 @@ class Bus:
     def _handle(self, box: Mailbox, envelope: Envelope) -> None:
         turn, handler = box.turn, box.handler
         assert turn is not None and handler is not None  # noqa: S101, PT018
+        if envelope.expires_us and self._has_ended(box, envelope):
+            return
         now_us = self._clock.wall_us()
         turn.begin(envelope, now_us)
         try:
@@ -294,7 +329,7 @@ class Bus:
             self._settle(box, turn)
         else:
             self._fail(box, turn, result)
-        self._line_up(box)
+        self.line_up(box)
 
     @staticmethod
     def _host_error(box: Mailbox, error: Exception) -> HostError:
@@ -325,7 +360,7 @@ class Bus:
     def apply(self, turn: Turn) -> None:
         """Make what a handler did while it was started or ended happen."""
         self._apply(turn)
-        self._wake()
+        self.wake()
         self._journal.touch()
 
     def _apply(self, turn: Turn) -> None:
@@ -334,6 +369,8 @@ class Bus:
             born[envelope.seq] = envelope
             if target is not None:
                 self.enqueue(target, envelope)
+                if envelope.expires_us:
+                    self.redelivery.watch(target, envelope)
             else:
                 self._leave(envelope, turn.now_us)
         if turn.kv or turn.timers or turn.cancelled or turn.topics:
@@ -374,63 +411,26 @@ class Bus:
         turn.release()
         self.failures += 1
         receiver.failed += 1
-        crash = None if isinstance(result, int) else result
-        reason = failure_text(result) if isinstance(result, int) else result.reason
-        if crash is not None:
+        if isinstance(result, int):
+            error, crash = failure_text(result), None
+            receiver.supervisor.failed(box, result)
+        else:
+            error, crash = result.reason, result
             box.handler = None
             box.is_open = False
-        if crash is None:
-            receiver.supervisor.failed(box, result if isinstance(result, int) else 0)
-        else:
             receiver.supervisor.crashed(box, crash)
         if envelope is not None:
-            self._again(box, envelope, reason, crash)
+            self.redelivery.failed(box, envelope, error, crash)
 
-    def _again(self, box: Mailbox, envelope: Envelope, reason: str, crash: Crash | None) -> None:
-        receiver = box.receiver
-        if envelope.attempt >= envelope.max_attempts:
-            receiver.supervisor.gave_up(box, envelope)
-            if envelope.timer_id >= 0:
-                receiver.timers.pop(envelope.timer_id, None)
-                self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
-            else:
-                self._bury(receiver, envelope, "its handler failed on every attempt", reason, crash)
-            return
-        envelope.attempt += 1
-        if envelope.timer_id < 0:
-            message = decode_message(envelope.body, max_bytes=ANY_SIZE)
-            message.attempt = envelope.attempt
-            receiver.bytes -= len(envelope.body)
-            envelope.body = encode_message(message)
-            receiver.bytes += len(envelope.body)
-            self._journal.set_attempt(envelope)
-        if crash is None:
-            box.is_open = False
-        self._put_back(box, envelope)
-        if crash is None:  # after a crash it is the new handler that the message waits for
-            delay = retry_delay_s(envelope.attempt, self._random.random())
-            asyncio.get_running_loop().call_later(delay, self._reopen, box)
-
-    def _reopen(self, box: Mailbox) -> None:
-        if box.handler is not None and box in box.receiver.mailboxes and box.receiver.is_running:
-            box.is_open = True
-            self._line_up(box)
-            self._wake()
-
-    def _bury(
-        self,
-        receiver: Receiver,
-        envelope: Envelope,
-        reason: str,
-        error: str | None,
-        crash: Crash | None = None,
-    ) -> None:
-        """Make a dead letter of `envelope` and tell who waits for its reply."""
-        receiver.messages -= 1
-        receiver.bytes -= len(envelope.body)
-        self.dead_letters += 1
-        self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
-        self.replies.buried(envelope, error or reason, crash)
+    def _has_ended(self, box: Mailbox, envelope: Envelope) -> bool:
+        """Whether `envelope`, which has a time to live, ended while it waited."""
+        if envelope.settled_us:
+            box.receiver.tombstones -= 1
+            return True
+        if self.redelivery.is_over(envelope):
+            self.redelivery.bury(box.receiver, envelope, EXPIRED, None)
+            return True
+        return False
 
     # --- timers ----------------------------------------------------------------------------------------------
 
@@ -442,9 +442,4 @@ class Bus:
             0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
         )
         self._enqueue_timer(receiver, envelope)
-        self._wake()
-
-    def bury_orphan(self, envelope: Envelope) -> None:
-        """A message in the journal whose receiver is not there any more."""
-        self.dead_letters += 1
-        self._journal.add_dead_letter(envelope, REMOVED, None, self._clock.wall_us())
+        self.wake()

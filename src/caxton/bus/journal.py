@@ -80,6 +80,9 @@ class Journal:
         self._timers: dict[tuple[str, str, int], tuple[int, int] | None] = {}
         self._topics: dict[tuple[str, str, str], bool] = {}
         self._statements: list[Statement] = []
+        self._inserts: dict[str, list[Row]] = {}
+        self.prunes: list[Callable[[], list[Statement]]] = []
+        """What other parts of the bus let go of, asked from time to time."""
         self._waiting: list[Callable[[], None]] = []
         self._committing: set[asyncio.Future[None]] = set()
         self._writing = False
@@ -131,6 +134,10 @@ class Journal:
         """A statement of another room; runs before the changes gathered here, in the same transaction."""
         self._statements.append((sql, [row]))
 
+    def insert(self, sql: str, row: Row) -> None:
+        """A row of another part of the bus; those of the same statement are written together."""
+        self._inserts.setdefault(sql, []).append(row)
+
     def forget_agent(self, workspace: str, agent: str) -> None:
         """An agent is removed with its state; its messages are the bus's business."""
         owner = (workspace, agent)
@@ -172,6 +179,7 @@ class Journal:
         return (
             len(self.born) + len(self._deleted) + len(self._settled_kept) + len(self._attempts) + len(self._dead)
             + len(self._kv) + len(self._timers) + len(self._topics) + len(self._statements)
+            + sum(map(len, self._inserts.values()))
         )  # fmt: skip
 
     async def aclose(self) -> None:
@@ -247,12 +255,13 @@ class Journal:
             (_DELETE_TIMER, [key for key, due in self._timers.items() if due is None]),
             (_PUT_TOPIC, [key for key, subscribed in self._topics.items() if subscribed]),
             (_DELETE_TOPIC, [key for key, subscribed in self._topics.items() if not subscribed]),
+            *self._inserts.items(),
         ):
             if rows:
                 statements.append((sql, rows))
                 self.rows_written += len(rows)
         self._deleted, self._settled_kept, self._dead = [], [], []
-        self._attempts, self._kv, self._timers, self._topics = {}, {}, {}, {}
+        self._attempts, self._kv, self._timers, self._topics, self._inserts = {}, {}, {}, {}, {}
         if statements:
             self._prune(statements)
         return statements
@@ -279,3 +288,5 @@ class Journal:
         self._prune_at = now + PRUNE_EVERY_S
         statements.append((_PRUNE_OLD, [(self._clock.wall_us() - KEEP_SETTLED_US,)]))
         statements.append((_PRUNE_MANY, [(KEEP_SETTLED_ROWS,)]))
+        for prune in self.prunes:
+            statements += prune()

@@ -6,6 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from caxton.bus.inbox import Inbox
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,7 +31,7 @@ class Mailbox:
     def __init__(self, receiver: Receiver, replica: int) -> None:
         self.receiver = receiver
         self.replica = replica
-        self.inbox: deque[Envelope] = deque()
+        self.inbox = Inbox()
         self.handler: Handler | None = None
         self.turn: Turn | None = None
         self.is_open = False
@@ -64,6 +66,7 @@ class Receiver:
         "next_timer_id",
         "supervisor",
         "timers",
+        "tombstones",
         "topics",
         "workspace",
     )
@@ -77,6 +80,8 @@ class Receiver:
         """Mail that waits while there is no mailbox to put it in: the agent is stopped, failed or being changed."""
         self.messages = self.bytes = 0
         """Mail that was accepted (or is about to be, by a handler that still runs) and is not settled."""
+        self.tombstones = 0
+        """Messages that ended while they were queued, and are still in a queue."""
         self.max_messages, self.max_bytes = MAX_MESSAGES, MAX_BYTES
         self.messages_per_s = 20_000
         self.capabilities: tuple[str, ...] = ()

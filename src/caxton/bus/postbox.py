@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.bus.envelope import CLIENT_PREFIX, MAX_ATTEMPTS, Envelope
+from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
+from caxton.bus.receipts import check_message_id, digest_of
 from caxton.bus.turn import TOPIC_PREFIX
 from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
 from caxton.messages.codec import encode_message
+from caxton.messages.lifetime import expires_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Receiver
+    from caxton.bus.receipts import Receipts
     from caxton.bus.replies import Waiter
     from caxton.messages.message import AclMessage
 
@@ -25,48 +28,75 @@ HOST_FIELD_BYTES = 512
 class Postbox:
     """Takes messages from clients. `on_work` is called when there is something for the pump to do."""
 
-    def __init__(self, bus: Bus, journal: Journal, on_work: Callable[[], None]) -> None:
-        self._bus, self._journal, self._on_work = bus, journal, on_work
+    def __init__(self, bus: Bus, journal: Journal, receipts: Receipts, on_work: Callable[[], None]) -> None:
+        self._bus, self._journal, self._receipts, self._on_work = bus, journal, receipts, on_work
         self.accepted = self.refused = 0
 
-    def accept(self, workspace: str, sender: str, message: AclMessage, *, waiter: Waiter | None = None) -> AclMessage:
+    def accept(
+        self, workspace: str, sender: str, message: AclMessage, *, waiter: Waiter | None = None, durable: bool = True
+    ) -> bool:
         """Take a message from outside and queue it. It is durable only once the journal's next commit is done.
 
         Args:
             workspace: where the receiver is looked up.
             sender: the principal's name; the message says `client:` and it.
-            message: its sender, message_id, timestamp and trace are set here; conversation_id and reply_with if absent.
+            message: as posted. Its sender, timestamp and trace are set here; message_id, conversation_id and
+                reply_with if absent.
             waiter: hears of the reply or failure, and then the message is tried once only: who waits decides.
+            durable: without it, the message is not written: it is lost if the node ends other than by a stop.
 
         Returns:
-            The message as accepted.
+            Whether it was queued: not so if the same message was accepted before, under the id that its sender gave
+            it. Then `message` has the conversation that it had.
 
         Raises:
-            UnknownReceiver, MailboxFull, InvalidMessage: nothing was queued.
+            UnknownReceiver, MailboxFull, InvalidMessage, MessageExpired, MessageIdConflict: nothing was queued.
         """
+        message.sender = f"{CLIENT_PREFIX}{sender}"
+        key, digest = (workspace, message.sender, message.message_id), b""
+        if message.message_id:
+            check_message_id(message.message_id)
+            digest = digest_of(message)
+            if (earlier := self._receipts.find(key, digest)) is not None:
+                _address(message, earlier.conversation_id)
+                if waiter is not None:
+                    self._bus.replies.wait(workspace, message, waiter)
+                return False
         self._bus.intake.check()
         targets = self._targets(workspace, message)
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
         self._check_room(targets, len(message.content) + HOST_FIELD_BYTES)
-        bus = self._bus
-        first_seq = self._stamp(message, sender)
-        body = encode_message(message)
+        ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
+        seq = self._stamp(message)
+        self._queue(workspace, message, seq, targets, ends_us, 1 if waiter else MAX_ATTEMPTS, durable=durable)
+        if digest:
+            self._receipts.remember(key, digest, message.conversation_id or "", durable=durable)
+        if waiter is not None:
+            self._bus.replies.wait(workspace, message, waiter)
+        self.accepted += len(targets)
+        self._on_work()
+        return True
+
+    def _queue(
+        self, workspace: str, message: AclMessage, first_seq: int, targets: list[Receiver], ends_us: int,
+        max_attempts: int, *, durable: bool,
+    ) -> None:  # fmt: skip
+        bus, body = self._bus, encode_message(message)
         for n, target in enumerate(targets):
             seq = bus.next_seq() if n else first_seq  # the first has the number that is in the message's id
             envelope = Envelope(
                 seq, workspace, message.sender, target.name, message.message_id, message.conversation_id, body,
-                message.timestamp, max_attempts=1 if waiter else MAX_ATTEMPTS, kept=True,
+                message.timestamp, max_attempts=max_attempts, kept=durable, expires_us=ends_us,
+                priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
             )  # fmt: skip
             target.messages += 1
             target.bytes += len(body)
-            self._journal.born[envelope.seq] = envelope
+            if durable:
+                self._journal.born[seq] = envelope
             bus.enqueue(target, envelope)
-        if waiter is not None:
-            bus.replies.wait(workspace, message, waiter)
-        self.accepted += len(targets)
-        self._on_work()
-        return message
+            if ends_us:
+                bus.redelivery.watch(target, envelope)
 
     def _check_room(self, targets: list[Receiver], size: int) -> None:
         for target in targets:
@@ -74,16 +104,14 @@ class Postbox:
                 self.refused += 1
                 raise MailboxFull(target.name, target.max_messages, target.max_bytes)
 
-    def _stamp(self, message: AclMessage, sender: str) -> int:
+    def _stamp(self, message: AclMessage) -> int:
         bus = self._bus
         seq = bus.next_seq()
-        message.sender = f"{CLIENT_PREFIX}{sender}"
-        message.message_id = bus.message_id(seq)
+        message.message_id = message.message_id or bus.message_id(seq)
         message.timestamp = bus.now_us()
         message.attempt = 1
         message.traceparent = f"{(message.traceparent or f'00-{bus.new_trace_id()}-')[:36]}{seq:016x}-01"
-        message.conversation_id = message.conversation_id or f"conversation-{message.message_id}"
-        message.reply_with = message.reply_with or message.message_id
+        _address(message, message.conversation_id or f"conversation-{message.message_id}")
         return seq
 
     def _targets(self, workspace: str, message: AclMessage) -> list[Receiver]:
@@ -107,3 +135,9 @@ class Postbox:
         if not targets:
             raise UnknownReceiver(", ".join(names))
         return list(dict.fromkeys(targets))  # one copy for each, however often it is named or subscribed
+
+
+def _address(message: AclMessage, conversation_id: str) -> None:
+    """Give `message` what its answer refers to."""
+    message.conversation_id = conversation_id
+    message.reply_with = message.reply_with or message.message_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import Envelope
-from caxton.messages.codec import decode_message, encode_message
+from caxton.bus.redelivery import REMOVED, with_attempt
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
@@ -36,24 +36,26 @@ def load_mail(database: Database, bus: Bus) -> int:
     """
     count = 0
     for row in database.query(
-        "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body "
+        "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body, "
+        "priority, expires_us "
         "FROM messages WHERE settled_us IS NULL ORDER BY seq"
     ):
         envelope = Envelope(
             seq=row[0], workspace=row[1], sender=row[2], receiver=row[3], message_id=row[4], conversation_id=row[5],
             attempt=row[6], max_attempts=row[7], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
+            priority=row[10], expires_us=row[11],
         )  # fmt: skip
         receiver = bus.directory(envelope.workspace).receivers.get(envelope.receiver)
         if receiver is None:
-            bus.bury_orphan(envelope)
+            bus.redelivery.bury(None, envelope, REMOVED, None)
             continue
         if envelope.attempt > 1:  # the row's body is that of the first attempt
-            message = decode_message(envelope.body, max_bytes=1 << 30)
-            message.attempt = envelope.attempt
-            envelope.body = encode_message(message)
+            envelope.body = with_attempt(envelope)
         receiver.messages += 1
         receiver.bytes += len(envelope.body)
         bus.enqueue(receiver, envelope)
+        if envelope.expires_us:
+            bus.redelivery.watch(receiver, envelope)
         count += 1
     return count
 

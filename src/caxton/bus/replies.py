@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from caxton.messages.codec import decode_message
+from caxton.messages.codec import ANY_SIZE, decode_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.messages.message import AclMessage
 
-ANY_SIZE = 1 << 30
-"""For messages that are in the node already: their size was checked when they came."""
+
+ANNOUNCEMENT = "agree"
+"""An act that announces the answer and is none."""
+
+
+Key: TypeAlias = "tuple[str, str, str]"
+"""Workspace, client, and a message's id or what a reply refers to."""
 
 
 class Waiter(msgspec.Struct, eq=False):
@@ -32,48 +38,60 @@ class Replies:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._by_reference: dict[tuple[str, str, str], Waiter] = {}
-        """By workspace, client and what the reply may refer to: `reply_with` or the conversation."""
-        self._by_message: dict[str, Waiter] = {}
-        """By the id of the message whose reply is waited for."""
+        self._waiters: dict[Key, list[Waiter]] = {}
+        """By the message whose reply is waited for; several wait for one that was posted again."""
+        self._by_reference: dict[Key, Key] = {}
+        """By workspace, client and what the reply may refer to, `reply_with` or the conversation: which message."""
 
     def wait(self, workspace: str, message: AclMessage, waiter: Waiter) -> None:
         """Tell `waiter` of the reply to `message`, or of its failure."""
-        self._by_message[message.message_id] = waiter
-        for key in _references(workspace, message):
-            self._by_reference[key] = waiter
+        key = workspace, message.sender, message.message_id
+        self._waiters.setdefault(key, []).append(waiter)
+        for reference in _references(workspace, message):
+            self._by_reference[reference] = key
 
-    def stop(self, workspace: str, message: AclMessage) -> None:
-        """Nobody waits for the reply to `message` any more. Others may, in the same conversation."""
-        waiter = self._by_message.pop(message.message_id, None)
-        for key in _references(workspace, message):
-            if self._by_reference.get(key) is waiter:
-                self._by_reference.pop(key, None)
+    def stop(self, workspace: str, message: AclMessage, waiter: Waiter) -> None:
+        """`waiter` does not wait for the reply to `message` any more. Others may, in the same conversation."""
+        key = workspace, message.sender, message.message_id
+        waiters = self._waiters.get(key, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(key, None)
+            for reference in _references(workspace, message):
+                if self._by_reference.get(reference) == key:
+                    del self._by_reference[reference]
 
     def arrived(self, envelope: Envelope) -> None:
         """A message to somebody outside was settled: who waits for it hears of it after the commit."""
         if not self._by_reference:
             return
         message = decode_message(envelope.body, max_bytes=ANY_SIZE)
+        if message.performative == ANNOUNCEMENT:
+            return
         whose = envelope.workspace, envelope.receiver
-        waiter = self._by_reference.get((*whose, message.in_reply_to or "")) or self._by_reference.get(
+        key = self._by_reference.get((*whose, message.in_reply_to or "")) or self._by_reference.get(
             (*whose, message.conversation_id or "")
         )
-        if waiter is not None and message.performative != "agree":  # agree announces the answer, it is none
-            self._journal.after_commit(lambda: waiter.replied(envelope))
+        for waiter in self._waiters.get(key, ()) if key else ():
+            self._journal.after_commit(partial(waiter.replied, envelope))
 
     def buried(self, envelope: Envelope, reason: str, crash: Crash | None) -> None:
         """A message became a dead letter: who waits for its reply hears of it after the commit."""
-        waiter = self._by_message.get(envelope.message_id)
-        if waiter is not None:
-            self._journal.after_commit(lambda: waiter.failed(envelope, reason, crash))
+        for waiter in self._waiters.get((envelope.workspace, envelope.sender, envelope.message_id), ()):
+            self._journal.after_commit(partial(waiter.failed, envelope, reason, crash))
 
     @property
     def is_empty(self) -> bool:
         """Nobody waits."""
-        return not self._by_reference and not self._by_message
+        return not self._by_reference and not self._waiters
 
 
-def _references(workspace: str, message: AclMessage) -> tuple[tuple[str, str, str], ...]:
+def _references(workspace: str, message: AclMessage) -> tuple[Key, ...]:
     client = message.sender
     return (workspace, client, message.reply_with or ""), (workspace, client, message.conversation_id or "")
+
+
+def is_reply(answer: AclMessage, message: AclMessage) -> bool:
+    """Whether `answer`, a message of the same conversation to its sender, is what `message` waits for."""
+    return answer.performative != ANNOUNCEMENT and answer.in_reply_to in (None, message.reply_with)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from caxton.bus.envelope import CLIENT_PREFIX, Envelope
 from caxton.bus.mailbox import entry_bytes
-from caxton.core.errors import InvalidMessage, MessageTooLarge
+from caxton.core.errors import InvalidMessage, MessageExpired, MessageTooLarge
 from caxton.messages.codec import decode_message, encode_message
+from caxton.messages.lifetime import expires_us
 from caxton.sandbox.codes import (
     INVALID,
     NOT_FOUND,
@@ -46,6 +47,10 @@ class Exchange(Protocol):
         """Who receives in a workspace."""
         ...
 
+    def steady_us(self) -> int:
+        """Time that does not jump; see `core.clock`."""
+        ...
+
     def next_seq(self) -> int:
         """The number of the next message."""
         ...
@@ -68,6 +73,7 @@ class Turn:
 
     __slots__ = (
         "_bus",
+        "_expires_us",
         "_intake",
         "_kv_growth",
         "_mailbox",
@@ -92,6 +98,8 @@ class Turn:
         self._mailbox = mailbox
         self._receiver = mailbox.receiver
         self._receivers = bus.directory(mailbox.receiver.workspace).receivers
+        self._expires_us = 0
+        """Of the message that is being staged."""
         self._second = self._sent_this_second = 0
         self._kv_growth = 0
         self.envelope: Envelope | None = None
@@ -130,9 +138,12 @@ class Turn:
             return WOULD_BLOCK
         try:
             message = decode_message(data)
+            self._expires_us = 0
+            if message.ttl_ms is not None or message.reply_by is not None:
+                self._expires_us = expires_us(message, self.now_us, self._bus.steady_us())
         except MessageTooLarge:
             return TOO_LARGE
-        except InvalidMessage as exc:
+        except (InvalidMessage, MessageExpired) as exc:
             self.refusal = str(exc)
             return INVALID
         name = message.receiver
@@ -191,15 +202,15 @@ class Turn:
         if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
             message.receiver = name
         body = encode_message(message)
-        self.sends.append(
-            (
-                target,
-                Envelope(
-                    seq, self._receiver.workspace, self._receiver.name, name, message_id, message.conversation_id, body,
-                    self.now_us, kept=target is None,
-                ),
-            )
+        envelope = Envelope(
+            seq, self._receiver.workspace, self._receiver.name, name, message_id, message.conversation_id, body,
+            self.now_us, kept=target is None,
         )  # fmt: skip
+        if message.priority is not None:
+            envelope.priority = message.priority
+        if target is not None:
+            envelope.expires_us = self._expires_us
+        self.sends.append((target, envelope))
         if target is not None:
             target.messages += 1
             target.bytes += len(body)
@@ -256,7 +267,7 @@ class Turn:
             return RATE_LIMITED
         timer_id = self._receiver.next_timer_id
         self._receiver.next_timer_id = timer_id + 1 if timer_id < 0x7FFFFFFF else 1
-        self.timers[timer_id] = self.now_us + delay_us
+        self.timers[timer_id] = self._bus.steady_us() + delay_us
         return timer_id
 
     def cancel_timer(self, timer_id: int) -> int:

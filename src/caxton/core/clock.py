@@ -6,10 +6,17 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two times: one for people, one for measuring. `caxton.observe.time` has the real one."""
+    """Three times: for people, for due times, for measuring. `caxton.observe.time` has the real ones."""
 
     def wall_us(self) -> int:
         """Microseconds since 1970 UTC. May jump when the machine's clock is set."""
+        ...
+
+    def steady_us(self) -> int:
+        """Microseconds since 1970 UTC as they were when the node started, and since then only time that passed.
+
+        Timers and lifetimes go by it: somebody who sets the machine's clock neither fires nor delays them.
+        """
         ...
 
     def monotonic(self) -> float:

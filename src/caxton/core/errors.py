@@ -215,6 +215,32 @@ class MessageTooLarge(CaxtonError):
         self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
 
 
+class MessageExpired(CaxtonError):
+    """Its `reply_by` had passed when it came, so nobody would want the answer."""
+
+    code = "MESSAGE_EXPIRED"
+
+    def __init__(self, reply_by: str, late_s: float) -> None:
+        super().__init__(
+            f"the message was refused: its reply_by {quoted(reply_by)} passed {late_s:.3f} s ago; "
+            "send it with a later one, if it is still wanted"
+        )
+        self.reply_by, self.late_s = reply_by, late_s
+
+
+class MessageIdConflict(CaxtonError):
+    """The same sender posted another message under this id a moment ago."""
+
+    code = "MESSAGE_ID_CONFLICT"
+
+    def __init__(self, message_id: str, window_s: float) -> None:
+        super().__init__(
+            f"another message was accepted under the id {quoted(message_id)} within the last {window_s:g} s; "
+            "give each message an id of its own, and repeat one only as it was"
+        )
+        self.message_id, self.window_s = message_id, window_s
+
+
 class UnknownReceiver(CaxtonError):
     """Nobody of that name or capability can receive."""
 

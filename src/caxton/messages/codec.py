@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from caxton.core.errors import InvalidMessage, MessageTooLarge, quoted
+from caxton.messages.lifetime import check_priority_and_ttl
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
@@ -24,11 +25,17 @@ ENVELOPE_BYTES = 16 << 10
 MAX_MESSAGE_BYTES = MAX_CONTENT_BYTES + ENVELOPE_BYTES
 """The whole message as JSON."""
 
+ANY_SIZE = 1 << 30
+"""For messages that are in the node already: their size was checked when they came."""
+
 MAX_JSON_DEPTH = 64
 """Deeper JSON is an attack or a mistake: parsers down the line recurse."""
 
 MAX_FIELD_CHARS = 1024
 """Longest text in any field but content: ids and names go into keys, logs and traces."""
+
+MAX_ID_CHARS = 128
+"""A message id that a client gives: room for a UUID and what it belongs to."""
 
 _SHORT_FIELDS = (
     "capability", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",
@@ -68,6 +75,8 @@ def decode_message(data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> AclMes
     message.performative = parse_performative(message.performative)
     if len(message.content) > MAX_CONTENT_BYTES:
         raise MessageTooLarge(len(message.content), MAX_CONTENT_BYTES)
+    if message.priority is not None or message.ttl_ms is not None:
+        check_priority_and_ttl(message)
     if len(data) > MAX_FIELD_CHARS:  # a shorter message has no longer field
         _check_fields(message)
     return message

@@ -30,13 +30,15 @@ class AclMessage(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     reply_with: str | None = None
     in_reply_to: str | None = None
     reply_by: str | None = None
-    """ISO 8601 time after which the answer is of no use."""
+    """ISO 8601 time after which the answer is of no use, and so the message need not be handled any more."""
     message_id: str = ""
     """Unique; set by the host."""
     timestamp: int = 0
     """Microseconds since 1970 UTC; set by the host when the message was accepted."""
     priority: int | None = None
+    """0 (last) to 9 (first) among what waits for the same receiver; 4 if there is none."""
     ttl_ms: int | None = None
+    """How long after its acceptance it is worth handling."""
     traceparent: str | None = None
     """W3C trace context; set by the host."""
     attempt: int = 1

@@ -13,6 +13,7 @@ from caxton.agents.service import AgentService
 from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
+from caxton.bus.receipts import Receipts
 from caxton.bus.recovery import last_seq, load_mail, load_timers_and_topics
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
@@ -42,6 +43,7 @@ class Rooms:
     pump: Pump
     bus: Bus
     postbox: Postbox
+    receipts: Receipts
     log: LogBook
     agents: AgentService
     messages: MessageService
@@ -51,6 +53,7 @@ class Rooms:
         """Take up the work where the node left it. Ready when this returns."""
         modules = self.agents.recover(self.database)
         load_timers_and_topics(self.database, self.bus)
+        self.receipts.load(self.database)
         load_mail(self.database, self.bus)
         self.database.start()
         await self.agents.start_recovered(modules)
@@ -61,6 +64,7 @@ class Rooms:
         self.refuse()
         self.bus.is_draining = True
         await self.agents.drain()
+        self.bus.write_down()
         await self.journal.aclose()
         self.messages.interrupt()
 
@@ -72,7 +76,7 @@ class Rooms:
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
-        self.bus.timers.close()
+        self.bus.close()
         self.agents.close()
         self.database.close()
         self.engine.close()
@@ -110,7 +114,7 @@ class NodeStatus:
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.dead_letters, refused=rooms.postbox.refused,
+            dead_letters=bus.redelivery.dead_letters, refused=rooms.postbox.refused,
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
             commits=rooms.journal.commits, rows_written=rooms.journal.rows_written,
             uptime_s=round(self._clock.monotonic() - self._started, 3),
@@ -129,7 +133,8 @@ def build(
     journal = Journal(database, clock, on_storage_failure)
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
     pump.attach(bus)
-    postbox = Postbox(bus, journal, pump.wake)
+    receipts = Receipts(journal, clock)
+    postbox = Postbox(bus, journal, receipts, pump.wake)
     log = LogBook(clock)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
@@ -138,7 +143,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        postbox=postbox, log=log, agents=agents,
+        postbox=postbox, receipts=receipts, log=log, agents=agents,
         messages=MessageService(bus, postbox, journal, database, agents), status=status,
     )  # fmt: skip
     return status.rooms

@@ -11,9 +11,17 @@ class ManualClock:
     def __init__(self, wall_us: int = 1_800_000_000_000_000) -> None:
         self._wall_us = wall_us
         self._monotonic_us = 1_000_000_000
+        self.restart()
+
+    def restart(self) -> None:
+        """A node that starts takes its steady time from the time of day."""
+        self._steady_offset_us = self._wall_us - self._monotonic_us
 
     def wall_us(self) -> int:
         return self._wall_us
+
+    def steady_us(self) -> int:
+        return self._steady_offset_us + self._monotonic_us
 
     def monotonic(self) -> float:
         return self._monotonic_us / 1e6

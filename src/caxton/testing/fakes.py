@@ -61,6 +61,10 @@ class FakeClock:
         """Microseconds since 1970."""
         return int(self.wall_s * 1_000_000)
 
+    def steady_us(self) -> int:
+        """As if nobody ever set the clock."""
+        return self.wall_us()
+
     def monotonic(self) -> float:
         """Seconds."""
         return self.monotonic_s
@@ -199,13 +203,15 @@ class FakeMessages:
         self.slow: set[str] = set()
         self.asked, self.answered = asyncio.Event(), asyncio.Event()
 
-    async def post(self, workspace: WorkspaceName, principal: Principal, message: AclMessage) -> Receipt:
+    async def post(
+        self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool = True
+    ) -> Receipt:
         """Keep it, and the answer of each agent that it reaches."""
         _, receipt = self._accept(workspace, principal, message)
         return receipt
 
     async def post_batch(
-        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage]
+        self, workspace: WorkspaceName, principal: Principal, messages: list[AclMessage], *, durable: bool = True
     ) -> list[Receipt | CaxtonError]:
         """Each for itself."""
         return [self._try(workspace, principal, message) for message in messages]

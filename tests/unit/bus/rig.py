@@ -11,6 +11,7 @@ from caxton.bus.bus import Bus
 from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
 from caxton.bus.postbox import Postbox
+from caxton.bus.receipts import Receipts
 from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers_and_topics
 from caxton.bus.replies import Waiter
 from caxton.bus.turn import Turn
@@ -101,12 +102,17 @@ class Rig:
 
     def __init__(self, path: Path, clock: ManualClock) -> None:
         self.path, self.clock = path, clock
+        clock.restart()
         self.database = StepDatabase(path)
         self.storage_errors: list[Exception] = []
         self.journal = Journal(self.database, clock, self.storage_errors.append)
         self.wakes = 0
+        self.is_queued = False
+        """Whether the last post was a new one."""
         self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
-        self.postbox = Postbox(self.bus, self.journal, self._woken)
+        self.receipts = Receipts(self.journal, clock)
+        self.receipts.load(self.database)
+        self.postbox = Postbox(self.bus, self.journal, self.receipts, self._woken)
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -159,9 +165,10 @@ class Rig:
     # --- work --------------------------------------------------------------------------------------------------
 
     def post(self, receiver: str | list[str] = "", content: object = None, *, caller: Caller | None = None,
-             sender: str = "admin", **fields: object) -> AclMessage:  # fmt: skip
-        waiter = None if caller is None else caller.waiter
-        return self.postbox.accept(WORKSPACE, sender, acl(receiver, content, **fields), waiter=waiter)
+             sender: str = "admin", durable: bool = True, **fields: object) -> AclMessage:  # fmt: skip
+        waiter, message = None if caller is None else caller.waiter, acl(receiver, content, **fields)
+        self.is_queued = self.postbox.accept(WORKSPACE, sender, message, waiter=waiter, durable=durable)
+        return message
 
     def pump(self) -> None:
         """Until there is nothing more to do."""
@@ -212,7 +219,7 @@ class Rig:
 
     def close(self) -> None:
         """As a crash does: what was not committed is gone."""
-        self.bus.timers.close()
+        self.bus.close()
         self.database.asked.clear()
         self.database.close()
 

@@ -172,7 +172,7 @@ async def test_who_stops_waiting_takes_no_other_waiter_along(rig: Rig) -> None:
     first, second = Caller(), Caller()
     asked = rig.post("b", 1, caller=first, conversation_id="c", reply_with="r")
     rig.post("b", 2, caller=second, conversation_id="c", reply_with="r")
-    rig.bus.replies.stop("default", asked)
+    rig.bus.replies.stop("default", asked, first.waiter)
     rig.start(b, echo)
     rig.pump()
     await rig.commit()
@@ -184,7 +184,7 @@ async def test_reply_that_comes_too_late_is_kept_and_told_to_nobody(rig: Rig) ->
     b = rig.receiver("b")
     caller = Caller()
     asked = rig.post("b", 1, caller=caller)
-    rig.bus.replies.stop("default", asked)
+    rig.bus.replies.stop("default", asked, caller.waiter)
     rig.start(b, answer)
     rig.pump()
     await rig.commit()
@@ -206,7 +206,8 @@ async def test_reply_to_several_names_each_client_alone(rig: Rig) -> None:
 async def test_nothing_is_kept_of_callers_who_are_gone(rig: Rig) -> None:
     rig.agent("b", answer)
     for _ in range(10):
-        asked = rig.post("b", 1, caller=Caller())
+        caller = Caller()
+        asked = rig.post("b", 1, caller=caller)
         rig.pump()
-        rig.bus.replies.stop("default", asked)
+        rig.bus.replies.stop("default", asked, caller.waiter)
     assert rig.bus.replies.is_empty

@@ -139,7 +139,7 @@ async def test_after_five_attempts_it_is_a_dead_letter_in_the_same_transaction(r
     await rig.commit()
     assert rig.pending() == []
     assert rig.dead() == [(1, "its handler failed on every attempt", "its handler returned 9", MAX_ATTEMPTS)]
-    assert (rig.bus.dead_letters, b.receiver.messages, b.receiver.bytes) == (1, 0, 0)
+    assert (rig.bus.redelivery.dead_letters, b.receiver.messages, b.receiver.bytes) == (1, 0, 0)
     assert b.contents == [1] * 5 + [2]  # the letter no longer blocks the one behind it
     assert b.supervisor.given_up == [(0, b.handler.delivered[0].message_id, -1)]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from caxton.bus.envelope import MAX_ATTEMPTS
-from caxton.bus.timers import MAX_WAIT_S
 from caxton.sandbox.codes import NOT_FOUND, OK
 from caxton.testing.handlers import FakeCrash, say
 
@@ -78,7 +79,7 @@ async def test_timer_cancelled_between_firing_and_handling_is_not_handled(rig: R
     rig.post("a")
     rig.clock.advance(5)
     await rig.turn_loop()  # it has fired and stands behind the message
-    assert len(a.receiver.mailboxes[0].inbox) == 2
+    assert len(list(a.receiver.mailboxes[0].inbox)) == 2
     rig.pump()
     assert (len(a.handler.delivered), a.handler.fired, a.receiver.failed) == (1, [], 0)
     rig.post("a")
@@ -229,14 +230,14 @@ async def test_timer_of_a_removed_agent_is_forgotten(rig: Rig) -> None:
     assert rig.dead() == []
 
 
-async def test_clock_set_forward_is_noticed_and_set_back_makes_nothing_early(rig: Rig, clock: ManualClock) -> None:
+@pytest.mark.parametrize("jump_s", [3600, -3600, 10 * 366 * 86_400, -10 * 366 * 86_400])
+async def test_clock_that_is_set_neither_fires_nor_delays_a_timer(rig: Rig, clock: ManualClock, jump_s: int) -> None:
     a = rig.agent("a")
     (timer,) = set_timers(rig, a, 3600)
-    clock.set_wall_us(clock.wall_us() - 1800 * S)
-    await rig.later(3600)
+    clock.set_wall_us(clock.wall_us() + jump_s * S)
+    await rig.later(3599)
     assert a.handler.fired == []
-    clock.set_wall_us(clock.wall_us() + 86_400 * S)
-    await rig.later(MAX_WAIT_S)
+    await rig.later(1)
     assert a.handler.fired == [timer]
 
 

@@ -46,6 +46,10 @@ NOT_MESSAGES = {
     "receiver a list of numbers": b'{"performative": "inform", "receiver": [7]}',
     "receiver an object": b'{"performative": "inform", "receiver": {}}',
     "conversation a number": b'{"performative": "inform", "conversation_id": 7}',
+    "priority over its limit": b'{"performative": "inform", "priority": 99}',
+    "priority below its limit": b'{"performative": "inform", "priority": -1}',
+    "no time to live": b'{"performative": "inform", "ttl_ms": 0}',
+    "time to live over its limit": b'{"performative": "inform", "ttl_ms": 31622400001}',
     "priority a text": b'{"performative": "inform", "priority": "high"}',
     "NaN": b'{"performative": "inform", "content": NaN}',
     "NaN deep inside": b'{"performative": "inform", "content": {"a": [1, NaN]}}',
@@ -216,7 +220,7 @@ _fields = st.fixed_dictionaries(
         "receiver": _text | st.lists(_text, max_size=3),
         "capability": _text,
         "priority": st.integers(0, 9),
-        "ttl_ms": st.integers(0, 2**40),
+        "ttl_ms": st.integers(1, 366 * 86_400_000),
         **dict.fromkeys(
             (
                 "reply_to", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",

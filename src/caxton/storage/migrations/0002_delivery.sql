@@ -11,6 +11,7 @@ ALTER TABLE dead_letters ADD COLUMN replayed_us INTEGER;  -- null: not replayed
 ALTER TABLE dead_letters ADD COLUMN replayed_by TEXT;  -- principal
 ALTER TABLE dead_letters ADD COLUMN replayed_seq INTEGER;  -- the message that it became
 CREATE INDEX dead_letters_by_receiver ON dead_letters (workspace, receiver, seq);
+CREATE INDEX dead_letters_by_message ON dead_letters (workspace, message_id);
 CREATE INDEX dead_letters_by_age ON dead_letters (dead_us);
 
 ALTER TABLE kv ADD COLUMN checksum INTEGER;

@@ -1,0 +1,138 @@
+"""What becomes of a message that was not handled: its next attempt, or its end as a dead letter."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from caxton.bus.retry import retry_delay_s
+from caxton.bus.timers import Timers
+from caxton.messages.codec import ANY_SIZE, decode_message, encode_message
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
+    from caxton.bus.handler import Crash
+    from caxton.bus.journal import Journal
+    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.core.clock import Clock
+
+FAILED = "its handler failed on every attempt"
+EXPIRED = "it expired before it was handled"
+REMOVED = "the agent was removed"
+POISON = "the server ended while it was handled, on every attempt"
+
+
+class Redelivery:
+    """Repeats and buries. A message that is to be repeated holds up those of the same sender, and nobody else's."""
+
+    def __init__(self, bus: Bus, journal: Journal, clock: Clock) -> None:
+        self._bus, self._journal, self._clock = bus, journal, clock
+        self._random = random.Random()  # noqa: S311 - jitter, not secrets
+        self._lifetimes = Timers(clock, self._expire, lambda _, envelope: bool(envelope.settled_us))
+        self.dead_letters = 0
+
+    @property
+    def waiting_lifetimes(self) -> int:
+        """Entries that the clock is watched for."""
+        return len(self._lifetimes)
+
+    def close(self) -> None:
+        self._lifetimes.close()
+
+    # --- again -----------------------------------------------------------------------------------------------
+
+    def failed(self, box: Mailbox, envelope: Envelope, error: str, crash: Crash | None) -> None:
+        """The handler of `box` did not succeed with `envelope`, whose turn is over."""
+        receiver = box.receiver
+        if envelope.attempt >= envelope.max_attempts:
+            receiver.supervisor.gave_up(box, envelope)
+            self.end(receiver, envelope, FAILED, error, crash)
+        elif self.is_over(envelope):
+            self.end(receiver, envelope, EXPIRED, error, crash)
+        else:
+            self.count_attempt(receiver, envelope)
+            self._pause(box, envelope)
+
+    def count_attempt(self, receiver: Receiver, envelope: Envelope) -> None:
+        """The next time that `envelope` is handed over it says so."""
+        envelope.attempt += 1
+        if envelope.timer_id < 0:
+            receiver.bytes -= len(envelope.body)
+            envelope.body = with_attempt(envelope)
+            receiver.bytes += len(envelope.body)
+            self._journal.set_attempt(envelope)
+
+    def _pause(self, box: Mailbox, envelope: Envelope) -> None:
+        if box not in box.receiver.mailboxes:  # it was given up meanwhile
+            self._bus.put_back(box, envelope)
+            return
+        waiting = box.inbox.pause(envelope)
+        delay = retry_delay_s(envelope.attempt, self._random.random())
+        asyncio.get_running_loop().call_later(delay, self._resume, box, envelope.sender, waiting)
+
+    def _resume(self, box: Mailbox, sender: str, waiting: deque[Envelope]) -> None:
+        if box.inbox.resume(sender, waiting):
+            self._bus.line_up(box)
+            self._bus.wake()
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    def end(
+        self, receiver: Receiver, envelope: Envelope, reason: str, error: str | None, crash: Crash | None = None
+    ) -> None:
+        """`envelope` will not be handed over again: a message becomes a dead letter, a timer is gone."""
+        if envelope.timer_id < 0:
+            self.bury(receiver, envelope, reason, error, crash)
+        else:
+            receiver.timers.pop(envelope.timer_id, None)
+            self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
+
+    def bury(
+        self, receiver: Receiver | None, envelope: Envelope, reason: str, error: str | None, crash: Crash | None = None
+    ) -> None:
+        """Make a dead letter of `envelope` and tell who waits for its reply.
+
+        Args:
+            receiver: gets back the room that the message took; None when it had taken none.
+            envelope: nobody has it in hand, and no queue, or it is skipped there as settled.
+            reason: one of the module's.
+            error: text of the last failure, if there was one.
+            crash: the last failure, if it was one.
+        """
+        if receiver is not None:
+            receiver.messages -= 1
+            receiver.bytes -= len(envelope.body)
+        self.dead_letters += 1
+        self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
+        self._bus.replies.buried(envelope, error or reason, crash)
+
+    # --- lifetimes -------------------------------------------------------------------------------------------
+
+    def watch(self, receiver: Receiver, envelope: Envelope) -> None:
+        """Bury `envelope` when its time is over, wherever it waits then."""
+        self._lifetimes.add(envelope.expires_us, receiver, envelope)
+
+    def is_over(self, envelope: Envelope) -> bool:
+        """Whether the time of `envelope` has passed."""
+        return bool(envelope.expires_us) and self._clock.steady_us() >= envelope.expires_us
+
+    def _expire(self, receiver: Receiver, envelope: Envelope) -> None:
+        """It stays where it is queued, and is skipped there: looking for it would cost more."""
+        if envelope.settled_us or any(
+            box.busy and box.turn is not None and box.turn.envelope is envelope for box in receiver.mailboxes
+        ):
+            return  # it is done with, or being handled, and who fails then finds out
+        self.bury(receiver, envelope, EXPIRED, None)
+        self._bus.bury_tombstones(receiver)
+        self._journal.touch()
+
+
+def with_attempt(envelope: Envelope) -> bytes:
+    """The body of `envelope` as it says its attempt."""
+    message = decode_message(envelope.body, max_bytes=ANY_SIZE)
+    message.attempt = envelope.attempt
+    return encode_message(message)
