@@ -270,17 +270,23 @@ class AgentService:
 
     async def start_recovered(self, modules: dict[str, bytes]) -> None:
         """Start again what ran when the node last stopped. An agent that does not start has failed; the others do."""
+        self._wanted.update(list(modules))  # they stay until all have theirs: to look who uses one takes a look at all
         for agent in list(self._agents.values()):
-            definition = agent.supervisor.definition
-            try:
-                async with self._load(modules[agent.row.module_sha256], definition) as module:
-                    agent.supervisor.module = module
-                if agent.row.phase in ("running", "draining", "loaded"):
-                    await agent.supervisor.start()
-                else:
-                    agent.supervisor.restore(agent.row.phase, agent.row.reason)
-            except (BootError, CaxtonError) as exc:
-                agent.supervisor.restore("failed", str(exc))
+            await self._start_recovered(agent, modules[agent.row.module_sha256])
+        self._wanted.subtract(list(modules))
+        self._drop_unused_modules()
+
+    async def _start_recovered(self, agent: _Agent, wasm: bytes) -> None:
+        definition = agent.supervisor.definition
+        try:
+            async with self._load(wasm, definition) as module:
+                agent.supervisor.module = module
+            if agent.row.phase in ("running", "draining", "loaded"):
+                await agent.supervisor.start()
+            else:
+                agent.supervisor.restore(agent.row.phase, agent.row.reason)
+        except (BootError, CaxtonError) as exc:
+            agent.supervisor.restore("failed", str(exc))
 
     async def drain(self) -> None:
         """Let every message in hand come to its end, then tell the guests (`agent_shutdown`)."""
@@ -339,7 +345,8 @@ class AgentService:
             yield module
         finally:
             self._wanted[sha256] -= 1
-            self._drop_unused_modules()
+            if not self._wanted[sha256]:
+                self._drop_unused_modules()
 
     def _row(self, workspace: str, spec: AgentSpec, module: bytes, *, revision: int) -> AgentRow:
         return AgentRow(
