@@ -26,6 +26,7 @@ from caxton.agents.store import (
 from caxton.agents.supervisor import BootError, Supervisor
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
+from caxton.core.crash import crash_point
 from caxton.core.errors import (
     AgentAlreadyExists,
     AgentNotFound,
@@ -139,7 +140,9 @@ class AgentService:
                     row = self._row(workspace, spec, module, revision=1)
                     agent = self._make(row, definition, compiled, len(module))
                     await self._start_new(agent, module)
+            crash_point("deploy.started")
             await self._journal.commit()
+            crash_point("deploy.committed")
             return self._view(agent)
 
     async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
@@ -152,6 +155,7 @@ class AgentService:
                     await self._replace_settings(agent, definition)
                 else:
                     await self._replace_module(agent, definition, module)
+            crash_point("replace.swapped")
             self._configure(agent.supervisor.receiver, definition)
             agent.row = msgspec.structs.replace(
                 agent.row, spec=spec, revision=agent.row.revision + 1, deployed_us=self._clock.wall_us()
@@ -249,6 +253,7 @@ class AgentService:
             self._log.forget(workspace, name)
             delete_agent(self._journal, workspace, name)
             delete_unused_modules(self._journal)
+            crash_point("remove.done")
             await self._journal.commit()
             self._drop_unused_modules()
 
@@ -382,6 +387,7 @@ class AgentService:
             put_module(self._journal, agent.row.module_sha256, module)
             put_agent(self._journal, agent.row)
             self._journal.put_name(*key, known=True)
+            crash_point("deploy.kept")
 
         try:
             await agent.supervisor.start(keep)
@@ -409,6 +415,7 @@ class AgentService:
         state = agent.supervisor.state
         agent.row.phase, agent.row.reason = state.phase, state.reason
         put_agent(self._journal, agent.row)
+        crash_point("change.kept")
         await self._journal.commit()
 
     def _phase_changed(self, supervisor: Supervisor) -> None:

@@ -23,6 +23,7 @@ from caxton.bus.redelivery import EXPIRED, REMOVED, Redelivery
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
 from caxton.bus.timers import Timers
+from caxton.core.crash import ARMED, crash_point
 from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Bus:
         directory = receiver.directory
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
+        crash_point("remove.begun")
         for pattern in list(receiver.topics):
             directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
@@ -410,7 +412,11 @@ class Bus:
     def _settle(self, box: Mailbox, turn: Turn) -> None:
         """The handler succeeded: all that it did happens now."""
         receiver, envelope = box.receiver, turn.envelope
+        if ARMED:
+            crash_point("settle.before")
         self._apply(turn)
+        if ARMED:
+            crash_point("settle.applied")
         box.handled += 1
         receiver.handled += 1
         self.settled += 1
@@ -441,6 +447,8 @@ class Bus:
                     self.redelivery.watch(target, envelope)
             else:
                 self._leave(envelope, turn.now_us)
+        if ARMED:
+            crash_point("settle.sent")
         if turn.kv or turn.timers or turn.cancelled or turn.topics:
             self._apply_state(turn)
         turn.clear()
@@ -465,6 +473,7 @@ class Bus:
     def _leave(self, envelope: Envelope, now_us: int) -> None:
         """A message to somebody outside is settled by being kept for them; who waits hears of it after the commit."""
         self._journal.settle(envelope, now_us)
+        crash_point("reply.kept")
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
         self.replies.arrived(envelope)
@@ -474,6 +483,7 @@ class Bus:
     def _fail(self, box: Mailbox, turn: Turn, result: int | Crash) -> None:
         """Nothing of the turn happens; the message waits for its next attempt, or is buried."""
         receiver, envelope = box.receiver, turn.envelope
+        crash_point("fail.before")
         turn.release()
         self.failures += 1
         receiver.failed += 1
@@ -504,6 +514,7 @@ class Bus:
         due = receiver.timers.get(timer_id)
         if due is None:
             return
+        crash_point("timer.due")
         envelope = Envelope(
             0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
         )

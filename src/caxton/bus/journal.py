@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from caxton.core.crash import crash_point
 from caxton.core.errors import StorageFailed
 from caxton.storage.checksum import kv_checksum, message_checksum
 from caxton.storage.inflight import InFlight
@@ -221,6 +222,7 @@ class Journal:
         self._soon = None
         if self._writing or self.failed or self._is_closed:
             return
+        crash_point("commit.asked")
         waiting, self._waiting = self._waiting, []
         statements = self._take()
         if not statements:
@@ -251,6 +253,7 @@ class Journal:
             self.touch()
 
     def _tell(self, waiting: list[Callable[[], None]]) -> None:
+        crash_point("commit.untold")
         for call in waiting:
             try:
                 call()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
 from caxton.bus.receipts import check_message_id, digest_of
+from caxton.core.crash import crash_point
 from caxton.core.errors import InvalidMessage, MailboxFull, WorkspaceFull
 from caxton.messages.codec import encode_message
 from caxton.messages.lifetime import expires_us
@@ -70,12 +71,14 @@ class Postbox:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
         self._check_room(directory, targets, len(message.content) + HOST_FIELD_BYTES)
         ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
+        crash_point("accept.checked")
         seq = self._stamp(message)
         self._queue(workspace, message, seq, targets, ends_us, 1 if waiter else MAX_ATTEMPTS, durable=durable)
         if digest:
             self._receipts.remember(key, digest, message.conversation_id or "", durable=durable)
         if waiter is not None:
             self._bus.replies.wait(workspace, message, waiter)
+        crash_point("accept.queued")
         self.accepted += len(targets)
         self._on_work()
         return True

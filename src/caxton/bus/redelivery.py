@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
+from caxton.core.crash import crash_point
 from caxton.messages.codec import ANY_SIZE, decode_message, encode_message
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Redelivery:
             envelope.body = with_attempt(envelope)
             receiver.take_room(len(envelope.body))
         self._journal.set_attempt(envelope)
+        crash_point("redelivery.counted")
 
     def _pause(self, box: Mailbox, envelope: Envelope) -> None:
         if box not in box.receiver.mailboxes:  # it was given up meanwhile
@@ -107,6 +109,7 @@ class Redelivery:
             receiver.give_room(len(envelope.body))
         self.dead_letters += 1
         self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
+        crash_point("letter.buried")
         self._bus.replies.buried(envelope, error or reason, crash)
 
     # --- lifetimes -------------------------------------------------------------------------------------------
