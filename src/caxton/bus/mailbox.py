@@ -107,7 +107,13 @@ class Receiver:
 
     def is_full(self, size: int) -> bool:
         """Whether one more message of `size` bytes is too much. An empty mailbox takes any message."""
-        return self.messages >= self.max_messages or (self.messages > 0 and self.bytes + size > self.max_bytes)
+        directory = self.directory
+        return (
+            self.messages >= self.max_messages
+            or (self.messages > 0 and self.bytes + size > self.max_bytes)
+            or directory.messages >= directory.max_messages
+            or directory.bytes >= directory.max_bytes
+        )
 
     def take_room(self, size: int) -> None:
         """A message of `size` bytes is accepted, or about to be."""

@@ -132,7 +132,7 @@ class Turn:
         """Stage the message `data`. The host decides who sent it, when, and under which id."""
         if not self._may_send():
             return RATE_LIMITED
-        if not self._intake.is_open or self._directory.is_full:
+        if not self._intake.is_open:
             return WOULD_BLOCK
         try:
             message = decode_message(data)
