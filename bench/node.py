@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import tempfile
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 
+from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views import AgentSpec, Resources
 from caxton.messages.codec import decode_posted
@@ -21,10 +24,11 @@ from caxton.server.wiring import Rooms, build
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CLIENT = Principal("bench", frozenset({"admin"}))
+BATCH = 1000
 
 
 def versions() -> dict[str, str]:
@@ -70,6 +74,23 @@ def ring_message(n: int, *, size: int, hops: int, body_bytes: int) -> bytes:
 async def post(rooms: Rooms, data: bytes) -> None:
     """Post one message, as a client outside would."""
     await rooms.messages.post(DEFAULT_WORKSPACE, CLIENT, decode_posted(data))
+
+
+async def post_all(rooms: Rooms, messages: Iterable[bytes]) -> None:
+    """Post many, a batch at a time; stops the bench unless all are accepted."""
+    waiting = iter(messages)
+    while batch := [decode_posted(data) for data in islice(waiting, BATCH)]:
+        for receipt in await rooms.messages.post_batch(DEFAULT_WORKSPACE, CLIENT, batch):
+            if isinstance(receipt, CaxtonError):
+                raise SystemExit(f"not accepted: {receipt}")
+
+
+def pin(core: int | None) -> str:
+    """Keep this whole process, threads that are yet to come included, on one processor; what to print of it."""
+    if core is None:
+        return "any core"
+    os.sched_setaffinity(0, {core})
+    return f"core {core}, the journal's writer and the epoch's ticker too"
 
 
 def _give_up(error: Exception) -> None:

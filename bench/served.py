@@ -31,33 +31,46 @@ class Server:
     host: str
     port: int
     token: str
+    pid: int
+    ready_s: float
+    """From the start of the process until it answered requests."""
 
 
 @contextmanager
-def running_server() -> Generator[Server]:
-    """`caxton serve` on a throw-away directory; stopped by its own process id."""
+def running_server(
+    data_dir: Path | None = None, *, start_timeout_s: float = START_TIMEOUT_S, stop_timeout_s: float = STOP_TIMEOUT_S
+) -> Generator[Server]:
+    """`caxton serve` on a throw-away directory, or on `data_dir`; stopped by its own process id."""
     with tempfile.TemporaryDirectory() as home:
-        data_dir = Path(home) / "data"
+        data_dir = data_dir or Path(home) / "data"
+        (data_dir / "server.json").unlink(missing_ok=True)
+        began = time.monotonic()
         child = subprocess.Popen(
             [sys.executable, "-m", "caxton", "serve", "--port", "0", "--data-dir", str(data_dir), "--quiet"],
             env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": f"{home}/config", "CAXTON_LOG_LEVEL": "warning"},
             stdout=subprocess.DEVNULL,
         )
         try:
-            info = _wait_for(data_dir / "server.json", child)
+            info = _wait_for(data_dir / "server.json", child, start_timeout_s)
+            ready_s = time.monotonic() - began
             url = urlsplit(json.loads(info)["url"])
-            yield Server("127.0.0.1", url.port or 0, (data_dir / "admin.token").read_text(encoding="ascii").strip())
+            token = (data_dir / "admin.token").read_text(encoding="ascii").strip()
+            yield Server("127.0.0.1", url.port or 0, token, child.pid, ready_s)
         finally:
             child.terminate()
-            child.wait(STOP_TIMEOUT_S)
+            try:
+                child.wait(stop_timeout_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
 
-def _wait_for(path: Path, child: subprocess.Popen[bytes]) -> str:
-    until = time.monotonic() + START_TIMEOUT_S
+def _wait_for(path: Path, child: subprocess.Popen[bytes], timeout_s: float) -> str:
+    until = time.monotonic() + timeout_s
     while time.monotonic() < until and child.poll() is None:
         if path.exists() and (text := path.read_text(encoding="utf-8")):
             return text
-        time.sleep(0.02)
+        time.sleep(0.005)
     raise SystemExit("the server did not start; run `caxton serve` to see why")
 
 

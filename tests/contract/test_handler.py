@@ -77,7 +77,7 @@ def bus_on(path: Path) -> Generator[tuple[Bus, Mailbox, ManualClock]]:
     database = Database(path)
     bus = Bus(Journal(database, clock, lambda _error: None), clock, lambda: None)
     for name in ("sink", "a"):
-        bus.add_receiver(Receiver("default", name, FakeSupervisor()))
+        bus.add_receiver(Receiver(bus.directory("default"), name, FakeSupervisor()))
     receiver = bus.directory("default").receivers["a"]
     yield bus, Mailbox(receiver, 0), clock
     database.close()

@@ -69,7 +69,7 @@ def value_in_code(constant: str) -> float:
     owner = resolve(path)
     fields = getattr(owner, "__dataclass_fields__", None)
     value = getattr(owner, name) if fields is None else fields[name].default
-    return value / 1e6 if name.endswith("_US") else value
+    return value / {"_US": 1e6, "_MS": 1e3}.get(name[-3:], 1)
 
 
 def value_on_page(cell: str) -> float:

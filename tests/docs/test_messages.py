@@ -76,8 +76,8 @@ async def exchange(directory: Path, message: AclMessage) -> list[AclMessage]:
 def test_who_sets_a_field_is_right(tmp_path: Path) -> None:
     asked = AclMessage(
         performative="request", sender="forged", receiver="echo", content=msgspec.Raw(b"1"), language="l", encoding="e",
-        ontology="o", protocol="p", reply_by="2030-01-01T00:00:00Z", message_id="forged", timestamp=1, priority=1,
-        ttl_ms=1, traceparent="forged", attempt=9,
+        ontology="o", protocol="p", reply_by="2030-01-01T00:00:00Z", timestamp=1, priority=1,
+        ttl_ms=60_000, traceparent="forged", attempt=9,
     )  # fmt: skip
     before = {name: getattr(asked, name) for name in AclMessage.__struct_fields__}
     sent, reply = asyncio.run(exchange(tmp_path, asked))
@@ -86,7 +86,7 @@ def test_who_sets_a_field_is_right(tmp_path: Path) -> None:
     assert bytes(sent.content) == bytes(reply.content) == b"1"
     assert {row[2] for row in FIELDS.values()} == {"host", "sender", "sender, else host"}
     given = {name for name in HOST | HOST_FOR_CLIENTS if getattr(reply, name)}
-    assert given == HOST | {"conversation_id"}, "an agent's message gets no reply_with from the host"
+    assert given == HOST | {"conversation_id", "message_id"}, "an agent's message gets no reply_with from the host"
 
 
 def test_required_fields_are_those_that_say_so() -> None:

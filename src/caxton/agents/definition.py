@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from caxton.bus.mailbox import MAX_BYTES, MAX_MESSAGES
 from caxton.core.breaker import Policy
 from caxton.core.errors import InvalidValue
-from caxton.core.ids import AgentName, parse_agent_name, parse_capability
+from caxton.core.ids import AgentName, parse_agent_name, parse_capability, parse_group
 from caxton.core.units import format_size, parse_duration, parse_size
 from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
 
@@ -21,6 +21,7 @@ T = TypeVar("T", int, float)
 
 MAX_REPLICAS = 1000
 MAX_CAPABILITIES = 100
+MAX_GROUPS = 100
 PAGE_BYTES = 64 * 1024
 MAX_TIMEOUT_S = 300.0
 MAX_CIRCUIT_THRESHOLD = 1000
@@ -40,6 +41,7 @@ class Definition:
     version: str | None
     replicas: int
     capabilities: tuple[str, ...]
+    groups: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     mailbox_messages: int = MAX_MESSAGES
     mailbox_bytes: int = MAX_BYTES
@@ -56,12 +58,15 @@ def define(spec: AgentSpec) -> Definition:
         raise InvalidValue("version", spec.version, "give 1 to 64 characters")
     if len(spec.capabilities) > MAX_CAPABILITIES:
         raise InvalidValue("capabilities", len(spec.capabilities), f"an agent may offer at most {MAX_CAPABILITIES}")
+    if len(spec.groups) > MAX_GROUPS:
+        raise InvalidValue("groups", len(spec.groups), f"an agent may be in at most {MAX_GROUPS}")
     asked, default = spec.resources, Limits()
     return Definition(
         name=parse_agent_name(spec.name),
         version=spec.version,
         replicas=check_replicas(spec.replicas),
         capabilities=tuple(dict.fromkeys(parse_capability(name) for name in spec.capabilities)),
+        groups=tuple(dict.fromkeys(parse_group(name) for name in spec.groups)),
         limits=Limits(
             memory_bytes=_size("memory", asked.memory, default.memory_bytes, PAGE_BYTES, MAX_MEMORY_BYTES),
             table_elements=_count("table_elements", asked.table_elements, default.table_elements, 0, 1_000_000),

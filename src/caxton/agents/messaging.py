@@ -15,6 +15,7 @@ from caxton.core.errors import (
     ReplyInterrupted,
     ReplyTimeout,
     ShuttingDown,
+    UnknownReceiver,
     WorkspaceNotFound,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE
@@ -107,6 +108,8 @@ class MessageService:
         self._check(workspace)
         if isinstance(message.receiver, str) and message.receiver:
             phase = self._agents.state(workspace, message.receiver)
+            if phase is None and message.receiver in self._bus.directory(workspace).known:
+                raise UnknownReceiver(message.receiver)  # its mail would wait, and so would the caller
             if phase is not None and phase != "running":
                 raise AgentStateConflict(message.receiver, phase, f"'caxton agent start {message.receiver}' revives it")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

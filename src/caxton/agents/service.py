@@ -28,6 +28,7 @@ from caxton.agents.store import (
 from caxton.agents.supervisor import BootError, Supervisor
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
+from caxton.core.crash import crash_point
 from caxton.core.errors import (
     AgentAlreadyExists,
     AgentNotFound,
@@ -157,7 +158,9 @@ class AgentService:
                     row = self._row(workspace, spec, module, revision=1)
                     agent = self._make(row, definition, compiled, len(module))
                     await self._start_new(agent, module)
+            crash_point("deploy.started")
             await self._journal.commit()
+            crash_point("deploy.committed")
             return self._view(agent)
 
     async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
@@ -170,6 +173,7 @@ class AgentService:
                     await self._replace_settings(agent, definition)
                 else:
                     await self._replace_module(agent, definition, module)
+            crash_point("replace.swapped")
             self._configure(agent.supervisor.receiver, definition)
             agent.row = msgspec.structs.replace(
                 agent.row, spec=spec, revision=agent.row.revision + 1, deployed_us=self._clock.wall_us()
@@ -257,8 +261,16 @@ class AgentService:
             await self._keep(agent)
             return settings_of(definition)
 
-    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
-        """Stop it and forget it with its state; unhandled mail becomes dead letters."""
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
+        """Stop it and forget it with its state; unhandled mail becomes dead letters.
+
+        Later mail waits for the next agent of the name, unless the name is to be forgotten too (`forget`), which can
+        also be asked for when the agent is gone already.
+        """
+        if forget and (workspace, name) not in self._agents and name in self._bus.directory(workspace).known:
+            self._bus.forget_name(workspace, name)
+            await self._journal.commit()
+            return
         agent = self._find(workspace, name)
         if force:
             await agent.supervisor.stop(force=True)
@@ -267,11 +279,14 @@ class AgentService:
             await agent.supervisor.stop(force=force)
             agent.supervisor.close()
             self._bus.remove_receiver(agent.supervisor.receiver)
+            if forget:
+                self._bus.forget_name(workspace, name)
             del self._agents[workspace, name]
             self._restarts_of_removed += agent.supervisor.restarts
             self._log.forget(workspace, name)
             delete_agent(self._journal, workspace, name)
             delete_unused_modules(self._journal)
+            crash_point("remove.done")
             await self._journal.commit()
             self._drop_unused_modules()
 
@@ -293,17 +308,23 @@ class AgentService:
 
     async def start_recovered(self, modules: dict[str, bytes]) -> None:
         """Start again what ran when the node last stopped. An agent that does not start has failed; the others do."""
+        self._wanted.update(list(modules))  # they stay until all have theirs: to look who uses one takes a look at all
         for agent in list(self._agents.values()):
-            definition = agent.supervisor.definition
-            try:
-                async with self._load(modules[agent.row.module_sha256], definition) as module:
-                    agent.supervisor.module = module
-                if agent.row.phase in ("running", "draining", "loaded"):
-                    await agent.supervisor.start()
-                else:
-                    agent.supervisor.restore(agent.row.phase, agent.row.reason)
-            except (BootError, CaxtonError) as exc:
-                agent.supervisor.restore("failed", str(exc))
+            await self._start_recovered(agent, modules[agent.row.module_sha256])
+        self._wanted.subtract(list(modules))
+        self._drop_unused_modules()
+
+    async def _start_recovered(self, agent: _Agent, wasm: bytes) -> None:
+        definition = agent.supervisor.definition
+        try:
+            async with self._load(wasm, definition) as module:
+                agent.supervisor.module = module
+            if agent.row.phase in ("running", "draining", "loaded"):
+                await agent.supervisor.start()
+            else:
+                agent.supervisor.restore(agent.row.phase, agent.row.reason)
+        except (BootError, CaxtonError) as exc:
+            agent.supervisor.restore("failed", str(exc))
 
     async def drain(self) -> None:
         """Let every message in hand come to its end, then tell the guests (`agent_shutdown`)."""
@@ -362,7 +383,8 @@ class AgentService:
             yield module
         finally:
             self._wanted[sha256] -= 1
-            self._drop_unused_modules()
+            if not self._wanted[sha256]:
+                self._drop_unused_modules()
 
     def _row(self, workspace: str, spec: AgentSpec, module: bytes, *, revision: int) -> AgentRow:
         return AgentRow(
@@ -376,7 +398,7 @@ class AgentService:
 
     def _supervisor(self, workspace: str, definition: Definition, module: Module | None) -> Supervisor:
         def receiver_of(supervisor: Supervisor) -> Receiver:
-            return self._configure(Receiver(workspace, definition.name, supervisor), definition)
+            return self._configure(Receiver(self._bus.directory(workspace), definition.name, supervisor), definition)
 
         return Supervisor(
             receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits
@@ -385,6 +407,7 @@ class AgentService:
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
         receiver.messages_per_s = definition.limits.messages_per_s
+        receiver.groups = definition.groups
         if not receiver.capabilities:
             receiver.capabilities = definition.capabilities
         return receiver
@@ -398,6 +421,8 @@ class AgentService:
             self._bus.add_receiver(agent.supervisor.receiver)
             put_module(self._journal, agent.row.module_sha256, module)
             put_agent(self._journal, agent.row)
+            self._journal.put_name(*key, known=True)
+            crash_point("deploy.kept")
 
         try:
             await agent.supervisor.start(keep)
@@ -425,6 +450,7 @@ class AgentService:
         state = agent.supervisor.state
         agent.row.phase, agent.row.reason = state.phase, state.reason
         put_agent(self._journal, agent.row)
+        crash_point("change.kept")
         await self._journal.commit()
 
     def _phase_changed(self, supervisor: Supervisor) -> None:

@@ -46,6 +46,9 @@ CAPABILITY = word("capability", "Only agents that offer this.", parse_capability
 LIMIT = integer("limit", "How many at most.", default=100, low=1, high=1000)
 OFFSET = integer("offset", "How many to leave out first.", default=0, low=0, high=10**9)
 FORCE = flag("force", "At once, without waiting for the messages in work.")
+FORGET = flag(
+    "forget", "Forget the name too: no mail waits for the next agent of that name. Also when it is gone already."
+)
 
 
 class AgentUpload(AgentSpec, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -134,7 +137,7 @@ REMOVE = Operation(
     path=f"{PATH}/{{name}}",
     action="agents:write",
     summary="Remove an agent, after the messages in work.",
-    query=(FORCE,),
+    query=(FORCE, FORGET),
     answers=(Answer(status=204, media_type=None, doc="It is gone."),),
     errors=(AgentNotFound, AgentStateConflict, InvalidName),
 )
@@ -207,7 +210,7 @@ def agent_routes(agents: AgentService) -> list[Route]:
         return json_reply(await agents.replace(request.workspace, spec, module))
 
     async def remove(request: ApiRequest) -> Reply:
-        await agents.remove(request.workspace, request.agent, force=request.read(FORCE))
+        await agents.remove(request.workspace, request.agent, force=request.read(FORCE), forget=request.read(FORGET))
         return NO_CONTENT
 
     async def stop(request: ApiRequest) -> Reply:

@@ -50,6 +50,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.TooManyInstances: HTTPStatus.TOO_MANY_REQUESTS,
     e.MailboxFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.BulkheadFull: HTTPStatus.TOO_MANY_REQUESTS,
+    e.WorkspaceFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.AgentFailed: HTTPStatus.BAD_GATEWAY,
     e.ReplyTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     e.ReplyInterrupted: HTTPStatus.GATEWAY_TIMEOUT,
@@ -63,6 +64,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
 RETRY_AFTER_S: dict[type[e.CaxtonError], int] = {
     e.MailboxFull: 1,
     e.BulkheadFull: 1,
+    e.WorkspaceFull: 1,
     e.TooManyInstances: 10,
     e.ServerNotReady: 1,
     e.ShuttingDown: 5,

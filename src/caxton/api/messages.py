@@ -32,6 +32,7 @@ from caxton.core.errors import (
     MessageTooLarge,
     ReplyTimeout,
     UnknownReceiver,
+    WorkspaceFull,
 )
 from caxton.core.views import Problem, Receipt
 from caxton.messages.codec import (
@@ -40,6 +41,7 @@ from caxton.messages.codec import (
     MAX_ID_CHARS,
     MAX_MESSAGE_BYTES,
     check_json,
+    decode_message,
     decode_posted,
 )
 from caxton.messages.message import AclMessage
@@ -126,6 +128,7 @@ _SEND_ERRORS = (
     MessageIdConflict,
     UnknownReceiver,
     MailboxFull,
+    WorkspaceFull,
 )
 _ASK_ERRORS = (ReplyTimeout, AgentFailed, AgentStateConflict, CircuitOpen, BulkheadFull)
 _RECEIPTS = shape(BatchReceipts, receipts=list_of_either("Receipt", "Problem"))
@@ -231,11 +234,15 @@ def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonEr
     if not 0 < len(raw) <= MAX_BATCH:
         raise InvalidRequest(f"a batch has 1 to {MAX_BATCH} messages, this has {len(raw)}", field="messages")
     found: list[AclMessage | CaxtonError] = []
+    parent = traceparent(request)  # each message gets a span of its own when it is accepted
     for one in raw:
         try:
-            found.append(_posted(request, bytes(one)))
+            message = decode_message(bytes(one))  # with the batch, its JSON was checked strictly
         except CaxtonError as exc:
             found.append(exc)
+        else:
+            message.traceparent = parent
+            found.append(message)
     return found
 
 

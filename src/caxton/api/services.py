@@ -54,8 +54,8 @@ class AgentService(Protocol):
         """Change settings of a running agent. Raises `AgentNotFound`, `InvalidValue`: nothing has changed then."""
         ...
 
-    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
-        """Remove after the messages in work, or at once with `force`."""
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
+        """Remove after the messages in work, or at once with `force`; `forget` the name, so that no mail waits."""
         ...
 
 

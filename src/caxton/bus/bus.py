@@ -13,15 +13,17 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from caxton.bus.directory import Directory
 from caxton.bus.envelope import DEFAULT_PRIORITY, Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.intake import Intake
-from caxton.bus.mailbox import Directory, Mailbox, Receiver
+from caxton.bus.mailbox import Mailbox
 from caxton.bus.redelivery import EXPIRED, REMOVED, Redelivery
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
 from caxton.bus.timers import Timers
+from caxton.core.crash import ARMED, crash_point
 from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from caxton.bus.handler import Crash, Handler
     from caxton.bus.journal import Journal
+    from caxton.bus.mailbox import Receiver
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
 
@@ -97,21 +100,45 @@ class Bus:
         return [r for directory in self._directories.values() for r in directory.receivers.values()]
 
     def add_receiver(self, receiver: Receiver) -> None:
-        self.directory(receiver.workspace).receivers[receiver.name] = receiver
+        """An agent is there. The mail that waited for its name is its own."""
+        directory = receiver.directory
+        vacancy = directory.receivers.get(receiver.name)
+        directory.receivers[receiver.name] = receiver
+        directory.known.add(receiver.name)
+        if vacancy is not None:
+            for envelope in self._take_all(vacancy):
+                self._pass_on(vacancy, receiver, envelope)
 
     def remove_receiver(self, receiver: Receiver) -> None:
-        """The agent is gone with its state; its mail becomes dead letters."""
-        directory = self.directory(receiver.workspace)
+        """The agent is gone with its state, its mail becomes dead letters. Later mail waits for the next agent."""
+        directory = receiver.directory
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
-        for topic in list(directory.topics):
-            directory.change_topic(topic, receiver.name, subscribed=False)
+        crash_point("remove.begun")
+        for pattern in list(receiver.topics):
+            directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
         for envelope in self._take_all(receiver):
             if envelope.timer_id < 0:
                 self.redelivery.bury(receiver, envelope, REMOVED, None)
         receiver.mailboxes = []
         receiver.timers.clear()
+
+    def forget_name(self, workspace: str, name: str) -> None:
+        """Nobody shall write to `name` any more, which no agent has; mail that waits for it becomes dead letters."""
+        directory = self.directory(workspace)
+        directory.known.discard(name)
+        self._journal.put_name(workspace, name, known=False)
+        vacancy = directory.receivers.pop(name, None)
+        if vacancy is not None:
+            vacancy.is_removed = True
+            for envelope in self._take_all(vacancy):
+                self.redelivery.bury(vacancy, envelope, REMOVED, None)
+
+    def _pass_on(self, old: Receiver, new: Receiver, envelope: Envelope) -> None:
+        old.give_room(len(envelope.body))
+        new.take_room(len(envelope.body))
+        self.enqueue(new, envelope)
 
     def now_us(self) -> int:
         return self._clock.wall_us()
@@ -149,8 +176,10 @@ class Bus:
             self._ready.append(box)
 
     def _hold(self, receiver: Receiver, envelope: Envelope) -> None:
-        """There is no mailbox: the agent is stopped, or was removed while this was on its way."""
-        if not receiver.is_removed:
+        """There is no mailbox: the agent is stopped, or was removed or replaced while this was on its way."""
+        if receiver.is_vacant and (now := receiver.directory.receivers.get(receiver.name)) not in (receiver, None):
+            self._pass_on(receiver, now, envelope)
+        elif not receiver.is_removed:
             receiver.held.append(envelope)
         elif envelope.timer_id < 0:
             self.redelivery.bury(receiver, envelope, REMOVED, None)
@@ -401,7 +430,11 @@ class Bus:
     def _settle(self, box: Mailbox, turn: Turn) -> None:
         """The handler succeeded: all that it did happens now."""
         receiver, envelope = box.receiver, turn.envelope
+        if ARMED:
+            crash_point("settle.before")
         self._apply(turn)
+        if ARMED:
+            crash_point("settle.applied")
         box.handled += 1
         receiver.handled += 1
         self.settled += 1
@@ -413,8 +446,7 @@ class Bus:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
             return
-        receiver.messages -= 1
-        receiver.bytes -= len(envelope.body)
+        receiver.give_room(len(envelope.body))
         self._journal.settle(envelope, turn.now_us)
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
@@ -435,6 +467,8 @@ class Bus:
                     self.redelivery.watch(target, envelope)
             else:
                 self._leave(envelope, turn.now_us)
+        if ARMED:
+            crash_point("settle.sent")
         if turn.kv or turn.timers or turn.cancelled or turn.topics:
             self._apply_state(turn)
         turn.clear()
@@ -452,15 +486,14 @@ class Bus:
             receiver.timers[timer_id] = due = (due_us, turn.replica)
             journal.put_timer(workspace, name, timer_id, due)
             self.timers.add(due_us, receiver, timer_id)
-        directory = self.directory(workspace)
         for topic, subscribed in turn.topics.items():
-            directory.change_topic(topic, name, subscribed=subscribed)
-            (receiver.topics.add if subscribed else receiver.topics.discard)(topic)
+            receiver.directory.subscribe(receiver, topic, subscribed=subscribed)
             journal.put_topic(workspace, topic, name, subscribed=subscribed)
 
     def _leave(self, envelope: Envelope, now_us: int) -> None:
         """A message to somebody outside is settled by being kept for them; who waits hears of it after the commit."""
         self._journal.settle(envelope, now_us)
+        crash_point("reply.kept")
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
         self.replies.arrived(envelope)
@@ -470,6 +503,7 @@ class Bus:
     def _fail(self, box: Mailbox, turn: Turn, result: int | Crash) -> None:
         """Nothing of the turn happens; the message waits for its next attempt, or is buried."""
         receiver, envelope = box.receiver, turn.envelope
+        crash_point("fail.before")
         turn.release()
         self.failures += 1
         receiver.failed += 1
@@ -500,6 +534,7 @@ class Bus:
         due = receiver.timers.get(timer_id)
         if due is None:
             return
+        crash_point("timer.due")
         envelope = Envelope(
             0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
         )

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from caxton.core.crash import crash_point
 from caxton.core.errors import StorageFailed
 from caxton.storage.checksum import kv_checksum, message_checksum
 from caxton.storage.inflight import InFlight
@@ -57,6 +58,8 @@ _SET_TIMER_ATTEMPT = "UPDATE timers SET attempt = ? WHERE workspace = ? AND agen
 _DELETE_TIMER = "DELETE FROM timers WHERE workspace = ? AND agent = ? AND timer_id = ?"
 _PUT_TOPIC = "INSERT OR IGNORE INTO subscriptions (workspace, topic, agent) VALUES (?, ?, ?)"
 _DELETE_TOPIC = "DELETE FROM subscriptions WHERE workspace = ? AND topic = ? AND agent = ?"
+_PUT_NAME = "INSERT OR IGNORE INTO names (workspace, name) VALUES (?, ?)"
+_DELETE_NAME = "DELETE FROM names WHERE workspace = ? AND name = ?"
 _PRUNE_OLD = "DELETE FROM messages WHERE kept = 1 AND settled_us < ?"
 _PRUNE_MANY = (
     "DELETE FROM messages WHERE kept = 1 AND settled_us IS NOT NULL AND seq <= (SELECT seq FROM messages "
@@ -85,6 +88,7 @@ class Journal:
         self._kv: dict[tuple[str, str, bytes], bytes | None] = {}
         self._timers: dict[tuple[str, str, int], tuple[int, int] | None] = {}
         self._topics: dict[tuple[str, str, str], bool] = {}
+        self._names: dict[tuple[str, str], bool] = {}
         self._statements: list[Statement] = []
         self._inserts: dict[str, list[Row]] = {}
         self.prunes: list[Callable[[], list[Statement]]] = []
@@ -142,6 +146,10 @@ class Journal:
     def put_topic(self, workspace: str, topic: str, agent: str, *, subscribed: bool) -> None:
         self._topics[workspace, topic, agent] = subscribed
 
+    def put_name(self, workspace: str, name: str, *, known: bool) -> None:
+        """Whether mail for `name` is taken also while no agent has it."""
+        self._names[workspace, name] = known
+
     def add(self, sql: str, *row: object) -> None:
         """A statement of another room; runs before the changes gathered here, in the same transaction."""
         self._statements.append((sql, [row]))
@@ -191,7 +199,7 @@ class Journal:
         return (
             len(self.born) + len(self._deleted) + len(self._settled_kept) + len(self._attempts) + len(self._dead)
             + len(self._kv) + len(self._timers) + len(self._topics) + len(self._statements)
-            + sum(map(len, self._inserts.values()))
+            + len(self._names) + sum(map(len, self._inserts.values()))
         )  # fmt: skip
 
     async def aclose(self) -> None:
@@ -214,6 +222,7 @@ class Journal:
         self._soon = None
         if self._writing or self.failed or self._is_closed:
             return
+        crash_point("commit.asked")
         waiting, self._waiting = self._waiting, []
         statements = self._take()
         if not statements:
@@ -244,6 +253,7 @@ class Journal:
             self.touch()
 
     def _tell(self, waiting: list[Callable[[], None]]) -> None:
+        crash_point("commit.untold")
         for call in waiting:
             try:
                 call()
@@ -276,13 +286,15 @@ class Journal:
             (_DELETE_TIMER, [key for key, due in self._timers.items() if due is None]),
             (_PUT_TOPIC, [key for key, subscribed in self._topics.items() if subscribed]),
             (_DELETE_TOPIC, [key for key, subscribed in self._topics.items() if not subscribed]),
+            (_PUT_NAME, [key for key, known in self._names.items() if known]),
+            (_DELETE_NAME, [key for key, known in self._names.items() if not known]),
             *self._inserts.items(),
         ):
             if rows:
                 statements.append((sql, rows))
                 self.rows_written += len(rows)
         self._deleted, self._settled_kept, self._dead = [], [], []
-        self._attempts, self._kv, self._timers, self._topics, self._inserts = {}, {}, {}, {}, {}
+        self._attempts, self._kv, self._timers, self._topics, self._names, self._inserts = {}, {}, {}, {}, {}, {}
         if statements:
             self._prune(statements)
         return statements

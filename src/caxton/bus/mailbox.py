@@ -1,4 +1,4 @@
-"""Who receives: an agent as the bus sees it, its replicas' mailboxes, and the directory of a workspace."""
+"""Who receives: an agent as the bus sees it, and its replicas' mailboxes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from zlib import crc32
 from caxton.bus.inbox import Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from caxton.bus.directory import Directory
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Handler, Supervisor
     from caxton.bus.turn import Turn
@@ -52,12 +51,15 @@ class Receiver:
         "_next_replica",
         "bytes",
         "capabilities",
+        "directory",
         "failed",
+        "groups",
         "handled",
         "held",
         "is_held",
         "is_removed",
         "is_running",
+        "is_vacant",
         "is_watched",
         "kv",
         "kv_bytes",
@@ -75,8 +77,9 @@ class Receiver:
         "workspace",
     )
 
-    def __init__(self, workspace: str, name: str, supervisor: Supervisor) -> None:
-        self.workspace = workspace
+    def __init__(self, directory: Directory, name: str, supervisor: Supervisor) -> None:
+        self.directory = directory
+        self.workspace = directory.workspace
         self.name = name
         self.supervisor = supervisor
         self.mailboxes: list[Mailbox] = []
@@ -89,12 +92,13 @@ class Receiver:
         self.max_messages, self.max_bytes = MAX_MESSAGES, MAX_BYTES
         self.messages_per_s = 20_000
         self.capabilities: tuple[str, ...] = ()
+        self.groups: tuple[str, ...] = ()
         self.kv: dict[bytes, bytes] = {}
         self.kv_bytes = 0
         self.timers: dict[int, tuple[int, int]] = {}
         """Timers that have not been handled: id → (due in µs, replica)."""
         self.topics: set[str] = set()
-        """What it is subscribed to; `Directory.topics` has the other direction."""
+        """Patterns that it is subscribed to; `Directory.topics` has the other direction."""
         self.next_timer_id = 1
         self.is_running = False
         """Its agent is meant to handle mail now; set by its supervisor."""
@@ -104,12 +108,34 @@ class Receiver:
         """Its supervisor wants to hear of handlings that succeed, or take longer than a slice."""
         self.is_removed = False
         """Its agent is gone for ever; what is still on its way becomes a dead letter."""
+        self.is_vacant = False
+        """No agent has this name now; its mail waits for the next one that does."""
         self.handled = self.failed = 0
         self._next_replica = 0
 
     def is_full(self, size: int) -> bool:
         """Whether one more message of `size` bytes is too much. An empty mailbox takes any message."""
-        return self.messages >= self.max_messages or (self.messages > 0 and self.bytes + size > self.max_bytes)
+        directory = self.directory
+        return (
+            self.messages >= self.max_messages
+            or (self.messages > 0 and self.bytes + size > self.max_bytes)
+            or directory.messages >= directory.max_messages
+            or directory.bytes >= directory.max_bytes
+        )
+
+    def take_room(self, size: int) -> None:
+        """A message of `size` bytes is accepted, or about to be."""
+        self.messages += 1
+        self.bytes += size
+        self.directory.messages += 1
+        self.directory.bytes += size
+
+    def give_room(self, size: int) -> None:
+        """A message of `size` bytes is done with, or is not accepted after all."""
+        self.messages -= 1
+        self.bytes -= size
+        self.directory.messages -= 1
+        self.directory.bytes -= size
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Change the key-value state; None deletes."""
@@ -119,54 +145,23 @@ class Receiver:
             self.kv[key] = value
 
     def choose(self, conversation_id: str | None) -> Mailbox:
-        """A conversation stays with one replica; what belongs to none goes round."""
-        count = len(self.mailboxes)
+        """A conversation stays with one replica; what belongs to none goes round among those that are idle."""
+        boxes = self.mailboxes
+        count = len(boxes)
         if count == 1:
-            return self.mailboxes[0]
+            return boxes[0]
         if conversation_id is not None:
-            return self.mailboxes[crc32(conversation_id.encode()) % count]
-        self._next_replica += 1
-        return self.mailboxes[self._next_replica % count]
+            return boxes[crc32(conversation_id.encode()) % count]
+        first = self._next_replica
+        for n in range(count):
+            box = boxes[(first + n) % count]
+            if box.is_open and not box.busy and not box.inbox:
+                self._next_replica = first + n + 1
+                return box
+        self._next_replica = first + 1
+        return boxes[first % count]
 
 
 def entry_bytes(key: bytes, value: bytes | None) -> int:
     """What an entry counts towards an agent's key-value quota; nothing if it is absent."""
     return 0 if value is None else KV_ENTRY_BYTES + len(key) + len(value)
-
-
-class Directory:
-    """The receivers of one workspace by name, by capability and by topic."""
-
-    def __init__(self, workspace: str) -> None:
-        self.workspace = workspace
-        self.receivers: dict[str, Receiver] = {}
-        self.topics: dict[str, set[str]] = {}
-        """Topic → names of subscribed agents."""
-        self._turns: dict[str, int] = {}
-
-    def offering(self, capability: str) -> Receiver | None:
-        """One of the agents that offer `capability`, each in its turn; one that runs and is not held, if there is."""
-        able = [receiver for receiver in self.receivers.values() if capability in receiver.capabilities]
-        if not able:
-            return None
-        running = [receiver for receiver in able if receiver.is_running]
-        able = [receiver for receiver in running if not receiver.is_held] or running or able
-        turn = self._turns[capability] = self._turns.get(capability, -1) + 1
-        return able[turn % len(able)]
-
-    def subscribers(self, topic: str) -> Iterable[Receiver]:
-        """Agents subscribed to `topic`, in order of name."""
-        names = sorted(self.topics.get(topic, ()))
-        return [self.receivers[name] for name in names if name in self.receivers]
-
-    def change_topic(self, topic: str, name: str, *, subscribed: bool) -> None:
-        """Subscribe the agent `name` to `topic`, or end that."""
-        names = self.topics.get(topic)
-        if subscribed:
-            if names is None:
-                names = self.topics[topic] = set()
-            names.add(name)
-        elif names is not None:
-            names.discard(name)
-            if not names:
-                del self.topics[topic]

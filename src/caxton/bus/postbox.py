@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
 from caxton.bus.receipts import check_message_id, digest_of
-from caxton.bus.turn import TOPIC_PREFIX
-from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
+from caxton.core.crash import crash_point
+from caxton.core.errors import InvalidMessage, MailboxFull, WorkspaceFull
 from caxton.messages.codec import encode_message
 from caxton.messages.lifetime import expires_us
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.bus.bus import Bus
+    from caxton.bus.directory import Directory
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Receiver
     from caxton.bus.receipts import Receipts
@@ -50,8 +51,8 @@ class Postbox:
             it. Then `message` has the conversation that it had.
 
         Raises:
-            UnknownReceiver, MailboxFull, InvalidMessage, MessageExpired, MessageIdConflict, or whatever `waiter.admit`
-                raises: nothing was queued.
+            UnknownReceiver, MailboxFull, WorkspaceFull, InvalidMessage, MessageExpired, MessageIdConflict, or whatever
+                `waiter.admit` raises: nothing was queued.
         """
         message.sender = f"{CLIENT_PREFIX}{sender}"
         key, digest = (workspace, message.sender, message.message_id), b""
@@ -64,19 +65,22 @@ class Postbox:
                     self._bus.replies.wait(workspace, message, waiter)
                 return False
         self._bus.intake.check()
-        targets = self._targets(workspace, message)
+        directory = self._bus.directory(workspace)
+        targets = [target for _, target in directory.resolve(message, None) if target is not None]
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
         if waiter is not None and waiter.admit is not None:
             waiter.admit(targets[0])
-        self._check_room(targets, len(message.content) + HOST_FIELD_BYTES)
+        self._check_room(directory, targets, len(message.content) + HOST_FIELD_BYTES)
         ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
+        crash_point("accept.checked")
         seq = self._stamp(message)
         self._queue(workspace, message, seq, targets, ends_us, 1 if waiter else MAX_ATTEMPTS, durable=durable)
         if digest:
             self._receipts.remember(key, digest, message.conversation_id or "", durable=durable)
         if waiter is not None:
             self._bus.replies.wait(workspace, message, waiter)
+        crash_point("accept.queued")
         self.accepted += len(targets)
         self._on_work()
         return True
@@ -93,15 +97,17 @@ class Postbox:
                 message.timestamp, max_attempts=max_attempts, kept=durable, expires_us=ends_us,
                 priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
             )  # fmt: skip
-            target.messages += 1
-            target.bytes += len(body)
+            target.take_room(len(body))
             if durable:
                 self._journal.born[seq] = envelope
             bus.enqueue(target, envelope)
             if ends_us:
                 bus.redelivery.watch(target, envelope)
 
-    def _check_room(self, targets: list[Receiver], size: int) -> None:
+    def _check_room(self, directory: Directory, targets: list[Receiver], size: int) -> None:
+        if directory.is_full:
+            self.refused += 1
+            raise WorkspaceFull(directory.workspace, directory.max_messages, directory.max_bytes)
         for target in targets:
             if target.is_full(size):
                 self.refused += 1
@@ -116,28 +122,6 @@ class Postbox:
         message.traceparent = f"{(message.traceparent or f'00-{bus.new_trace_id()}-')[:36]}{seq:016x}-01"
         _address(message, message.conversation_id or f"conversation-{message.message_id}")
         return seq
-
-    def _targets(self, workspace: str, message: AclMessage) -> list[Receiver]:
-        directory = self._bus.directory(workspace)
-        if not message.receiver and message.capability:
-            target = directory.offering(message.capability)
-            if target is None:
-                raise UnknownReceiver(f"capability {message.capability}")
-            return [target]
-        names = [message.receiver] if isinstance(message.receiver, str) else list(dict.fromkeys(message.receiver))
-        if not names or not all(names):
-            raise InvalidMessage("it needs a receiver or a capability", field="receiver")
-        targets: list[Receiver] = []
-        for name in names:
-            if name.startswith(TOPIC_PREFIX):
-                targets += directory.subscribers(name.removeprefix(TOPIC_PREFIX))
-            elif (target := directory.receivers.get(name)) is not None:
-                targets.append(target)
-            else:
-                raise UnknownReceiver(name)
-        if not targets:
-            raise UnknownReceiver(", ".join(names))
-        return list(dict.fromkeys(targets))  # one copy for each, however often it is named or subscribed
 
 
 def _address(message: AclMessage, conversation_id: str) -> None:

@@ -46,14 +46,13 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
             attempt=row[6], max_attempts=row[7], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
             priority=row[10], expires_us=row[11],
         )  # fmt: skip
-        receiver = bus.directory(envelope.workspace).receivers.get(envelope.receiver)
+        receiver = bus.directory(envelope.workspace).find(envelope.receiver)
         if receiver is None:
             bus.redelivery.bury(None, envelope, REMOVED, None)
             continue
         if envelope.attempt > 1:  # the row's body is that of the first attempt
             envelope.body = with_attempt(envelope)
-        receiver.messages += 1
-        receiver.bytes += len(envelope.body)
+        receiver.take_room(len(envelope.body))
         if envelope.expires_us:
             bus.redelivery.watch(receiver, envelope)
         count += 1
@@ -93,8 +92,13 @@ def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozen
 
 def load_topics(database: Database, bus: Bus) -> None:
     """Restore the subscriptions."""
-    for workspace, topic, agent in database.query("SELECT workspace, topic, agent FROM subscriptions"):
-        bus.directory(workspace).change_topic(topic, agent, subscribed=True)
+    for workspace, pattern, agent in database.query("SELECT workspace, topic, agent FROM subscriptions"):
         receiver = bus.directory(workspace).receivers.get(agent)
         if receiver is not None:
-            receiver.topics.add(topic)
+            bus.directory(workspace).subscribe(receiver, pattern, subscribed=True)
+
+
+def load_names(database: Database, bus: Bus) -> None:
+    """Which names were ever deployed; before the mail."""
+    for workspace, name in database.query("SELECT workspace, name FROM names"):
+        bus.directory(workspace).known.add(name)

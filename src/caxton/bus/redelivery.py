@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
+from caxton.core.crash import crash_point
 from caxton.messages.codec import ANY_SIZE, decode_message, encode_message
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ class Redelivery:
         """The next time that `envelope` is handed over it says so."""
         envelope.attempt += 1
         if envelope.timer_id < 0:
-            receiver.bytes -= len(envelope.body)
+            receiver.give_room(len(envelope.body))
             envelope.body = with_attempt(envelope)
-            receiver.bytes += len(envelope.body)
+            receiver.take_room(len(envelope.body))
         self._journal.set_attempt(envelope)
+        crash_point("redelivery.counted")
 
     def _pause(self, box: Mailbox, envelope: Envelope) -> None:
         if box not in box.receiver.mailboxes:  # it was given up meanwhile
@@ -104,10 +106,10 @@ class Redelivery:
             crash: the last failure, if it was one.
         """
         if receiver is not None:
-            receiver.messages -= 1
-            receiver.bytes -= len(envelope.body)
+            receiver.give_room(len(envelope.body))
         self.dead_letters += 1
         self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
+        crash_point("letter.buried")
         self._bus.replies.buried(envelope, error or reason, crash)
 
     # --- lifetimes -------------------------------------------------------------------------------------------
@@ -122,6 +124,8 @@ class Redelivery:
 
     def _expire(self, receiver: Receiver, envelope: Envelope) -> None:
         """It stays where it is queued, and is skipped there: looking for it would cost more."""
+        if receiver.is_vacant:  # an agent may have got the name, and the mail, since
+            receiver = receiver.directory.receivers.get(receiver.name, receiver)
         if envelope.settled_us or any(
             box.busy and box.turn is not None and box.turn.envelope is envelope for box in receiver.mailboxes
         ):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from caxton.core.crash import crash_point
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -93,6 +95,7 @@ class Suspects:
                 continue
             self._queue.popleft()
             self._box, self._since = box, self._clock.monotonic()
+            crash_point("suspect.taken")
             self._node.handle(box, envelope)
             return
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from caxton.bus.envelope import CLIENT_PREFIX, Envelope
+from caxton.bus.directory import TOPIC_PREFIX
+from caxton.bus.envelope import Envelope
 from caxton.bus.mailbox import entry_bytes
-from caxton.core.errors import InvalidMessage, MessageExpired, MessageTooLarge
+from caxton.bus.topics import is_pattern
+from caxton.core.errors import InvalidMessage, MessageExpired, MessageTooLarge, UnknownReceiver
 from caxton.messages.codec import decode_message, encode_message
 from caxton.messages.lifetime import expires_us
 from caxton.sandbox.codes import (
@@ -21,10 +23,8 @@ from caxton.sandbox.codes import (
 
 if TYPE_CHECKING:
     from caxton.bus.intake import Intake
-    from caxton.bus.mailbox import Directory, Mailbox, Receiver
+    from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.messages.message import AclMessage
-
-TOPIC_PREFIX = "topic://"
 
 MAX_KEY_BYTES = 1024
 MAX_VALUE_BYTES = 1 << 20
@@ -42,10 +42,6 @@ class Exchange(Protocol):
     """What a turn needs of the bus: names and numbers."""
 
     intake: Intake
-
-    def directory(self, workspace: str) -> Directory:
-        """Who receives in a workspace."""
-        ...
 
     def steady_us(self) -> int:
         """Time that does not jump; see `core.clock`."""
@@ -73,6 +69,7 @@ class Turn:
 
     __slots__ = (
         "_bus",
+        "_directory",
         "_expires_us",
         "_intake",
         "_kv_growth",
@@ -97,7 +94,8 @@ class Turn:
         self._intake = bus.intake
         self._mailbox = mailbox
         self._receiver = mailbox.receiver
-        self._receivers = bus.directory(mailbox.receiver.workspace).receivers
+        self._directory = mailbox.receiver.directory
+        self._receivers = self._directory.receivers
         self._expires_us = 0
         """Of the message that is being staged."""
         self._second = self._sent_this_second = 0
@@ -155,41 +153,19 @@ class Turn:
         return self._send_elsewhere(message, len(data))
 
     def _send_elsewhere(self, message: AclMessage, size: int) -> int:
-        """Several receivers, a topic, a capability, or somebody outside: all of them or none."""
-        if not message.receiver and not message.capability:
-            self.refusal = "it needs a receiver or a capability"
-            return INVALID
-        targets = self._resolve(message)
-        if targets is None:
+        """Several receivers, a topic, a group, a capability, or somebody outside: all of them or none."""
+        try:
+            targets = self._directory.resolve(message, self._receiver)
+        except UnknownReceiver:
             return UNKNOWN_RECEIVER
+        except InvalidMessage as exc:
+            self.refusal = str(exc)
+            return INVALID
         if any(target is not None and target.is_full(size) for _, target in targets):
             return WOULD_BLOCK
         for name, target in targets:
             self._stage(message, target, name)
         return OK
-
-    def _resolve(self, message: AclMessage) -> list[tuple[str, Receiver | None]] | None:
-        directory = self._bus.directory(self._receiver.workspace)
-        if not message.receiver and message.capability:
-            target = directory.offering(message.capability)
-            return None if target is None else [(target.name, target)]
-        names = [message.receiver] if isinstance(message.receiver, str) else list(dict.fromkeys(message.receiver))
-        found: list[tuple[str, Receiver | None]] = []
-        for name in names:
-            if (target := self._receivers.get(name)) is not None:
-                found.append((name, target))
-            elif name.startswith(TOPIC_PREFIX):
-                topic = name.removeprefix(TOPIC_PREFIX)
-                found += [
-                    (target.name, target) for target in directory.subscribers(topic) if target is not self._receiver
-                ]
-            elif name.startswith(CLIENT_PREFIX):
-                found.append((name, None))
-            else:
-                return None
-        if not names:
-            return None
-        return list(dict.fromkeys(found))  # one copy for each, however often it is named or subscribed
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str) -> None:
         bus = self._bus
@@ -212,8 +188,7 @@ class Turn:
             envelope.expires_us = self._expires_us
         self.sends.append((target, envelope))
         if target is not None:
-            target.messages += 1
-            target.bytes += len(body)
+            target.take_room(len(body))
 
     def _may_send(self) -> bool:
         second = self.now_us // 1_000_000
@@ -289,7 +264,7 @@ class Turn:
             name = topic.decode().removeprefix(TOPIC_PREFIX)
         except UnicodeDecodeError:
             return INVALID
-        if not name or len(topic) > MAX_TOPIC_BYTES or not name.isprintable():
+        if not name or len(topic) > MAX_TOPIC_BYTES or not name.isprintable() or not is_pattern(name):
             return INVALID
         if subscribed and len(self._receiver.topics | self.topics.keys() | {name}) > MAX_TOPICS:
             return RATE_LIMITED
@@ -302,8 +277,7 @@ class Turn:
         """Forget what was staged: the handler did not succeed."""
         for target, envelope in self.sends:
             if target is not None:
-                target.messages -= 1
-                target.bytes -= len(envelope.body)
+                target.give_room(len(envelope.body))
         self.clear()
 
     def clear(self) -> None:

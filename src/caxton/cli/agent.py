@@ -38,6 +38,9 @@ AgentOption = Annotated[
     str, typer.Option("--agent", metavar="NAME", help="Name of the agent.", autocompletion=complete_agent)
 ]
 ReplicasOption = Annotated[int, typer.Option("--replicas", "-r", min=1, metavar="N", help="How many instances.")]
+ForgetOption = Annotated[
+    bool, typer.Option("--forget", help="Forget the name too: no mail waits for the next agent of that name.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="At once, without finishing the messages in work.")]
 
 app = new_app("Deploy agents and look after them.", "caxton agent list", "caxton agent status ping")
@@ -103,11 +106,11 @@ def scale(cli: Cli, name: NameArgument, replicas: ReplicasOption) -> None:
     _scale(cli, name, replicas)
 
 
-@command(app, "remove", "caxton agent remove ping", "caxton agent remove ping --force")
-def remove(cli: Cli, name: NameArgument, force: ForceOption = False) -> None:
+@command(app, "remove", "caxton agent remove ping", "caxton agent remove ping --force --forget")
+def remove(cli: Cli, name: NameArgument, force: ForceOption = False, forget: ForgetOption = False) -> None:
     """Remove an agent with its state. Mail that it has not handled becomes dead letters."""
     with cli.client(f"Removing {name}") as client:
-        client.remove(name, force=force)
+        client.remove(name, force=force, forget=forget)
     cli.screen.answer({"removed": name}, lambda: cli.screen.done(f"Agent '{name}' removed"))
 
 

@@ -64,9 +64,12 @@ class AgentCalls(Transport):
         response = self._request("PATCH", f"{agent_path(name)}/config", body=body, timeout=Timeout(DEPLOY_TIMEOUT_S))
         return self._decode(response, AgentSettings)
 
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove an agent after the messages it is handling, or at once with `force`."""
-        self._request("DELETE", agent_path(name), query={"force": force})
+    def remove(self, name: str, *, force: bool = False, forget: bool = False) -> None:
+        """Remove an agent after the messages it is handling, or at once with `force`.
+
+        Later mail waits for the next agent of the name, unless the name goes too (`forget`).
+        """
+        self._request("DELETE", agent_path(name), query={"force": force, "forget": forget})
 
     def _upload(self, method: str, path: str, spec: AgentSpec, module: bytes | None) -> AgentView:
         parts: dict[str, Any] = {"config": (None, msgspec.json.encode(spec), "application/json")}

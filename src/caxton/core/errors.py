@@ -290,6 +290,19 @@ class BulkheadFull(CaxtonError):
         self.name, self.max_waiting = name, max_waiting
 
 
+class WorkspaceFull(CaxtonError):
+    """All agents of a workspace together hold as much unhandled mail as its quota allows."""
+
+    code = "WORKSPACE_FULL"
+
+    def __init__(self, workspace: str, limit_messages: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the agents of workspace {quoted(workspace)} hold as much unhandled mail as they may ({limit_messages} "
+            f"messages or {limit_bytes >> 20} MiB); retry later, and look for the agent that does not keep up"
+        )
+        self.workspace, self.limit_messages, self.limit_bytes = workspace, limit_messages, limit_bytes
+
+
 class ReplyTimeout(CaxtonError):
     """No reply came within the deadline. The message itself stays accepted."""
 

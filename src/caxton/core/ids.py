@@ -30,6 +30,11 @@ def parse_capability(value: object) -> str:
     return _parse("capability", value)
 
 
+def parse_group(value: object) -> str:
+    """Turn a value from outside into the name of a group; raises `InvalidName`."""
+    return _parse("group", value)
+
+
 def _parse(kind: str, value: object) -> str:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value

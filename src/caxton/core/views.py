@@ -57,6 +57,8 @@ class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     runtime: str = "wasm"
     replicas: int = 1
     capabilities: list[str] = []
+    groups: list[str] = []
+    """Groups that it belongs to; `broadcast://GROUP` reaches all their members."""
     resources: Resources = Resources()
     circuit_breaker: CircuitBreaker = CircuitBreaker()
     bulkhead: Bulkhead = Bulkhead()

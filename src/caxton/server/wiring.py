@@ -14,7 +14,8 @@ from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
-from caxton.bus.recovery import last_seq, load_mail, load_timers, load_topics
+from caxton.bus.recovery import last_seq, load_mail, load_names, load_timers, load_topics
+from caxton.core.crash import crash_point
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
 from caxton.observe.time import SystemClock
@@ -52,6 +53,7 @@ class Rooms:
 
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
+        load_names(self.database, self.bus)
         modules = self.agents.recover(self.database)
         in_flight = self.journal.in_flight.found
         load_topics(self.database, self.bus)
@@ -59,7 +61,9 @@ class Rooms:
         self.receipts.load(self.database)
         load_mail(self.database, self.bus, in_flight)
         self.database.start()
+        crash_point("start.loaded")
         await self.agents.start_recovered(modules)
+        crash_point("start.started")
         self.status.state = "ready"
 
     async def drain(self) -> None:
@@ -67,8 +71,10 @@ class Rooms:
         self.refuse()
         self.bus.is_draining = True
         await self.agents.drain()
+        crash_point("stop.drained")
         self.bus.write_down()
         await self.journal.aclose()
+        crash_point("stop.committed")
         self.journal.in_flight.clear()
         self.messages.interrupt()
 

@@ -168,9 +168,9 @@ class FakeAgents:
         view.circuit_breaker, view.bulkhead = _guards(spec)
         return settings
 
-    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> None:
+    async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
         """Forget it."""
-        del force
+        del force, forget
         self.get(workspace, name)
         del self.views[name], self.modules[name], self.specs[name]
 

@@ -65,7 +65,7 @@ class Guarded(Agent):
         on_resume: OnResume | None = None,
     ) -> None:  # fmt: skip
         supervisor = GuardedSupervisor()
-        receiver = Receiver(WORKSPACE, "b", supervisor)
+        receiver = Receiver(rig.bus.directory(WORKSPACE), "b", supervisor)
         super().__init__(receiver, supervisor)
         self.rig, self.said, self.counts, self.is_broken = rig, list[str](), CircuitCounts(), True
         self.circuit = supervisor.circuit = Circuit(

@@ -12,7 +12,7 @@ from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
-from caxton.bus.recovery import last_seq, load_mail, load_state, load_timers, load_topics
+from caxton.bus.recovery import last_seq, load_mail, load_names, load_state, load_timers, load_topics
 from caxton.bus.replies import Waiter
 from caxton.bus.turn import Turn
 from caxton.storage.database import Database
@@ -124,7 +124,7 @@ class Rig:
     def receiver(self, name: str, *, max_messages: int = 10_000, max_bytes: int = 16 << 20) -> Agent:
         """An agent that does not run."""
         supervisor = FakeSupervisor()
-        receiver = Receiver(WORKSPACE, name, supervisor)
+        receiver = Receiver(self.bus.directory(WORKSPACE), name, supervisor)
         receiver.max_messages, receiver.max_bytes = max_messages, max_bytes
         self.bus.add_receiver(receiver)
         return Agent(receiver, supervisor)
@@ -236,6 +236,7 @@ class Rig:
         """Crash, and a new bus on the same file; the agents do not run yet."""
         self.close()
         rig = Rig(self.path, self.clock)
+        load_names(rig.database, rig.bus)
         found = {name: rig.receiver(name) for name in agents}
         for agent in found.values():
             load_state(rig.database, agent.receiver)

@@ -385,7 +385,7 @@ async def test_subscription_ends_with_unsubscribing_and_with_the_agent(rig: Rig)
     rig.bus.remove_receiver(b.receiver)
     with pytest.raises(UnknownReceiver):
         rig.post("topic://t", 2)
-    assert rig.bus.directory("default").topics == {}
+    assert len(rig.bus.directory("default").topics) == 0
 
 
 async def test_client_naming_an_agent_twice_sends_one_copy(rig: Rig) -> None:

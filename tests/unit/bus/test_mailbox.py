@@ -5,12 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.bus.mailbox import Directory, Mailbox, Receiver, entry_bytes
+from caxton.bus.directory import Directory
+from caxton.bus.mailbox import Mailbox, Receiver, entry_bytes
 from caxton.testing.handlers import FakeSupervisor
 
 
 def receiver(name: str = "a", replicas: int = 0) -> Receiver:
-    made = Receiver("default", name, FakeSupervisor())
+    made = Receiver(Directory("default"), name, FakeSupervisor())
     made.mailboxes = [Mailbox(made, replica) for replica in range(replicas)]
     return made
 
@@ -54,14 +55,3 @@ def test_size_of_the_state_is_the_sum_of_its_entries(changes: list[tuple[bytes, 
             expected[key] = value
     assert a.kv == expected
     assert a.kv_bytes == sum(entry_bytes(key, value) for key, value in expected.items())
-
-
-def test_subscribers_come_in_order_of_name_and_only_while_they_are_there() -> None:
-    directory = Directory("default")
-    for name in ("c", "a", "b", "gone"):
-        directory.change_topic("t", name, subscribed=True)
-        if name != "gone":
-            directory.receivers[name] = receiver(name)
-    directory.change_topic("t", "b", subscribed=False)
-    assert [found.name for found in directory.subscribers("t")] == ["a", "c"]
-    assert list(directory.subscribers("other")) == []

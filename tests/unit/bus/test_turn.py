@@ -50,7 +50,7 @@ async def test_what_is_no_message_is_invalid_and_says_why(rig: Rig, data: bytes)
 
 @pytest.mark.parametrize(
     "message",
-    [say("nobody"), say(["b", "nobody"]), say(["b", ""]), say("", capability="flying"),
+    [say("nobody"), say(["b", "nobody"]), say("", capability="flying"),
      say("B"), say("b/"), say("topic:/x"), say("client")],
 )  # fmt: skip
 async def test_receiver_that_is_not_there_is_unknown_and_nobody_gets_it(rig: Rig, message: bytes) -> None:
@@ -209,7 +209,7 @@ async def test_nothing_of_a_released_turn_is_left_for_the_next(rig: Rig) -> None
     assert (turn.kv_get(b"k"), turn.cancel_timer(timer)) == (None, NOT_FOUND)
     rig.bus.apply(turn)
     rig.pump()
-    assert (a.contents, a.receiver.timers, rig.bus.directory("default").topics) == ([], {}, {})
+    assert (a.contents, a.receiver.timers, len(rig.bus.directory("default").topics)) == ([], {}, 0)
 
 
 # --- state ---------------------------------------------------------------------------------------------------------
