@@ -60,8 +60,8 @@ MUTANTS = (
     Mutant(
         "messages swapped in the mailbox",
         "bus/bus.py",
-        "        box.inbox.append(envelope)\n        if box.is_open and not box.queued",
-        "        box.inbox.appendleft(envelope)\n        if box.is_open and not box.queued",
+        "box.inbox.lane.append(envelope)",
+        "box.inbox.lane.appendleft(envelope)",
     ),
     Mutant(
         "dropped when the mailbox is full",
@@ -72,8 +72,44 @@ MUTANTS = (
     Mutant(
         "what a failed handler did happens all the same",
         "bus/bus.py",
-        "        receiver, envelope = box.receiver, turn.envelope\n        turn.release()",
-        "        receiver, envelope = box.receiver, turn.envelope\n        self._apply(turn)",
+        '        crash_point("fail.before")\n        turn.release()',
+        '        crash_point("fail.before")\n        self._apply(turn)',
+    ),
+    Mutant(
+        "a repeated post is handled again",
+        "bus/receipts.py",
+        "        return found\n",
+        "        return None\n",
+    ),
+    Mutant(
+        "receipts are not kept over a crash",
+        "bus/receipts.py",
+        "        if durable:\n            self._journal.insert",
+        "        if not durable:\n            self._journal.insert",
+    ),
+    Mutant(
+        "an expired message is handled all the same",
+        "bus/bus.py",
+        "        if envelope.expires_us and self._has_ended(box, envelope):\n            return\n",
+        "",
+    ),
+    Mutant(
+        "a message that is to be repeated holds up nobody",
+        "bus/inbox.py",
+        "            waiting = self.paused.get(envelope.sender)\n            if waiting is None:",
+        "            waiting = self.paused.get(envelope.sender)\n            if True:",
+    ),
+    Mutant(
+        "what was in hand at a crash counts no attempt",
+        "bus/recovery.py",
+        "        bus.redelivery.count_attempt(receiver, envelope)\n",
+        "",
+    ),
+    Mutant(
+        "suspects run together",
+        "bus/suspects.py",
+        "        if self._is_committing:\n            return\n",
+        "        self._is_committing = False\n",
     ),
     Mutant(
         "sends of a handler are not journalled",

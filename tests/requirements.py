@@ -99,8 +99,74 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "delivery:duplicates": Requirement(
         source=MESSAGES,
-        text="The same message posted twice is handled once.",
-        gap="messages have no id of their sender's yet, so a repeated post is a new message",
+        text="A message posted again under its id within 5 minutes is handled once, also over a crash.",
+        tests=(
+            "test_same_message_again_is_known_and_handled_once",
+            "test_other_message_under_the_same_id_is_refused_and_changes_nothing",
+            "test_receipt_survives_a_crash_with_its_message",
+            "test_clock_that_is_set_neither_shortens_nor_prolongs_the_window",
+        ),
+    ),
+    "delivery:lifetimes": Requirement(
+        source=MESSAGES,
+        text="A message whose time is over is a dead letter and is not handed over, wherever it waits.",
+        tests=(
+            "test_message_that_waited_too_long_is_a_dead_letter_and_is_never_handled",
+            "test_message_that_is_late_on_arrival_is_refused_and_leaves_nothing",
+            "test_clock_that_is_set_neither_ends_nor_prolongs_a_life",
+            "test_life_goes_on_over_a_crash_also_while_the_node_is_down",
+        ),
+    ),
+    "delivery:priorities": Requirement(
+        source=MESSAGES,
+        text="Higher priorities are handed over first; within one, in order.",
+        tests=("test_higher_priorities_come_first_and_each_keeps_its_order", "test_priority_is_kept_over_a_crash"),
+    ),
+    "delivery:one-pair": Requirement(
+        source=MESSAGES,
+        text="A message that is to be repeated holds up those of its sender, and nobody else's.",
+        tests=("test_failing_message_holds_up_its_sender_and_nobody_else",),
+    ),
+    "delivery:poison": Requirement(
+        source=MESSAGES,
+        text="A message that ends the process is a dead letter after 5 attempts, and harms no other.",
+        tests=(
+            "test_poison_is_a_dead_letter_after_its_attempts_and_nothing_else_is",
+            "test_child_that_kills_before_it_was_ever_written_is_found_too",
+            "test_timer_that_kills_is_dropped_after_its_attempts",
+        ),
+    ),
+    "delivery:known-names": Requirement(
+        source=MESSAGES,
+        text="Mail for a name that had an agent once waits for the next one.",
+        tests=(
+            "test_mail_for_a_name_whose_agent_is_gone_waits_for_the_next_one_in_order",
+            "test_name_that_never_was_is_unknown_to_clients_and_guests",
+        ),
+    ),
+    "delivery:topics": Requirement(
+        source=MESSAGES,
+        text="Topics, patterns and groups reach who listens, each once and in one transaction.",
+        tests=(
+            "test_who_is_found_is_who_is_subscribed",
+            "test_group_reaches_its_members_once_but_not_the_sender",
+            "test_fan_out_is_one_transaction",
+            "test_fan_out_reaches_nobody_if_one_of_them_is_full",
+        ),
+    ),
+    "delivery:workspace-quota": Requirement(
+        source=MESSAGES,
+        text="A workspace that is full refuses, and takes again once there is room.",
+        tests=("test_workspace_that_is_full_refuses_clients_and_guests_until_there_is_room",),
+    ),
+    "delivery:memory": Requirement(
+        source=MESSAGES,
+        text="A message for memory only is not written, but by a stop; what it causes is.",
+        tests=(
+            "test_message_in_memory_only_is_never_written_and_gone_after_a_crash_with_its_receipt",
+            "test_what_a_message_in_memory_caused_is_on_disk",
+            "test_stop_of_the_node_writes_what_was_in_memory_only",
+        ),
     ),
     "delivery:power-cut": Requirement(
         source=MESSAGES,

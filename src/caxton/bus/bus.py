@@ -293,6 +293,11 @@ class Bus:
             self._on_work()
 
     @property
+    def in_line(self) -> int:
+        """Mailboxes that wait for their turn."""
+        return len(self._ready)
+
+    @property
     def has_work(self) -> bool:
         if self.suspects.is_active:
             return self.suspects.has_work
@@ -331,7 +336,7 @@ class Bus:
                 if envelope is None:
                     break
                 self.handle(box, envelope)
-            if box.inbox and box.is_open and not box.busy and not self.is_draining:
+            if box.inbox and box.is_open and not box.busy and not box.queued and not self.is_draining:
                 box.queued = True
                 ready.append(box)
             if perf_counter() > until:

@@ -81,6 +81,15 @@ async def test_host_fills_in_what_a_client_may_not_or_need_not_say(rig: Rig) -> 
     assert (first, second) == (accepted, given)
 
 
+async def test_agent_that_writes_to_itself_stands_in_line_once(rig: Rig) -> None:
+    a = rig.agent("a", lambda turn, _message: turn.send(say("a")))
+    rig.post("a")
+    for _ in range(50):
+        rig.bus.pump(0)
+    assert len(a.handler.delivered) > 50
+    assert rig.bus.in_line == 1
+
+
 async def test_forged_sender_of_a_client_is_replaced(rig: Rig) -> None:
     b = rig.agent("b")
     forged = rig.post("b", 1)
