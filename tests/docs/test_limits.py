@@ -18,7 +18,7 @@ ROWS = {word(row[3]): row for row in rows(PAGE, "About", "Limit", "Value", "Cons
 SOURCE = Path(caxton.__file__).parent
 
 ROOMS = ("agents", "api", "bus", "core", "messages", "observe", "sandbox", "security", "server", "storage")
-"""All that is in a server. The command line's own limits are of its own machine."""
+"""All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
     "agents.definition.PAGE_BYTES": "of WebAssembly",
@@ -121,4 +121,4 @@ def test_exceptions_exist_and_have_no_line() -> None:
 
 def test_no_room_is_forgotten() -> None:
     rooms = {module.name for module in pkgutil.iter_modules(caxton.__path__) if module.ispkg}
-    assert rooms == {*ROOMS, "cli", "testing"}
+    assert rooms == {*ROOMS, "cli", "client", "testing"}

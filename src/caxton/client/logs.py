@@ -1,0 +1,103 @@
+"""Calls about the agents' logs: the latest lines, and lines as they are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from caxton.client.stream import Waits, read_events
+from caxton.client.transport import UNAVAILABLE, ApiProblem, Timeout, Transport, said
+from caxton.core.errors import ServerTimeout, ServerUnreachable
+from caxton.core.ids import parse_agent_name
+from caxton.core.views import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+_HEARTBEAT_TIMEOUT_S = 30.0
+"""The server sends a sign of life each 10 s; three missed ones mean that the connection is dead."""
+
+
+class _Lines(msgspec.Struct):
+    lines: list[LogLine]
+
+
+class LogCalls(Transport):
+    """What can be read of the logs."""
+
+    def logs(
+        self,
+        agents: Sequence[str] | None = None,
+        *,
+        limit: int | None = None,
+        since: str | None = None,
+        level: str | None = None,
+    ) -> list[LogLine]:
+        """The latest log lines of these agents (None: of all), oldest first.
+
+        Args:
+            agents: names.
+            limit: how many lines at most.
+            since: only lines of the last while, like `1h`.
+            level: the least important level wanted.
+        """
+        query = {"agents": _joined(agents), "limit": limit, "since": since, "level": level}
+        return self._get("/api/v1/logs", _Lines, query).lines
+
+    def follow_logs(
+        self,
+        agents: Sequence[str] | None = None,
+        *,
+        limit: int | None = None,
+        since: str | None = None,
+        level: str | None = None,
+        after_seq: int | None = None,
+        patience_s: float = 30.0,
+    ) -> Iterator[LogLine]:
+        """Log lines as they are written, for ever; a broken connection is taken up again where it ended.
+
+        Args:
+            agents: names; None means all.
+            limit: begin with at most so many lines of the past; none of them when `since` is None as well.
+            since: begin with the lines of the last while, like `1h`.
+            level: the least important level wanted.
+            after_seq: begin after this line instead; `limit` and `since` do not count then.
+            patience_s: how long the server may be away before `ServerUnreachable` is raised.
+        """
+        waits = Waits(patience_s)
+        query = {"agents": _joined(agents), "limit": limit, "since": since, "level": level, "follow": True}
+        while True:
+            try:
+                for line in self._follow_once(said(query), after_seq, waits):
+                    waits.progress()
+                    after_seq = line.seq
+                    yield line
+                waits.next(ServerUnreachable(self.server, "the connection ended"))
+            except (ServerUnreachable, ServerTimeout) as exc:
+                waits.next(exc)
+            except ApiProblem as exc:
+                if exc.status != UNAVAILABLE:
+                    raise
+                waits.next(exc)
+
+    def _follow_once(self, query: dict[str, Any], after_seq: int | None, waits: Waits) -> Generator[LogLine]:
+        headers = {"Accept": "text/event-stream"}
+        if after_seq is not None:
+            headers["Last-Event-ID"] = str(after_seq)
+        timeout = Timeout(_HEARTBEAT_TIMEOUT_S).for_httpx()
+        with (
+            self._errors(_HEARTBEAT_TIMEOUT_S),
+            self._http.stream("GET", "/api/v1/logs", params=query, headers=headers, timeout=timeout) as response,
+        ):
+            if not response.is_success:
+                response.read()
+            self._checked(response)
+            waits.connected()
+            for event in read_events(response.iter_bytes()):
+                if event.name == "log":
+                    yield self._parse(event.data.encode(), LogLine)
+
+
+def _joined(agents: Sequence[str] | None) -> str | None:
+    return None if agents is None else ",".join(parse_agent_name(name) for name in agents)

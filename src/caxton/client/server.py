@@ -1,0 +1,30 @@
+"""Calls about the server as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport
+from caxton.core.views import ServerView
+
+
+class ServerCalls(Transport):
+    """What the server says of itself."""
+
+    def health(self) -> ServerView:
+        """The server as a whole."""
+        return self._get("/api/v1/health", ServerView)
+
+    def alive(self) -> None:
+        """Return when a Caxton server answers; needs no token."""
+        self._get("/health", dict[str, Any])
+
+    def ready(self) -> bool:
+        """Whether the server takes requests; False while it starts or stops."""
+        try:
+            self._get("/ready", dict[str, Any])
+        except ApiProblem as exc:
+            if exc.status == UNAVAILABLE:
+                return False
+            raise
+        return True
