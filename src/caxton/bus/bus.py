@@ -14,6 +14,7 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from caxton.bus.dead_letters import FAILED, REASONS, REMOVED, DeadLetters
 from caxton.bus.envelope import Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
@@ -41,9 +42,6 @@ LATENCY_BUCKETS = 32
 """Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
 
 
-REMOVED = "the agent was removed"
-
-
 class Bus:
     """See the module. `pump` is called by the node's loop whenever `on_work` said that there is something to do.
 
@@ -66,6 +64,7 @@ class Bus:
         self.history = History()
         self.replies = Replies(journal)
         self.intake = Intake()
+        self.letters = DeadLetters(journal, clock, self.intake)
         self.timers = Timers(clock, self._fire)
         self.is_draining = False
         self.settled = self.failures = self.dead_letters = 0
@@ -394,7 +393,7 @@ class Bus:
                 receiver.timers.pop(envelope.timer_id, None)
                 self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
             else:
-                self._bury(receiver, envelope, "its handler failed on every attempt", reason, crash)
+                self._bury(receiver, envelope, FAILED, reason, crash)
             return
         envelope.attempt += 1
         if envelope.timer_id < 0:
@@ -429,8 +428,8 @@ class Bus:
         receiver.messages -= 1
         receiver.bytes -= len(envelope.body)
         self.dead_letters += 1
-        self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
-        self.replies.buried(envelope, error or reason, crash)
+        self.letters.bury(envelope, reason, error, crash)
+        self.replies.buried(envelope, error or REASONS[reason], crash)
 
     # --- timers ----------------------------------------------------------------------------------------------
 
@@ -447,4 +446,4 @@ class Bus:
     def bury_orphan(self, envelope: Envelope) -> None:
         """A message in the journal whose receiver is not there any more."""
         self.dead_letters += 1
-        self._journal.add_dead_letter(envelope, REMOVED, None, self._clock.wall_us())
+        self.letters.bury(envelope, REMOVED)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.bus.envelope import CLIENT_PREFIX, MAX_ATTEMPTS, Envelope
+from caxton.bus.dead_letters import CAUSE
+from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
+from caxton.bus.revival import revived
 from caxton.bus.turn import TOPIC_PREFIX
 from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
 from caxton.messages.codec import encode_message
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
+    from caxton.bus.letter_rows import LetterRow
     from caxton.bus.mailbox import Receiver
     from caxton.bus.replies import Waiter
     from caxton.messages.message import AclMessage
@@ -68,6 +71,37 @@ class Postbox:
         self._on_work()
         return message
 
+    def replay(self, letter: LetterRow, body: bytes) -> Envelope:
+        """Queue a dead letter as a new message: the same id and trace, its first attempt, flagged as replayed.
+
+        A lifetime that is over is taken off, or it would expire at once. Whoever calls marks the letter in the same
+        step of the event loop.
+
+        Raises:
+            UnknownReceiver, MailboxFull, or why the node takes nothing now: nothing was queued.
+        """
+        bus = self._bus
+        bus.intake.check(but=CAUSE)  # a replay makes room among the dead letters
+        target = bus.directory(letter.workspace).receivers.get(letter.receiver)
+        if target is None:
+            raise UnknownReceiver(letter.receiver)
+        now_us = bus.now_us()
+        message, expires_us = revived(body, now_us)
+        body = encode_message(message)
+        if target.is_full(len(body)):
+            raise MailboxFull(target.name, target.max_messages, target.max_bytes)
+        envelope = Envelope(
+            bus.next_seq(), letter.workspace, letter.sender, letter.receiver, letter.message_id,
+            letter.conversation_id, body, now_us, kept=letter.sender.startswith(CLIENT_PREFIX),
+            priority=DEFAULT_PRIORITY if message.priority is None else message.priority, expires_us=expires_us,
+        )  # fmt: skip
+        target.messages += 1
+        target.bytes += len(body)
+        self._journal.born[envelope.seq] = envelope
+        bus.enqueue(target, envelope)
+        self._on_work()
+        return envelope
+
     def _check_room(self, targets: list[Receiver], size: int) -> None:
         for target in targets:
             if target.is_full(size):
@@ -81,6 +115,7 @@ class Postbox:
         message.message_id = bus.message_id(seq)
         message.timestamp = bus.now_us()
         message.attempt = 1
+        message.replayed = False
         message.traceparent = f"{(message.traceparent or f'00-{bus.new_trace_id()}-')[:36]}{seq:016x}-01"
         message.conversation_id = message.conversation_id or f"conversation-{message.message_id}"
         message.reply_with = message.reply_with or message.message_id

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.bus.bus import Bus
+from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
 from caxton.bus.recovery import last_seq, load_mail, load_timers_and_topics
@@ -45,14 +47,17 @@ class Rooms:
     log: LogBook
     agents: AgentService
     messages: MessageService
+    dead_letters: DeadLetterService
     status: NodeStatus
 
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
         modules = self.agents.recover(self.database)
         load_timers_and_topics(self.database, self.bus)
+        self.bus.letters.load(self.database)
         load_mail(self.database, self.bus)
         self.database.start()
+        self.dead_letters.start()
         await self.agents.start_recovered(modules)
         self.status.state = "ready"
 
@@ -68,10 +73,12 @@ class Rooms:
         """Take no new messages."""
         self.status.state = "stopping"
         self.messages.refuse()
+        self.dead_letters.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
+        self.dead_letters.close()
         self.bus.timers.close()
         self.agents.close()
         self.database.close()
@@ -110,7 +117,9 @@ class NodeStatus:
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.dead_letters, refused=rooms.postbox.refused,
+            dead_letters=bus.letters.count, dead_letters_bytes=bus.letters.bytes,
+            dead_letters_buried=dict(bus.letters.buried), dead_letters_replayed=bus.letters.replayed,
+            refused=rooms.postbox.refused,
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
             commits=rooms.journal.commits, rows_written=rooms.journal.rows_written,
             uptime_s=round(self._clock.monotonic() - self._started, 3),
@@ -119,7 +128,7 @@ class NodeStatus:
 
 def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
-    clock: Clock | None = None,
+    clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`."""
     clock = SystemClock() if clock is None else clock
@@ -128,6 +137,7 @@ def build(
     pump = Pump(engine)
     journal = Journal(database, clock, on_storage_failure)
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
+    bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
     postbox = Postbox(bus, journal, pump.wake)
     log = LogBook(clock)
@@ -139,6 +149,7 @@ def build(
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         postbox=postbox, log=log, agents=agents,
-        messages=MessageService(bus, postbox, journal, database, agents), status=status,
+        messages=MessageService(bus, postbox, journal, database, agents),
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), status=status,
     )  # fmt: skip
     return status.rooms

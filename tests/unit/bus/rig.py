@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from caxton.agents.dead_letters import DeadLetterService
 from caxton.bus.bus import Bus
 from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
@@ -18,13 +19,13 @@ from caxton.storage.database import Database
 from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.messages.message import AclMessage
-    from caxton.storage.database import Statement
+    from caxton.storage.database import Row, Statement
     from caxton.testing.clock import ManualClock
     from caxton.testing.handlers import OnMessage, OnResume, OnTimer
 
@@ -44,6 +45,10 @@ class StepDatabase(Database):
 
     def write(self, statements: list[Statement], done: Callable[[Exception | None], None]) -> None:
         self.asked.append((statements, done))
+
+    def read(self, sql: str, parameters: Row, done: Callable[[list[Row] | Exception], None]) -> None:
+        """At once: what waits is not committed, so nobody may see it."""
+        done(self.query(sql, parameters))
 
     def let_go(self) -> list[Statement]:
         """Commit the oldest transaction; its statements are returned."""
@@ -107,6 +112,7 @@ class Rig:
         self.wakes = 0
         self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
         self.postbox = Postbox(self.bus, self.journal, self._woken)
+        self.letters = DeadLetterService(self.bus, self.postbox, self.journal, self.database, clock)
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -188,6 +194,13 @@ class Rig:
             await self.turn_loop()
         return statements
 
+    async def answer(self, *work: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Let these go on at the same time, committing as they need it; their results, exceptions raised."""
+        tasks = [asyncio.ensure_future(one) for one in work]
+        while not all(task.done() for task in tasks):
+            await self.commit()
+        return [task.result() for task in tasks]
+
     async def later(self, seconds: float) -> None:
         """Let time pass and what was waiting for it happen, without a commit."""
         self.clock.advance(seconds)
@@ -224,5 +237,6 @@ class Rig:
         for agent in found.values():
             load_state(rig.database, agent.receiver)
         load_timers_and_topics(rig.database, rig.bus)
+        rig.bus.letters.load(rig.database)
         load_mail(rig.database, rig.bus)
         return rig, found
