@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -30,7 +31,7 @@ from caxton.core.token_bucket import TokenBucket
 from caxton.core.views import DeadLetterDetail, DeadLetterPage, PurgeReceipt, ReplayReceipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
@@ -49,6 +50,8 @@ MAX_IDS = 100
 REPLAYS_PER_S = 100.0
 REPLAY_BURST = 100
 """A replay adds to what agents get anyway; a flood of old messages must not be what brings them down again."""
+
+_REPLAYS = "replays of dead letters"
 
 Outcome: TypeAlias = "tuple[str, ReplayReceipt | CaxtonError]"
 """A letter's id, and what became of it."""
@@ -100,7 +103,7 @@ class DeadLetterService:
         _check(workspace)
         await self._journal.commit()
         row, body = await self._reader.letter(workspace, letter_id)
-        message = msgspec.Raw(body) if row.replayed_us is None else None
+        message = msgspec.Raw(body if row.replayed_us is None else b"null")
         return DeadLetterDetail(**msgspec.structs.asdict(letter_view(row)), message=message)
 
     # --- replay ----------------------------------------------------------------------------------------------
@@ -110,10 +113,13 @@ class DeadLetterService:
 
         Raises: DeadLetterNotFound, DeadLetterDamaged, RateLimited, UnknownReceiver, MailboxFull, ShuttingDown.
         """
-        ((_, outcome),) = await self.replay_ids(workspace, principal, [letter_id])
-        if isinstance(outcome, CaxtonError):
-            raise outcome
-        return outcome
+        _check(workspace)
+        async with self._changing:
+            await self._journal.commit()
+            with _audited(workspace, principal) as done:
+                receipt = await self._replay_one(workspace, principal, letter_id, done)
+                await self._commit_replays()
+        return receipt
 
     async def replay_ids(self, workspace: WorkspaceName, principal: Principal, ids: Sequence[str]) -> list[Outcome]:
         """Each of these letters for itself, in the order of their ids; one that is refused stops no other."""
@@ -146,45 +152,46 @@ class DeadLetterService:
             found = await self._reader.letters(meant, limit=limit + 1, oldest_first=True)
             outcomes = await self._replay(workspace, principal, [str(row.seq) for row in found[:limit]])
         done = [outcome for outcome in outcomes if not isinstance(outcome[1], RateLimited)]
-        if outcomes and not done and isinstance(limited := outcomes[0][1], RateLimited):
-            raise limited
+        if outcomes and not done:
+            raise RateLimited(_REPLAYS, REPLAYS_PER_S, self._bucket.wait_s(self._clock.monotonic()))
         return done, done[-1][0] if len(done) < len(found) else None
 
     async def _replay(self, workspace: WorkspaceName, principal: Principal, ids: list[str]) -> list[Outcome]:
         """With the lock held and everything committed."""
         outcomes: list[Outcome] = []
-        try:
+        with _audited(workspace, principal) as done:
             for letter_id in ids:
                 try:
-                    outcomes.append((letter_id, await self._replay_one(workspace, principal, letter_id)))
-                except CaxtonError as exc:
-                    outcomes.append((letter_id, exc))
-            crash_point("replay.before_commit")
-            await self._journal.commit()
-            crash_point("replay.after_commit")
-        finally:
-            done = [one for one, told in outcomes if isinstance(told, ReplayReceipt) and told.status == "replayed"]
-            if done:
-                facts = {"action": "dlq.replay", "principal": principal.name, "workspace": workspace}
-                logger.info("dead letters replayed", extra={**facts, "count": len(done), "ids": done})
+                    outcomes.append((letter_id, await self._replay_one(workspace, principal, letter_id, done)))
+                except CaxtonError as exc:  # whose traceback would hold this list, and the list it
+                    outcomes.append((letter_id, exc.with_traceback(None)))
+            await self._commit_replays()
         return outcomes
 
-    async def _replay_one(self, workspace: WorkspaceName, principal: Principal, letter_id: str) -> ReplayReceipt:
+    async def _commit_replays(self) -> None:
+        crash_point("replay.before_commit")
+        await self._journal.commit()
+        crash_point("replay.after_commit")
+
+    async def _replay_one(
+        self, workspace: WorkspaceName, principal: Principal, letter_id: str, done: list[str]
+    ) -> ReplayReceipt:
+        """With the lock held and everything committed; a letter that is replayed now is added to `done`."""
         row, body = await self._reader.letter(workspace, letter_id)
         if row.replayed_us is not None:
-            return replay_receipt(
-                row, row.replayed_us, row.replayed_by or "", row.replayed_seq or 0, "already-replayed"
-            )
+            by, seq = row.replayed_by or "", row.replayed_seq or 0
+            return replay_receipt(row, row.replayed_us, by, seq, "already-replayed")
         if not self._is_open:
             raise ShuttingDown
         # From here on nothing waits: the message and the mark on its letter are in the same commit.
         now = self._clock.monotonic()
         if wait_s := self._bucket.wait_s(now):
-            raise RateLimited("replays of dead letters", REPLAYS_PER_S, wait_s)
+            raise RateLimited(_REPLAYS, REPLAYS_PER_S, wait_s)
         envelope = self._postbox.replay(row, body)
         self._bucket.take(now)
         now_us = self._clock.wall_us()
         self._letters.mark_replayed(row, by=principal.name, now_us=now_us, seq=envelope.seq)
+        done.append(letter_id)
         return replay_receipt(row, now_us, principal.name, envelope.seq, "replayed")
 
     # --- purge -----------------------------------------------------------------------------------------------
@@ -222,6 +229,18 @@ class DeadLetterService:
     def _condition(self, workspace: WorkspaceName, wanted: DeadLetterFilter, *, replayed: bool | None) -> LetterFilter:
         _check(workspace)
         return condition(workspace, wanted, replayed=replayed, now_us=self._clock.wall_us())
+
+
+@contextmanager
+def _audited(workspace: WorkspaceName, principal: Principal) -> Generator[list[str]]:
+    """A list for the ids of letters that are replayed in the block; one line of the log tells of them at its end."""
+    done: list[str] = []
+    try:
+        yield done
+    finally:
+        if done:
+            facts = {"action": "dlq.replay", "principal": principal.name, "workspace": workspace}
+            logger.info("dead letters replayed", extra={**facts, "count": len(done), "ids": done})
 
 
 def _check(workspace: WorkspaceName) -> None:

@@ -21,6 +21,7 @@ _NEXT = {
     "UNEXPECTED_ANSWER": "caxton doctor   (shows which server is asked)",
     "SERVER_STOP_TIMEOUT": "caxton server stop --force",
     "MAILBOX_FULL": "caxton agent status NAME   (shows how much mail waits)",
+    "DEAD_LETTERS_FULL": "caxton dlq list",
     "REPLY_TIMEOUT": "caxton message list --conversation-id …   (shows what came later)",
     "PORT_IN_USE": "caxton serve --port 8081",
 }

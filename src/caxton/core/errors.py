@@ -6,6 +6,7 @@ the value, what to do next. Text of strangers (guests, clients) appears only as 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 MAX_QUOTED = 80
@@ -279,9 +280,10 @@ class RateLimited(CaxtonError):
 
     code = "RATE_LIMITED"
 
-    def __init__(self, what: str, per_s: float, retry_after_s: float) -> None:
-        super().__init__(f"{what}: at most {per_s:g} a second; go on in {retry_after_s:.3f} s")
-        self.per_s, self.retry_after_s = per_s, retry_after_s
+    def __init__(self, what: str, per_s: float, wait_s: float) -> None:
+        whole_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{what}: at most {per_s:g} a second; go on in {whole_s} s")
+        self.per_s, self.retry_after_s = per_s, whole_s
 
 
 class ReplyTimeout(CaxtonError):

@@ -125,7 +125,7 @@ class DeadLetterView(msgspec.Struct, kw_only=True):
 class DeadLetterDetail(DeadLetterView, kw_only=True):
     """A dead letter with what it says."""
 
-    message: msgspec.Raw | None
+    message: msgspec.Raw = msgspec.Raw(b"null")
     """The whole message; null once it was replayed, since then it goes on as a new one."""
 
 

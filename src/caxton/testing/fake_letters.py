@@ -32,7 +32,7 @@ class FakeDeadLetters:
 
     def __init__(self) -> None:
         self.letters: dict[int, DeadLetterDetail] = {}
-        self.refusing: dict[str, CaxtonError] = {}
+        self.refusing: dict[str, Callable[[], CaxtonError]] = {}
         self.tokens = 100
         self._last = 0
 
@@ -76,13 +76,13 @@ class FakeDeadLetters:
         if letter.replayed_at is None:
             status = "replayed"
             if refusal := self.refusing.get(letter.agent):
-                raise refusal
+                raise refusal()
             if not self.tokens:
                 raise RateLimited("replays of dead letters", 100, 0.01)
             self.tokens -= 1
             self._last += 1
             letter.replayed_at, letter.replayed_by, letter.replayed_as = AT, principal.name, str(self._last)
-            letter.message = None
+            letter.message = msgspec.Raw(b"null")
         return ReplayReceipt(
             id=letter_id, agent=letter.agent, message_id=letter.message_id, conversation_id=letter.conversation_id,
             replayed_at=AT, replayed_by=letter.replayed_by or "", replayed_as=letter.replayed_as or "", status=status,
@@ -98,7 +98,7 @@ class FakeDeadLetters:
             try:
                 outcomes.append((one, await self.replay(workspace, principal, one)))
             except CaxtonError as exc:
-                outcomes.append((one, exc))
+                outcomes.append((one, exc.with_traceback(None)))
         return outcomes
 
     async def replay_matching(
@@ -114,8 +114,8 @@ class FakeDeadLetters:
             return [], None
         outcomes = await self.replay_ids(workspace, principal, found[:limit])
         done = [outcome for outcome in outcomes if not isinstance(outcome[1], RateLimited)]
-        if not done and isinstance(outcomes[0][1], RateLimited):
-            raise outcomes[0][1]
+        if not done:
+            raise RateLimited("replays of dead letters", 100, 0.01)
         return done, done[-1][0] if len(done) < len(found) else None
 
     async def purge(self, workspace: WorkspaceName, principal: Principal, letter_id: str) -> PurgeReceipt:

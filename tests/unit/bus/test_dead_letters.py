@@ -118,7 +118,6 @@ async def test_trap_its_functions_and_the_trace_are_kept_with_the_letter(rig: Ri
     )
     assert (letter.error, letter.trap, letter.functions) == ("it gave up", "unreachable", ["burn", "handle_message"])
     assert (letter.trace_id, letter.conversation_id) == ("0af7651916cd43dd8448eb211c80319c", "c")
-    assert detail.message is not None
     message = json.loads(bytes(detail.message))
     assert (message["content"], message["attempt"], message["message_id"]) == ({"n": 1}, 5, letter.message_id)
     assert letter.size_bytes == len(bytes(detail.message))
@@ -635,7 +634,7 @@ async def test_replayed_letter_keeps_no_second_copy_of_its_message(rig: Rig) -> 
     await replay(rig, letter_id)
     assert rig.rows("SELECT length(body) FROM dead_letters") == [(0,)]
     (detail,) = await rig.answer(rig.letters.get(DEFAULT_WORKSPACE, letter_id))
-    assert detail.message is None
+    assert bytes(detail.message) == b"null"
 
 
 # --- filters against a list --------------------------------------------------------------------------------------
