@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 
 from caxton.client.transport import DEPLOY_TIMEOUT_S, Timeout, Transport
+from caxton.core.errors import DeadLetterNotFound
 from caxton.core.views import (
     DeadLetterDetail,
     DeadLetterFilter,
@@ -86,7 +86,9 @@ class DeadLetterCalls(Transport):
 
 
 def _letter_path(letter_id: str) -> str:
-    return f"{_PATH}/{quote(letter_id, safe='') or '-'}"
+    if not (letter_id.isascii() and letter_id.isdecimal()):
+        raise DeadLetterNotFound(letter_id)  # in a path it could mean another one
+    return f"{_PATH}/{letter_id}"
 
 
 def _plain(wanted: DeadLetterFilter | None) -> dict[str, object]:
