@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -182,6 +183,16 @@ async def test_replayed_letter_is_handled_as_a_first_attempt_that_says_so(rig: R
         "ada", receipt.replayed_at, receipt.replayed_as, before.trace_id,
     )  # fmt: skip
     assert shown.size_bytes == before.size_bytes
+
+
+async def test_only_the_host_says_that_a_message_was_replayed(rig: Rig) -> None:
+    def pass_on(turn: Turn, _message: AclMessage) -> int:
+        return turn.send(say("b", 2, replayed=True))
+
+    a, b = rig.agent("a", pass_on), rig.agent("b")
+    rig.post("a", 1, replayed=True)
+    rig.pump()
+    assert [message.replayed for agent in (a, b) for message in agent.handler.delivered] == [False, False]
 
 
 async def test_receipt_of_a_replay_comes_after_the_commit_that_holds_message_and_mark(rig: Rig) -> None:
@@ -544,6 +555,25 @@ async def test_full_store_refuses_senders_and_drops_nothing(rig: Rig) -> None:
     }  # fmt: skip
     assert codes[-1] == WOULD_BLOCK
     assert 0 in codes
+
+
+async def test_letters_take_room_on_the_disk_and_none_in_memory(rig: Rig) -> None:
+    size = 64 << 10
+    await bury(rig, "x" * size)
+    rig.receiver("a")
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            await bury(rig, *["x" * size] * 10)
+        held, _ = tracemalloc.get_traced_memory()
+        page = await listed(rig)
+        assert len(page.letters) == 101
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rig.bus.letters.bytes > 100 * size
+    assert held < 20 * size
+    assert most < 30 * size
 
 
 async def test_full_store_is_still_full_after_a_restart(rig: Rig) -> None:
