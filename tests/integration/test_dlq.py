@@ -46,6 +46,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, letters: FakeDeadLetters) -> list[fl
 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
+        assert len(waited) < 50, "it goes on for ever"
         letters.tokens += 1
 
     monkeypatch.setattr(dlq.time, "sleep", sleep)
@@ -156,6 +157,15 @@ def test_all_letters_are_replayed_at_the_rate_that_the_server_allows(
     assert (outcome.code, outcome.out) == (0, "✓ 3 dead letters replayed\n")
     assert pauses == [1.0, 1.0, 1.0]
     assert waiting(letters) == []
+
+
+def test_letters_that_fail_again_are_not_replayed_for_ever(
+    caxton: CliRunner, letters: FakeDeadLetters, pauses: list[float]
+) -> None:
+    letters.failing, letters.tokens = {"a"}, 1
+    assert caxton("dlq", "replay", "--all").out == "✓ 3 dead letters replayed\n"
+    assert waiting(letters) == ["4", "6"]
+    assert pauses == [1.0, 1.0]
 
 
 def test_letters_by_id_are_replayed_at_the_rate_that_the_server_allows(

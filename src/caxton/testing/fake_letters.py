@@ -27,12 +27,14 @@ class FakeDeadLetters:
 
     Attributes:
         refusing: agents whose letters cannot be replayed now, and why.
+        failing: agents that fail on what they are given again: it is a new letter at once.
         tokens: how many replays the rate limit still lets through.
     """
 
     def __init__(self) -> None:
         self.letters: dict[int, DeadLetterDetail] = {}
         self.refusing: dict[str, Callable[[], CaxtonError]] = {}
+        self.failing: set[str] = set()
         self.tokens = 100
         self._last = 0
 
@@ -80,8 +82,10 @@ class FakeDeadLetters:
             if not self.tokens:
                 raise RateLimited("replays of dead letters", 100, 0.01)
             self.tokens -= 1
-            self._last += 1
-            letter.replayed_at, letter.replayed_by, letter.replayed_as = AT, principal.name, str(self._last)
+            again = self.add(letter.agent)
+            if letter.agent not in self.failing:
+                del self.letters[int(again)]
+            letter.replayed_at, letter.replayed_by, letter.replayed_as = AT, principal.name, again
             letter.message = msgspec.Raw(b"null")
         return ReplayReceipt(
             id=letter_id, agent=letter.agent, message_id=letter.message_id, conversation_id=letter.conversation_id,

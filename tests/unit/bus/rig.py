@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from caxton.testing.handlers import OnMessage, OnResume, OnTimer
 
 WORKSPACE = "default"
+MOST_COMMITS = 2000
+"""Enough for anything that is asked."""
+
 TURNS = 6
 """Turns of the event loop that are enough for anything that is ready to happen."""
 
@@ -197,9 +200,13 @@ class Rig:
     async def answer(self, *work: Coroutine[Any, Any, Any]) -> list[Any]:
         """Let these go on at the same time, committing as they need it; their results, exceptions raised."""
         tasks = [asyncio.ensure_future(one) for one in work]
-        while not all(task.done() for task in tasks):
+        for _ in range(MOST_COMMITS):
+            if all(task.done() for task in tasks):
+                return [task.result() for task in tasks]
             await self.commit()
-        return [task.result() for task in tasks]
+        for task in tasks:
+            task.cancel()
+        raise AssertionError("somebody gets no answer")
 
     async def later(self, seconds: float) -> None:
         """Let time pass and what was waiting for it happen, without a commit."""

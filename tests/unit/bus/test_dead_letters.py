@@ -283,14 +283,18 @@ async def test_client_that_hangs_up_before_the_commit_has_replayed_once(rig: Rig
 
 async def test_replayed_message_that_fails_again_is_a_letter_of_its_own(rig: Rig) -> None:
     (letter_id,) = await bury(rig, 1)
-    rig.agent("a", lambda _turn, _message: 9)
+    agent = rig.agent("a", lambda _turn, _message: 9)
     receipt = await replay(rig, letter_id)
     for _ in range(MAX_ATTEMPTS):
         await rig.later(30)
     (letter,) = (await listed(rig)).letters
     assert (letter.id, letter.message_id, letter.attempts) == (receipt.replayed_as, receipt.message_id, MAX_ATTEMPTS)
     assert account(rig) == truth(rig) == (1, letter.size_bytes + LETTER_BYTES)
+    rig.bus.remove_receiver(agent.receiver)
+    again = rig.agent("a")
     assert (await replay(rig, letter.id)).status == "replayed"
+    rig.pump()
+    assert [(message.attempt, message.replayed) for message in again.handler.delivered] == [(1, True)]
 
 
 async def test_letters_are_replayed_in_the_order_in_which_they_were_accepted(rig: Rig) -> None:
@@ -419,10 +423,13 @@ async def test_replay_over_the_rate_is_refused_and_says_when_to_come_back(rig: R
     assert (await replay(rig, ids[2])).status == "replayed"
 
 
-async def test_refused_replay_takes_nothing_from_the_bucket(rig: Rig) -> None:
-    ids = await bury(rig, *range(REPLAY_BURST))
-    for _ in range(3):
-        await rig.answer(rig.letters.replay_ids(DEFAULT_WORKSPACE, ADA, ids))
+async def test_refused_replay_takes_nothing_from_the_bucket(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "REPLAYS_PER_S", 0.001)
+    monkeypatch.setattr(service, "REPLAY_BURST", 3)
+    rig.letters = service.DeadLetterService(rig.bus, rig.postbox, rig.journal, rig.database, rig.clock)
+    ids = await bury(rig, 1, 2, 3)
+    for one in ids:
+        await refused(rig, one, UnknownReceiver)
     rig.receiver("a")
     (outcomes,) = await rig.answer(rig.letters.replay_ids(DEFAULT_WORKSPACE, ADA, ids))
     assert all(isinstance(outcome, ReplayReceipt) for _, outcome in outcomes)
@@ -520,6 +527,21 @@ async def test_letters_that_arise_while_others_are_purged_are_counted_right(rig:
     await rig.commit()
     assert purged >= 10
     assert account(rig) == truth(rig) == (10 + late - purged, rig.bus.letters.bytes)
+
+
+async def test_letter_is_replayed_or_purged_and_never_both(rig: Rig) -> None:
+    ids = await bury(rig, *range(30))
+    agent = rig.agent("a")
+    replays = asyncio.ensure_future(rig.letters.replay_ids(DEFAULT_WORKSPACE, ADA, ids))
+    while rig.bus.letters.replayed < 5:  # noqa: ASYNC110 - the loop's turns are what is counted
+        await asyncio.sleep(0)
+    assert rig.bus.letters.replayed < 30  # both are under way
+    (receipt,) = await rig.answer(rig.letters.purge_matching(DEFAULT_WORKSPACE, BOB, ALL, replayed=None))
+    rig.pump()
+    assert {outcome.status for _, outcome in await replays if isinstance(outcome, ReplayReceipt)} == {"replayed"}
+    assert agent.contents == [*range(30)]
+    assert (receipt.purged, receipt.waiting) == (30, 0)
+    assert account(rig) == truth(rig) == (0, 0)
 
 
 async def test_somebody_who_hangs_up_during_a_purge_leaves_the_account_right(rig: Rig) -> None:
