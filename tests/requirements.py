@@ -75,6 +75,73 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_after_five_attempts_it_is_a_dead_letter_in_the_same_transaction",
         ),
     ),
+    "dead-letters:kept": Requirement(
+        source=MESSAGES,
+        text="A letter is written in the transaction that ends its message, with reason, attempts, error, trap, trace.",
+        tests=(
+            "test_letter_and_the_end_of_its_message_are_one_transaction",
+            "test_trap_its_functions_and_the_trace_are_kept_with_the_letter",
+            "test_letter_tells_the_trap_and_where_in_the_guest_it_was",
+        ),
+    ),
+    "dead-letters:replayed-once": Requirement(
+        source=MESSAGES,
+        text="A letter replayed twice, by many at once, or again after a crash, becomes one message with one receipt.",
+        tests=(
+            "test_letter_replayed_twice_becomes_one_message_and_gets_the_same_receipt",
+            "test_letter_replayed_by_many_at_once_becomes_one_message",
+            "test_replay_survives_a_restart_once",
+            "test_replay_that_no_commit_holds_did_not_happen",
+            "test_letters_of_a_guest_that_traps_are_looked_at_replayed_once_and_purged",
+        ),
+    ),
+    "dead-letters:flagged": Requirement(
+        source=MESSAGES,
+        text="A replayed message says so, and nobody but the host can say it.",
+        tests=(
+            "test_replayed_letter_is_handled_as_a_first_attempt_that_says_so",
+            "test_only_the_host_says_that_a_message_was_replayed",
+            "test_who_sets_a_field_is_right",
+        ),
+    ),
+    "dead-letters:refused-stays": Requirement(
+        source=MESSAGES,
+        text="A letter that cannot be replayed now stays as it was.",
+        tests=("test_what_cannot_be_replayed_now_stays_a_letter",),
+    ),
+    "dead-letters:audited": Requirement(
+        source=MESSAGES,
+        text="Who replayed or purged what is a line in the log, and stays in the journal.",
+        tests=("test_replays_and_purges_are_logged_with_who_and_what",),
+    ),
+    "dead-letters:rate": Requirement(
+        source=LIMITS,
+        text="At most 100 letters are replayed in a second.",
+        tests=(
+            "test_replays_are_no_more_than_the_rate_allows",
+            "test_replay_over_the_rate_is_refused_and_says_when_to_come_back",
+        ),
+    ),
+    "dead-letters:full": Requirement(
+        source=MESSAGES,
+        text="A full store refuses senders, keeps every letter, and opens again once there is room.",
+        tests=(
+            "test_full_store_refuses_senders_and_drops_nothing",
+            "test_full_store_is_still_full_after_a_restart",
+            "test_full_store_opens_again_once_there_is_room",
+            "test_full_store_refuses_clients_until_there_is_room_and_loses_nothing",
+        ),
+    ),
+    "dead-letters:age": Requirement(
+        source=MESSAGES,
+        text="A letter is let go after 7 days.",
+        tests=("test_letters_are_let_go_after_a_week",),
+    ),
+    "dead-letters:checked": Requirement(
+        source=MESSAGES,
+        text="A letter that rotted on the disk is neither shown nor delivered.",
+        tests=("test_letter_that_rotted_on_the_disk_is_neither_shown_nor_delivered",),
+    ),
     "delivery:back-pressure": Requirement(
         source=MESSAGES,
         text="A full mailbox answers -3 to guests and MAILBOX_FULL to clients; nothing accepted is dropped.",

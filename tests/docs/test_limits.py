@@ -22,6 +22,7 @@ ROOMS = ("agents", "api", "bus", "core", "messages", "observe", "sandbox", "secu
 
 NOT_LIMITS = {
     "agents.definition.PAGE_BYTES": "of WebAssembly",
+    "agents.letter_purges.LOOK_FOR_OLD_S": "how often old letters are looked for",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
     "bus.postbox.HOST_FIELD_BYTES": "an estimate",
     "messages.codec.MAX_MESSAGE_BYTES": "the sum of two limits",

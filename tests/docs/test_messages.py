@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from caxton.bus import history, journal, mailbox, retry
+from caxton.agents import letter_purges
+from caxton.agents.dead_letters import REPLAYS_PER_S
+from caxton.bus import dead_letters, history, journal, letter_rows, mailbox, retry
+from caxton.bus.dead_letters import REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.core.errors import InvalidMessage
 from caxton.core.ids import DEFAULT_WORKSPACE
@@ -37,7 +40,10 @@ HOST_FOR_CLIENTS = {name for name, row in FIELDS.items() if row[2] == "sender, e
 
 def kind_of(annotation: Any) -> str:
     """A field's type as the page writes it."""
-    kinds = {msgspec.inspect.StrType: "text", msgspec.inspect.IntType: "integer", msgspec.inspect.RawType: "any JSON"}
+    kinds = {
+        msgspec.inspect.StrType: "text", msgspec.inspect.IntType: "integer", msgspec.inspect.RawType: "any JSON",
+        msgspec.inspect.BoolType: "true or false",
+    }  # fmt: skip
     if isinstance(annotation, msgspec.inspect.UnionType):
         parts = [kind_of(kind) for kind in annotation.types if not isinstance(kind, msgspec.inspect.NoneType)]
         return " or ".join(parts)
@@ -77,7 +83,7 @@ def test_who_sets_a_field_is_right(tmp_path: Path) -> None:
     asked = AclMessage(
         performative="request", sender="forged", receiver="echo", content=msgspec.Raw(b"1"), language="l", encoding="e",
         ontology="o", protocol="p", reply_by="2030-01-01T00:00:00Z", timestamp=1, priority=1,
-        ttl_ms=60_000, traceparent="forged", attempt=9,
+        ttl_ms=60_000, traceparent="forged", attempt=9, replayed=True,
     )  # fmt: skip
     before = {name: getattr(asked, name) for name in AclMessage.__struct_fields__}
     sent, reply = asyncio.run(exchange(tmp_path, asked))
@@ -86,7 +92,8 @@ def test_who_sets_a_field_is_right(tmp_path: Path) -> None:
     assert bytes(sent.content) == bytes(reply.content) == b"1"
     assert {row[2] for row in FIELDS.values()} == {"host", "sender", "sender, else host"}
     given = {name for name in HOST | HOST_FOR_CLIENTS if getattr(reply, name)}
-    assert given == HOST | {"conversation_id", "message_id"}, "an agent's message gets no reply_with from the host"
+    expected = (HOST - {"replayed"}) | {"conversation_id", "message_id"}
+    assert given == expected, "an agent's message gets no reply_with from the host"
 
 
 def test_required_fields_are_those_that_say_so() -> None:
@@ -138,6 +145,25 @@ def test_figures_of_delivery_are_right() -> None:
     assert f"{mailbox.MAX_MESSAGES:,} messages or {mailbox.MAX_BYTES >> 20} MiB" in TEXT
     assert f"else {journal.IDLE_COMMIT_S * 1000:g} ms after a change" in TEXT
     assert f"after {journal.MAX_CHANGED_ROWS:,} changed rows" in TEXT
+
+
+def test_every_reason_of_a_dead_letter_has_its_line() -> None:
+    table = {word(row[0]): row[1] for row in rows(section(PAGE, "## Dead letters"), "Reason", "What happened")}
+    assert table == REASONS
+
+
+def test_figures_of_dead_letters_are_right() -> None:
+    text = " ".join(section(PAGE, "## Dead letters").split())
+    days = letter_purges.MAX_AGE_US // (86_400 * 1_000_000)
+    assert f"Letters are kept for {days} days" in text
+    assert f"take more than {dead_letters.MAX_BYTES >> 30} GiB" in text
+    assert f"each counts {dead_letters.LETTER_BYTES} bytes beside its message" in text
+    assert "Below nine tenths of the limit" in text
+    assert dead_letters.REOPEN_RATIO == 0.9
+    assert f"At most {REPLAYS_PER_S:g} letters are replayed in a second" in text
+    assert f"keeps the last {letter_rows.MAX_PURGE_LINES:,} purges" in text
+    kept = section(PAGE, "## What is kept")
+    assert f"{days} days; of those replayed, not more than {letter_purges.MAX_REPLAYED:,}" in kept
 
 
 def test_figures_of_what_is_kept_are_right() -> None:

@@ -16,7 +16,8 @@ _SAMPLE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? ", re.MULTILINE)
 def rendered() -> str:
     snapshot = Snapshot(
         version="1.2.3", agents={"running": 1}, instances=1, wasm_memory_bytes=1, restarts=1, accepted=1, settled=1,
-        failures=1, dead_letters=1, refused=1, mailbox_messages=1, latency_us=[1] * 32, commits=1, rows_written=1,
+        failures=1, dead_letters=1, dead_letters_bytes=1, dead_letters_buried={"failed": 1}, dead_letters_replayed=1,
+        refused=1, mailbox_messages=1, latency_us=[1] * 32, commits=1, rows_written=1,
         circuits={"open": 1}, circuit_transitions={"open": 1}, callers_refused={"CIRCUIT_OPEN": 1},
         uptime_s=1.0,
     )  # fmt: skip

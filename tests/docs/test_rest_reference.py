@@ -14,7 +14,18 @@ import pytest
 from caxton.api.app import all_routes
 from caxton.api.errors import status_of
 from caxton.core import errors
-from caxton.core.views import AgentSettings, AgentView, LogLine, Problem, Receipt, ServerView
+from caxton.core.views import (
+    AgentSettings,
+    AgentView,
+    DeadLetterDetail,
+    DeadLetterView,
+    LogLine,
+    Problem,
+    PurgeReceipt,
+    Receipt,
+    ReplayReceipt,
+    ServerView,
+)
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
@@ -69,9 +80,13 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
     assert named <= set(OVER_HTTP)
 
 
-@pytest.mark.parametrize(
-    "kind", [AgentView, AgentSettings, Receipt, LogLine, ServerView], ids=lambda kind: kind.__name__
-)
+BODIES = [
+    AgentView, AgentSettings, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt, ReplayReceipt,
+    ServerView,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BODIES, ids=lambda kind: kind.__name__)
 def test_every_field_of_a_body_is_named(kind: type[msgspec.Struct]) -> None:
     named = set(words(section(PAGE, f"### {kind.__name__}")))
     assert set(kind.__struct_fields__) <= named

@@ -64,7 +64,7 @@ async def test_agent_that_fails_is_left_alone_until_its_settings_let_it_be_tried
     view = node.view("a")
     assert (view.circuit_breaker.state, view.messages_handled, view.messages_failed) == ("closed", 2, 6)
     assert (view.revision, view.restarts, view.deployed_at) == (1, 0, before.deployed_at)
-    assert node.rooms.bus.redelivery.dead_letters == 0
+    assert node.rooms.bus.letters.count == 0
     assert [line for line in node.lines("a") if "circuit" in line] == [
         "circuit open: 3 failures in a row; mail waits, callers are refused, next try in 1h",
         "circuit half-open: 1 let through to see whether it works again",

@@ -59,7 +59,7 @@ async def test_new_version_takes_over_between_two_messages_and_none_is_lost(node
         answers = [(await reply)["content"] for reply in asked]
     echoed = sum("add" in answer for answer in answers)
     assert (await node.ask("a", {"get": True}))["content"] == {"count": 100 - echoed}
-    assert (node.view("a").revision, node.rooms.bus.redelivery.dead_letters) == (4, 0)
+    assert (node.view("a").revision, node.rooms.bus.letters.count) == (4, 0)
 
 
 async def test_message_in_hand_is_finished_by_the_version_that_began_it(node: LocalNode) -> None:
@@ -160,7 +160,7 @@ async def test_scaling_under_load_loses_nothing_and_answers_everybody(node: Loca
     with anyio.fail_after(PATIENCE_S):
         await asyncio.gather(*asking)
     assert sorted(map(str, answered)) == sorted(str([who, n]) for who in range(10) for n in range(40))
-    assert (node.rooms.bus.redelivery.dead_letters, node.rooms.bus.failures, node.agents.instances) == (0, 0, 3)
+    assert (node.rooms.bus.letters.count, node.rooms.bus.failures, node.agents.instances) == (0, 0, 3)
 
 
 async def test_message_in_hand_of_a_replica_that_goes_is_finished(node: LocalNode) -> None:

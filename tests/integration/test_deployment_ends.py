@@ -180,7 +180,7 @@ async def test_nothing_of_a_removed_agent_is_left(tmp_path: Path, compiled_dir: 
         await node.stop("a")
         await node.post("a")
         await node.remove("a")
-        assert (node.names(), node.lines("a"), node.rooms.bus.redelivery.dead_letters) == ([], [], 1)
+        assert (node.names(), node.lines("a"), node.rooms.bus.letters.count) == ([], [], 1)
         with pytest.raises(CaxtonError) as caught:
             await node.post("topic://news")
         assert caught.value.code == "UNKNOWN_RECEIVER"

@@ -90,7 +90,7 @@ async def test_who_waits_for_a_reply_is_told_of_the_crash_at_once_and_with_its_f
         "functions": ["handle_message"],
         "log": [f"crashed (unreachable): {reason} in handle_message"],
     }
-    assert node.rooms.bus.redelivery.dead_letters == 1
+    assert node.rooms.bus.letters.count == 1
     await until(lambda: node.view("a").healthy == 1)
     assert node.view("a").messages_handled == 0
 
@@ -104,7 +104,7 @@ async def test_mail_behind_a_message_that_crashed_is_handled_after_it(node: Loca
         await node.post("a")
     await node.replace("a", guest("topic_subscriber"))
     await node.wait_for_quiet()
-    assert (node.receiver("a").kv[b"n"], node.rooms.bus.redelivery.dead_letters) == (b"21", 0)
+    assert (node.receiver("a").kv[b"n"], node.rooms.bus.letters.count) == (b"21", 0)
 
 
 @pytest.mark.parametrize("name", ["kv_then_trap", "kv_then_fail"])
@@ -174,9 +174,9 @@ async def test_message_that_fails_five_times_is_a_dead_letter_and_the_agent_goes
     await node.deploy("a", guest("trap_unreachable"))
     await node.post("a", "poison")
     await node.wait_for_status("a", "failed")
-    assert node.rooms.bus.redelivery.dead_letters == 0
+    assert node.rooms.bus.letters.count == 0
     await node.start("a")
-    await until(lambda: node.rooms.bus.redelivery.dead_letters == 1)
+    await until(lambda: node.rooms.bus.letters.count == 1)
     await until(lambda: node.view("a").healthy == 1)
     assert (node.view("a").status, node.view("a").mailbox_messages) == ("running", 0)
 

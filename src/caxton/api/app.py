@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads annotations at run time)
 
 from caxton.api.agents import agent_routes
+from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import problem_reply
 from caxton.api.guard import Verifier, make_guard
@@ -65,6 +66,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *health_routes(services.server),
         *agent_routes(services.agents),
         *message_routes(services.messages),
+        *dead_letter_routes(services.dead_letters),
         *log_routes(services.logs, services.agents, stopping),
     ]
 
@@ -102,7 +104,7 @@ def as_handler(route: Route) -> HTTPRouteHandler:
         return await handle(request)
 
     return HTTPRouteHandler(
-        operation.path.replace("{name}", "{name:str}"),
+        operation.path.replace("}", ":str}"),
         http_method=operation.method,
         status_code=200,  # the answer that `endpoint` gives has its own
         opt={"action": operation.action, "operation": operation},

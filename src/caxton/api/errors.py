@@ -36,6 +36,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.RouteNotFound: HTTPStatus.NOT_FOUND,
     e.AgentNotFound: HTTPStatus.NOT_FOUND,
     e.UnknownReceiver: HTTPStatus.NOT_FOUND,
+    e.DeadLetterNotFound: HTTPStatus.NOT_FOUND,
     e.WorkspaceNotFound: HTTPStatus.NOT_FOUND,
     e.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     e.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
@@ -51,6 +52,8 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.MailboxFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.BulkheadFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.WorkspaceFull: HTTPStatus.TOO_MANY_REQUESTS,
+    e.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    e.DeadLetterDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
     e.AgentFailed: HTTPStatus.BAD_GATEWAY,
     e.ReplyTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     e.ReplyInterrupted: HTTPStatus.GATEWAY_TIMEOUT,
@@ -58,6 +61,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
     e.ServerNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     e.StorageFailed: HTTPStatus.SERVICE_UNAVAILABLE,
+    e.DeadLettersFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 """A class without a line of its own has that of its nearest ancestor; at the top stands 500."""
 
@@ -65,12 +69,14 @@ RETRY_AFTER_S: dict[type[e.CaxtonError], int] = {
     e.MailboxFull: 1,
     e.BulkheadFull: 1,
     e.WorkspaceFull: 1,
+    e.RateLimited: 1,
     e.TooManyInstances: 10,
     e.ServerNotReady: 1,
     e.ShuttingDown: 5,
     e.StorageFailed: 30,
+    e.DeadLettersFull: 30,
 }
-"""When to ask again: a mailbox drains in moments, a restart takes seconds, a disk needs somebody."""
+"""When to ask again: a mailbox drains in moments, a restart takes seconds, a disk or full store needs somebody."""
 
 
 def status_of(kind: type[e.CaxtonError]) -> HTTPStatus:

@@ -38,6 +38,9 @@ _GUARDED = (e.Forbidden, e.WorkspaceNotFound, e.StorageFailed)
 _WITH_BODY = (e.UnsupportedMediaType, e.RequestTimeout)
 """What any operation may answer that reads a body."""
 
+_IN_PATH = {"name": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", "id": "^[1-9][0-9]{0,17}$"}
+"""What stands in braces in a path: an agent's name, a dead letter's id."""
+
 _DESCRIPTION = """Agents are WebAssembly guests; they talk in FIPA-ACL messages over a durable bus.
 
 Every error is a problem (RFC 9457) with a stable `code`. Every answer carries `X-Trace-Id`."""
@@ -98,9 +101,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if "{name}" in operation.path:
-        schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"}
-        found.append({"name": "name", "in": "path", "required": True, "schema": schema})
+    for name, pattern in _IN_PATH.items():
+        if f"{{{name}}}" in operation.path:
+            schema = {"type": "string", "pattern": pattern}
+            found.append({"name": name, "in": "path", "required": True, "schema": schema})
     return [*found, *map(_parameter, (*operation.query, WORKSPACE))]
 
 

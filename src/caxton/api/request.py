@@ -79,6 +79,11 @@ class ApiRequest:
         return parse_agent_name(self.scope["path_params"].get("name"))
 
     @property
+    def letter_id(self) -> str:
+        """The dead letter that the path names, as it is written there."""
+        return self.scope["path_params"].get("id", "")
+
+    @property
     def workspace(self) -> WorkspaceName:
         """The workspace that is meant; raises `InvalidName`."""
         return self.read(WORKSPACE)

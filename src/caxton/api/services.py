@@ -6,11 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from caxton.core.errors import CaxtonError
     from caxton.core.ids import AgentName, WorkspaceName
-    from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView, LogLine, Receipt, ServerView
+    from caxton.core.views import (
+        AgentPatch,
+        AgentSettings,
+        AgentSpec,
+        AgentView,
+        DeadLetterDetail,
+        DeadLetterFilter,
+        DeadLetterPage,
+        LogLine,
+        PurgeReceipt,
+        Receipt,
+        ReplayReceipt,
+        ServerView,
+    )
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
@@ -85,6 +98,51 @@ class MessageService(Protocol):
         ...
 
 
+class DeadLetterService(Protocol):
+    """Keeps the messages that were given up."""
+
+    async def list(
+        self, workspace: WorkspaceName, wanted: DeadLetterFilter, *, replayed: bool, limit: int, after: str | None
+    ) -> DeadLetterPage:
+        """Letters that wait, or that were replayed, those accepted last first; only those below the id `after`."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, letter_id: str) -> DeadLetterDetail:
+        """One letter with its message. Raises `DeadLetterNotFound`, `DeadLetterDamaged`."""
+        ...
+
+    async def replay(self, workspace: WorkspaceName, principal: Principal, letter_id: str) -> ReplayReceipt:
+        """Hand one letter over again, once however often it is asked. Raises `RateLimited`, `MailboxFull`, …"""
+        ...
+
+    async def replay_ids(
+        self, workspace: WorkspaceName, principal: Principal, ids: Sequence[str]
+    ) -> list[tuple[str, ReplayReceipt | CaxtonError]]:
+        """Each of these letters for itself, in the order of their ids."""
+        ...
+
+    async def replay_matching(
+        self, workspace: WorkspaceName, principal: Principal, wanted: DeadLetterFilter, *,
+        after: str | None, through: str | None, limit: int,
+    ) -> tuple[list[tuple[str, ReplayReceipt | CaxtonError]], str | None]:  # fmt: skip
+        """The first `limit` waiting letters in a range of ids, and the `after` to go on with. Raises `RateLimited`."""
+        ...
+
+    async def purge(self, workspace: WorkspaceName, principal: Principal, letter_id: str) -> PurgeReceipt:
+        """Delete one letter. Raises `DeadLetterNotFound`."""
+        ...
+
+    async def purge_ids(self, workspace: WorkspaceName, principal: Principal, ids: Sequence[str]) -> PurgeReceipt:
+        """Delete those of these letters that there are."""
+        ...
+
+    async def purge_matching(
+        self, workspace: WorkspaceName, principal: Principal, wanted: DeadLetterFilter, *, replayed: bool | None
+    ) -> PurgeReceipt:
+        """Delete all letters that match: those that wait (False), were replayed (True), or both (None)."""
+        ...
+
+
 class LogService(Protocol):
     """The agents' logs. `agents` None means all."""
 
@@ -127,5 +185,6 @@ class Services:
 
     agents: AgentService
     messages: MessageService
+    dead_letters: DeadLetterService
     logs: LogService
     server: ServerService

@@ -13,13 +13,14 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from caxton.bus.dead_letters import EXPIRED, REMOVED, DeadLetters
 from caxton.bus.directory import Directory
 from caxton.bus.envelope import DEFAULT_PRIORITY, Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.intake import Intake
 from caxton.bus.mailbox import Mailbox
-from caxton.bus.redelivery import EXPIRED, REMOVED, Redelivery
+from caxton.bus.redelivery import Redelivery
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
 from caxton.bus.timers import Timers
@@ -70,6 +71,7 @@ class Bus:
         self.intake = Intake()
         self._note = journal.in_flight.note
         self.suspects = Suspects(self, clock, self._after_suspect)
+        self.letters = DeadLetters(journal, clock, self.intake)
         self.redelivery = Redelivery(self, journal, clock)
         self.timers = Timers[int](clock, self._fire, lambda receiver, timer_id: timer_id not in receiver.timers)
         self.is_draining = False

@@ -35,7 +35,8 @@ class Intake:
         self._causes.pop(cause, None)
         self.is_open = not self._causes
 
-    def check(self) -> None:
-        """Raises the error of the oldest cause."""
-        for error in self._causes.values():
-            raise error()
+    def check(self, *, but: str | None = None) -> None:
+        """Raises the error of the oldest cause, if there is one beside `but`."""
+        for cause, error in self._causes.items():
+            if cause != but:
+                raise error()

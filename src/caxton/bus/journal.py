@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from caxton.bus.letter_rows import dead_letter_row
 from caxton.core.crash import crash_point
 from caxton.core.errors import StorageFailed
 from caxton.storage.checksum import kv_checksum, message_checksum
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.bus.envelope import Envelope
+    from caxton.bus.handler import Crash
     from caxton.core.clock import Clock
     from caxton.storage.database import Database, Row, Statement
 
@@ -47,7 +49,8 @@ _SETTLE_KEPT = "UPDATE messages SET settled_us = ? WHERE seq = ?"
 _SET_ATTEMPT = "UPDATE messages SET attempt = ? WHERE seq = ?"
 _INSERT_DEAD = (
     "INSERT INTO dead_letters (seq, workspace, sender, receiver, message_id, conversation_id, attempts, reason, "
-    "last_error, dead_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "last_error, dead_us, body, body_bytes, trap, functions, trace_id, checksum) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _PUT_KV = "INSERT OR REPLACE INTO kv (workspace, agent, key, value, checksum) VALUES (?, ?, ?, ?, ?)"
 _DELETE_KV = "DELETE FROM kv WHERE workspace = ? AND agent = ? AND key = ?"
@@ -126,15 +129,12 @@ class Journal:
             owner = envelope.workspace, envelope.receiver, envelope.timer_id
             self.insert(_SET_TIMER_ATTEMPT, (envelope.attempt, *owner))
 
-    def add_dead_letter(self, envelope: Envelope, reason: str, error: str | None, now_us: int) -> None:
-        """Move `envelope` to the dead letters, in one transaction with its settlement."""
+    def add_dead_letter(
+        self, envelope: Envelope, reason: str, error: str | None, now_us: int, crash: Crash | None = None
+    ) -> None:
+        """Move `envelope` to the dead letters, in one transaction with its settlement. Called by `bus.dead_letters`."""
         self.settle(envelope, now_us)
-        self._dead.append(
-            (
-                envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
-                envelope.conversation_id, envelope.attempt, reason, error, now_us, envelope.body,
-            )
-        )  # fmt: skip
+        self._dead.append(dead_letter_row(envelope, reason, error, now_us, crash))
 
     def put_kv(self, workspace: str, agent: str, key: bytes, value: bytes | None) -> None:
         self._kv[workspace, agent, key] = value

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caxton.bus.dead_letters import CAUSE
 from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
 from caxton.bus.receipts import check_message_id, digest_of
+from caxton.bus.revival import revived
 from caxton.core.crash import crash_point
-from caxton.core.errors import InvalidMessage, MailboxFull, WorkspaceFull
+from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver, WorkspaceFull
 from caxton.messages.codec import encode_message
 from caxton.messages.lifetime import expires_us
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from caxton.bus.bus import Bus
     from caxton.bus.directory import Directory
     from caxton.bus.journal import Journal
+    from caxton.bus.letter_rows import LetterRow
     from caxton.bus.mailbox import Receiver
     from caxton.bus.receipts import Receipts
     from caxton.bus.replies import Waiter
@@ -104,6 +107,39 @@ class Postbox:
             if ends_us:
                 bus.redelivery.watch(target, envelope)
 
+    def replay(self, letter: LetterRow, body: bytes) -> Envelope:
+        """Queue a dead letter as a new message: the same id and trace, its first attempt, flagged as replayed.
+
+        A lifetime that is over is taken off, or it would expire at once. Whoever calls marks the letter in the same
+        step of the event loop.
+
+        Raises:
+            UnknownReceiver, MailboxFull, or why the node takes nothing now: nothing was queued.
+        """
+        bus = self._bus
+        bus.intake.check(but=CAUSE)  # a replay makes room among the dead letters
+        target = bus.directory(letter.workspace).find(letter.receiver)
+        if target is None:
+            raise UnknownReceiver(letter.receiver)
+        now_us = bus.now_us()
+        message, ends_us = revived(body, now_us, bus.steady_us())
+        body = encode_message(message)
+        if target.is_full(len(body)):
+            raise MailboxFull(target.name, target.max_messages, target.max_bytes)
+        envelope = Envelope(
+            bus.next_seq(), letter.workspace, letter.sender, letter.receiver, letter.message_id,
+            letter.conversation_id, body, now_us, kept=letter.sender.startswith(CLIENT_PREFIX),
+            priority=DEFAULT_PRIORITY if message.priority is None else message.priority, expires_us=ends_us,
+        )  # fmt: skip
+        target.take_room(len(body))
+        self._journal.born[envelope.seq] = envelope
+        bus.enqueue(target, envelope)
+        if ends_us:
+            bus.redelivery.watch(target, envelope)
+        crash_point("replay.queued")
+        self._on_work()
+        return envelope
+
     def _check_room(self, directory: Directory, targets: list[Receiver], size: int) -> None:
         if directory.is_full:
             self.refused += 1
@@ -119,6 +155,7 @@ class Postbox:
         message.message_id = message.message_id or bus.message_id(seq)
         message.timestamp = bus.now_us()
         message.attempt = 1
+        message.replayed = False
         message.traceparent = f"{(message.traceparent or f'00-{bus.new_trace_id()}-')[:36]}{seq:016x}-01"
         _address(message, message.conversation_id or f"conversation-{message.message_id}")
         return seq

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import Envelope
-from caxton.bus.redelivery import POISON, REMOVED, with_attempt
+from caxton.bus.redelivery import with_attempt
 from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
+from caxton.bus.dead_letters import EXPIRED, FAILED, REASONS
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
 from caxton.core.crash import crash_point
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.core.clock import Clock
-
-FAILED = "its handler failed on every attempt"
-EXPIRED = "it expired before it was handled"
-REMOVED = "the agent was removed"
-POISON = "the server ended while it was handled, on every attempt"
 
 
 class Redelivery:
@@ -101,16 +97,15 @@ class Redelivery:
         Args:
             receiver: gets back the room that the message took; None when it had taken none.
             envelope: nobody has it in hand, and no queue, or it is skipped there as settled.
-            reason: one of the module's.
+            reason: one of `dead_letters.REASONS`.
             error: text of the last failure, if there was one.
             crash: the last failure, if it was one.
         """
         if receiver is not None:
             receiver.give_room(len(envelope.body))
-        self.dead_letters += 1
-        self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us())
+        self._bus.letters.bury(envelope, reason, error, crash)
         crash_point("letter.buried")
-        self._bus.replies.buried(envelope, error or reason, crash)
+        self._bus.replies.buried(envelope, error or REASONS[reason], crash)
 
     # --- lifetimes -------------------------------------------------------------------------------------------
 

@@ -175,6 +175,7 @@ class Turn:
         message.timestamp = self.now_us
         message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
         message.attempt = 1
+        message.replayed = False
         if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
             message.receiver = name
         body = encode_message(message)

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line was not understood."""
     NOT_FOUND = 3
-    """No such agent, receiver, workspace, context or file."""
+    """No such agent, receiver, dead letter, workspace, context or file."""
     INVALID = 4
     """The input breaks a rule: a name, a message, a module, a configuration."""
     CONFLICT = 5
@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
 _BY_CODE = {
     ExitCode.USAGE: ("INVALID_USAGE",),
     ExitCode.NOT_FOUND: (
-        "AGENT_NOT_FOUND", "UNKNOWN_RECEIVER", "WORKSPACE_NOT_FOUND", "CONTEXT_NOT_FOUND",
+        "AGENT_NOT_FOUND", "DEAD_LETTER_NOT_FOUND", "UNKNOWN_RECEIVER", "WORKSPACE_NOT_FOUND", "CONTEXT_NOT_FOUND",
         "FILE_NOT_FOUND", "ROUTE_NOT_FOUND",
     ),
     ExitCode.INVALID: (
@@ -48,7 +48,7 @@ _BY_CODE = {
     ),
     ExitCode.CONFLICT: (
         "AGENT_ALREADY_EXISTS", "AGENT_STATE_CONFLICT", "TOO_MANY_INSTANCES", "MAILBOX_FULL", "WORKSPACE_FULL",
-        "BULKHEAD_FULL", "MESSAGE_ID_CONFLICT", "DATA_DIR_IN_USE", "PORT_IN_USE",
+        "BULKHEAD_FULL", "MESSAGE_ID_CONFLICT", "RATE_LIMITED", "DEAD_LETTERS_FULL", "DATA_DIR_IN_USE", "PORT_IN_USE",
     ),
     ExitCode.DENIED: ("UNAUTHORIZED", "FORBIDDEN", "HOST_NOT_ALLOWED"),
     ExitCode.UNREACHABLE: (
@@ -63,7 +63,7 @@ _BY_CODE = {
         "SERVER_STOP_TIMEOUT",
     ),
     ExitCode.AGENT_FAILED: ("AGENT_FAILED", "CIRCUIT_OPEN", "DEPLOYMENT_FAILED"),
-    ExitCode.STORAGE: ("STORAGE_FAILED", "JOURNAL_TOO_NEW", "DATA_DIR_UNUSABLE"),
+    ExitCode.STORAGE: ("STORAGE_FAILED", "DEAD_LETTER_DAMAGED", "JOURNAL_TOO_NEW", "DATA_DIR_UNUSABLE"),
 }  # fmt: skip
 
 _BY_STATUS = {
@@ -80,6 +80,7 @@ _BY_STATUS = {
     502: ExitCode.AGENT_FAILED,
     503: ExitCode.UNREACHABLE,
     504: ExitCode.TIMEOUT,
+    507: ExitCode.CONFLICT,
 }
 """For codes of a later server that this command does not know."""
 

@@ -24,6 +24,7 @@ _NEXT = {
     "CIRCUIT_OPEN": "caxton agent status NAME   (shows when it is tried again)",
     "BULKHEAD_FULL": "caxton agent status NAME   (shows how many callers wait)",
     "MAILBOX_FULL": "caxton agent status NAME   (shows how much mail waits)",
+    "DEAD_LETTERS_FULL": "caxton dlq list",
     "REPLY_TIMEOUT": "caxton message list --conversation-id …   (shows what came later)",
     "PORT_IN_USE": "caxton serve --port 8081",
 }

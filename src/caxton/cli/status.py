@@ -12,6 +12,8 @@ from caxton.core.units import format_duration
 if TYPE_CHECKING:
     from caxton.core.views import ServerView
 
+DLQ_HINT = "  (caxton dlq list)"
+
 _MARKS = {"ready": Mark.OK, "read-only": Mark.WARN}
 
 
@@ -46,6 +48,6 @@ def show_server(cli: Cli, server: "ServerView", url: str) -> None:
             ("data", server.data_dir),
             ("agents", f"{agents} ({server.instances} instances)"),
             ("messages", f"{server.messages_handled} handled, {server.messages_pending} waiting"),
-            ("dead letters", str(server.dead_letters)),
+            ("dead letters", f"{server.dead_letters}{DLQ_HINT if server.dead_letters else ''}"),
         ]
     )

@@ -8,6 +8,7 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
+from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_EVENT_BYTES",
     "ApiProblem",
     "CaxtonClient",
+    "Replays",
     "Reply",
     "ServerEvent",
     "parse_server_url",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, MessageCalls, LogCalls, ServerCalls):
+class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, LogCalls, ServerCalls):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

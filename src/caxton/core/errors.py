@@ -6,6 +6,7 @@ the value, what to do next. Text of strangers (guests, clients) appears only as 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 MAX_QUOTED = 80
@@ -301,6 +302,53 @@ class WorkspaceFull(CaxtonError):
             f"messages or {limit_bytes >> 20} MiB); retry later, and look for the agent that does not keep up"
         )
         self.workspace, self.limit_messages, self.limit_bytes = workspace, limit_messages, limit_bytes
+
+
+class DeadLetterNotFound(CaxtonError):
+    """No such dead letter in this workspace: there never was one, or it was purged, or let go after its time."""
+
+    code = "DEAD_LETTER_NOT_FOUND"
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(f"there is no dead letter {quoted(letter_id)}; 'caxton dlq list' shows those that are kept")
+        self.id = letter_id
+
+
+class DeadLetterDamaged(CaxtonError):
+    """What the disk holds of a dead letter is not what was written."""
+
+    code = "DEAD_LETTER_DAMAGED"
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(
+            f"dead letter {letter_id} does not fit its checksum any more, so it is neither shown nor replayed; "
+            f"check the disk, restore a backup, or let go of it with 'caxton dlq purge {letter_id}'"
+        )
+        self.id = letter_id
+
+
+class DeadLettersFull(CaxtonError):
+    """The store of dead letters is at its limit, and none is dropped to make room: new messages have to wait."""
+
+    code = "DEAD_LETTERS_FULL"
+
+    def __init__(self, letters: int, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{letters} dead letters take {size_bytes} bytes, the limit is {limit_bytes}, and new messages are refused "
+            "until there is room; look with 'caxton dlq list', then 'caxton dlq replay' or 'caxton dlq purge'"
+        )
+        self.letters, self.size_bytes, self.limit_bytes = letters, size_bytes, limit_bytes
+
+
+class RateLimited(CaxtonError):
+    """More was asked for than may be done in a second."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, what: str, per_s: float, wait_s: float) -> None:
+        whole_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{what}: at most {per_s:g} a second; go on in {whole_s} s")
+        self.per_s, self.retry_after_s = per_s, whole_s
 
 
 class ReplyTimeout(CaxtonError):

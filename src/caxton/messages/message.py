@@ -43,3 +43,5 @@ class AclMessage(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """W3C trace context; set by the host."""
     attempt: int = 1
     """Counts from 1; more than 1 says that this message was handed over before."""
+    replayed: bool = False
+    """It was a dead letter that somebody had handed over again; set by the host alone."""

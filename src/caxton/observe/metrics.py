@@ -31,6 +31,11 @@ class Snapshot:
     failures: int
     """Handlings that failed."""
     dead_letters: int
+    """That wait in the journal."""
+    dead_letters_bytes: int
+    dead_letters_buried: dict[str, int]
+    """By reason, in this run."""
+    dead_letters_replayed: int
     refused: int
     """Messages from outside that met a full mailbox."""
     circuits: dict[str, int]
@@ -51,7 +56,7 @@ _COUNTERS = (
     ("caxton_messages_accepted", "Messages accepted from outside.", "accepted"),
     ("caxton_messages_settled", "Messages and timers whose handling succeeded.", "settled"),
     ("caxton_handler_failures", "Handlings that failed and were undone.", "failures"),
-    ("caxton_dead_letters", "Messages given up.", "dead_letters"),
+    ("caxton_dead_letters_replayed", "Dead letters handed over again.", "dead_letters_replayed"),
     ("caxton_sends_refused", "Messages from outside refused because the mailbox was full.", "refused"),
     ("caxton_agent_restarts", "Instances made again after a crash.", "restarts"),
     ("caxton_journal_commits", "Transactions committed and synced.", "commits"),
@@ -62,6 +67,8 @@ _GAUGES = (
     ("caxton_instances", "Sandboxes that are up.", "instances"),
     ("caxton_wasm_memory_bytes", "Linear memory of all guests.", "wasm_memory_bytes"),
     ("caxton_mailbox_messages", "Messages accepted and not settled.", "mailbox_messages"),
+    ("caxton_dead_letters", "Messages given up that wait for somebody.", "dead_letters"),
+    ("caxton_dead_letters_bytes", "What they count towards their limit.", "dead_letters_bytes"),
     ("caxton_uptime_seconds", "Since the server started.", "uptime_s"),
 )
 
@@ -92,6 +99,10 @@ class Metrics(Collector):
             yield CounterMetricFamily(name, text, value=getattr(now, field))
         for name, text, field in _GAUGES:
             yield GaugeMetricFamily(name, text, value=getattr(now, field))
+        buried = CounterMetricFamily("caxton_dead_letters", "Messages given up, by reason.", labels=["reason"])
+        for reason, count in sorted(now.dead_letters_buried.items()):
+            buried.add_metric([reason], count)
+        yield buried
         agents = GaugeMetricFamily("caxton_agents", "Agents by status.", labels=["status"])
         for status, count in sorted(now.agents.items()):
             agents.add_metric([status], count)

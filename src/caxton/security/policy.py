@@ -32,6 +32,8 @@ ACTIONS: dict[str, frozenset[str]] = {
     "logs:read": _LOOK,
     "messages:read": _LOOK,
     "messages:write": _TOUCH,
+    "dead-letters:read": _LOOK,
+    "dead-letters:write": _TOUCH,
 }
 """Action → the roles that may. A route whose action is not here is denied to everybody."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from caxton.core.errors import CaxtonError, InvalidConfig, quoted
 from caxton.core.suggest import nearest
-from caxton.core.units import parse_duration
+from caxton.core.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_KEY_DOTS = 16
 """The parser takes quadratic time in the parts of a dotted key: 40 kB of them took 3.5 s and 1.5 GB."""
+
+MIN_DEAD_LETTER_BYTES = 1 << 20
+"""A store that one letter fills would refuse messages all the time."""
 
 _STRING = re.compile(r""" "(?:\\.?|[^"\\])*(?:"|$) | '[^']*(?:'|$) """, re.VERBOSE)
 """A text on one line. One that does not end is taken to the end of the line, so that looking for it stays linear."""
@@ -108,6 +111,13 @@ def _seconds(value: object) -> float:
     return parse_duration(value)
 
 
+def _bytes(value: object) -> int:
+    size = parse_size(value)
+    if not MIN_DEAD_LETTER_BYTES <= size <= 1 << 50:
+        raise ValueError("it must be a size from 1MiB to 1024 TiB")
+    return size
+
+
 def _level(value: object) -> str:
     level = _text(value).lower()
     if level not in ("debug", "info", "warning", "error"):
@@ -155,6 +165,13 @@ SETTINGS = (
         "How long a stop waits for work in hand.",
     ),
     Setting("server.max_instances", "CAXTON_MAX_INSTANCES", 10_000, _count, "Sandboxes this server may hold."),
+    Setting(
+        "server.max_dead_letter_bytes",
+        "CAXTON_MAX_DEAD_LETTER_BYTES",
+        1 << 30,
+        _bytes,
+        "Dead letters that may wait before new messages are refused.",
+    ),
     Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
 )
 """All settings there are. docs/reference/configuration.md lists them; a test compares."""
@@ -176,6 +193,7 @@ class Settings:
     insecure: bool
     drain_timeout_s: float
     max_instances: int
+    max_dead_letter_bytes: int
     log_level: str
 
 
@@ -220,6 +238,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         insecure=values["server.insecure"],
         drain_timeout_s=values["server.drain_timeout"],
         max_instances=values["server.max_instances"],
+        max_dead_letter_bytes=values["server.max_dead_letter_bytes"],
         log_level=values["log.level"],
     )
 

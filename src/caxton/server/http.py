@@ -227,7 +227,10 @@ class HttpServer:
 def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServer:
     """The REST API of a node, ready to be started."""
     stopping = asyncio.Event()
-    services = Services(agents=rooms.agents, messages=rooms.messages, logs=rooms.log, server=rooms.status)
+    services = Services(
+        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, logs=rooms.log,
+        server=rooms.status,
+    )  # fmt: skip
     app = build_app(
         services,
         verifier,

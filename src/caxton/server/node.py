@@ -65,6 +65,7 @@ class Node:
             self._settings.data_dir,
             cache_key=self._data_dir.secret("cache.key"),
             max_instances=self._settings.max_instances,
+            max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             on_storage_failure=self._storage_failed,
         )
         try:

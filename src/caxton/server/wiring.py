@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.bus.bus import Bus
+from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
@@ -49,6 +51,7 @@ class Rooms:
     log: LogBook
     agents: AgentService
     messages: MessageService
+    dead_letters: DeadLetterService
     status: NodeStatus
 
     async def start(self) -> None:
@@ -59,8 +62,10 @@ class Rooms:
         load_topics(self.database, self.bus)
         load_timers(self.database, self.bus, in_flight)
         self.receipts.load(self.database)
+        self.bus.letters.load(self.database)
         load_mail(self.database, self.bus, in_flight)
         self.database.start()
+        self.dead_letters.start()
         crash_point("start.loaded")
         await self.agents.start_recovered(modules)
         crash_point("start.started")
@@ -82,10 +87,12 @@ class Rooms:
         """Take no new messages."""
         self.status.state = "stopping"
         self.messages.refuse()
+        self.dead_letters.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
+        self.dead_letters.close()
         self.bus.close()
         self.agents.close()
         self.journal.close()
@@ -125,7 +132,9 @@ class NodeStatus:
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.redelivery.dead_letters, refused=rooms.postbox.refused,
+            dead_letters=bus.letters.count, dead_letters_bytes=bus.letters.bytes,
+            dead_letters_buried=dict(bus.letters.buried), dead_letters_replayed=bus.letters.replayed,
+            refused=rooms.postbox.refused,
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
             circuits=agents.circuit_states(), circuit_transitions=dict(agents.circuits.transitions),
             callers_refused=dict(agents.circuits.refused), commits=rooms.journal.commits,
@@ -135,7 +144,7 @@ class NodeStatus:
 
 def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
-    clock: Clock | None = None,
+    clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`."""
     clock = SystemClock() if clock is None else clock
@@ -144,6 +153,7 @@ def build(
     pump = Pump(engine)
     journal = Journal(database, clock, on_storage_failure, InFlight(data_dir / "in-flight"))
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
+    bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
@@ -156,6 +166,7 @@ def build(
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
-        messages=MessageService(bus, postbox, journal, database, agents), status=status,
+        messages=MessageService(bus, postbox, journal, database, agents),
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), status=status,
     )  # fmt: skip
     return status.rooms

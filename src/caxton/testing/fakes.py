@@ -44,6 +44,7 @@ from caxton.core.views import (
     ServerView,
 )
 from caxton.messages.codec import encode_message
+from caxton.testing.fake_letters import FakeDeadLetters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -386,9 +387,13 @@ class FakeLogs:
 class FakeServer:
     """A server that is whatever the test says."""
 
-    def __init__(self, agents: FakeAgents) -> None:
-        self._agents = agents
+    def __init__(self, agents: FakeAgents, letters: FakeDeadLetters) -> None:
+        self._agents, self._letters = agents, letters
         self.is_ready = True
+
+    def letters_waiting(self) -> int:
+        """Those that were not replayed."""
+        return sum(letter.replayed_at is None for letter in self._letters.letters.values())
 
     def view(self) -> ServerView:
         """Facts, some of them counted."""
@@ -406,7 +411,7 @@ class FakeServer:
             instances=sum(agent.healthy for agent in self._agents.views.values()),
             messages_handled=sum(agent.messages_handled for agent in self._agents.views.values()),
             messages_pending=0,
-            dead_letters=0,
+            dead_letters=self.letters_waiting(),
         )
 
     def ready(self) -> bool:
@@ -424,14 +429,18 @@ class FakeNode:
 
     agents: FakeAgents = field(default_factory=FakeAgents)
     messages: FakeMessages = field(init=False)
+    dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     logs: FakeLogs = field(default_factory=FakeLogs)
     server: FakeServer = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
-        self.server = FakeServer(self.agents)
+        self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
     def services(self) -> Services:
         """As the API takes them."""
-        return Services(agents=self.agents, messages=self.messages, logs=self.logs, server=self.server)
+        return Services(
+            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
+            server=self.server,
+        )  # fmt: skip

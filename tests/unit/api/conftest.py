@@ -107,7 +107,7 @@ def described() -> dict[str, dict[re.Pattern[str], set[int]]]:
     routes = all_routes(FakeNode().services, version="0", stopping=asyncio.Event())
     found: dict[str, dict[re.Pattern[str], set[int]]] = {}
     for path, methods in describe([route.operation for route in routes], version="0")["paths"].items():
-        pattern = re.compile(path.replace(".", "[.]").replace("{name}", "[^/]+"))
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace(".", "[.]")))
         for method, operation in methods.items():
             found.setdefault(method.upper(), {})[pattern] = {int(status) for status in operation["responses"]}
     return found
@@ -135,7 +135,9 @@ class Api:
         self.clock = FakeClock()
         self.node = FakeNode()
         self.stopping = asyncio.Event()
-        rooms = {name: cast("Any", Current(self, name)) for name in ("agents", "messages", "logs", "server")}
+        rooms = {
+            name: cast("Any", Current(self, name)) for name in ("agents", "messages", "dead_letters", "logs", "server")
+        }
         self._app: Asgi = build_app(
             Services(**rooms),
             cast("Any", Current(self, "verifier")),

@@ -36,7 +36,7 @@ IDS = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
 
 
 def path_of(operation: Operation) -> str:
-    return operation.path.replace("{name}", "echo")
+    return operation.path.replace("{name}", "echo").replace("{id}", "1")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)

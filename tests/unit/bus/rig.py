@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from caxton.agents.dead_letters import DeadLetterService
 from caxton.bus.bus import Bus
 from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
@@ -20,17 +21,20 @@ from caxton.storage.inflight import InFlight
 from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.messages.message import AclMessage
-    from caxton.storage.database import Statement
+    from caxton.storage.database import Row, Statement
     from caxton.testing.clock import ManualClock
     from caxton.testing.handlers import OnMessage, OnResume, OnTimer
 
 WORKSPACE = "default"
+MOST_COMMITS = 2000
+"""Enough for anything that is asked."""
+
 TURNS = 6
 """Turns of the event loop that are enough for anything that is ready to happen."""
 
@@ -46,6 +50,10 @@ class StepDatabase(Database):
 
     def write(self, statements: list[Statement], done: Callable[[Exception | None], None]) -> None:
         self.asked.append((statements, done))
+
+    def read(self, sql: str, parameters: Row, done: Callable[[list[Row] | Exception], None]) -> None:
+        """At once: what waits is not committed, so nobody may see it."""
+        done(self.query(sql, parameters))
 
     def let_go(self) -> list[Statement]:
         """Commit the oldest transaction; its statements are returned."""
@@ -115,6 +123,7 @@ class Rig:
         self.receipts = Receipts(self.journal, clock)
         self.receipts.load(self.database)
         self.postbox = Postbox(self.bus, self.journal, self.receipts, self._woken)
+        self.letters = DeadLetterService(self.bus, self.postbox, self.journal, self.database, clock)
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -203,6 +212,17 @@ class Rig:
             await self.turn_loop()
         return statements
 
+    async def answer(self, *work: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Let these go on at the same time, committing as they need it; their results, exceptions raised."""
+        tasks = [asyncio.ensure_future(one) for one in work]
+        for _ in range(MOST_COMMITS):
+            if all(task.done() for task in tasks):
+                return [task.result() for task in tasks]
+            await self.commit()
+        for task in tasks:
+            task.cancel()
+        raise AssertionError("somebody gets no answer")
+
     async def later(self, seconds: float) -> None:
         """Let time pass and what was waiting for it happen, without a commit."""
         self.clock.advance(seconds)
@@ -243,5 +263,6 @@ class Rig:
         in_flight = rig.journal.in_flight.found
         load_topics(rig.database, rig.bus)
         load_timers(rig.database, rig.bus, in_flight)
+        rig.bus.letters.load(rig.database)
         load_mail(rig.database, rig.bus, in_flight)
         return rig, found

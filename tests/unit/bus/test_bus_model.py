@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from caxton.bus.dead_letters import POISON
 from caxton.bus.envelope import MAX_ATTEMPTS
-from caxton.bus.redelivery import POISON
 from caxton.bus.turn import Turn
 from caxton.core.errors import MailboxFull
 from caxton.testing.clock import ManualClock, ManualLoop

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.bus.redelivery import EXPIRED, REMOVED
+from caxton.bus.dead_letters import EXPIRED, REMOVED
 from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver, WorkspaceFull
 from caxton.sandbox.codes import INVALID, OK, UNKNOWN_RECEIVER, WOULD_BLOCK
 from caxton.testing.handlers import say

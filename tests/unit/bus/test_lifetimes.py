@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.bus.bus import MIN_TOMBSTONES
-from caxton.bus.redelivery import EXPIRED
+from caxton.bus.dead_letters import EXPIRED, REASONS
 from caxton.bus.timers import LEAST_SWEPT
 from caxton.core.errors import InvalidMessage, MessageExpired
 from caxton.sandbox.codes import INVALID, OK
@@ -158,7 +158,7 @@ async def test_who_waits_for_the_reply_hears_that_it_expired(rig: Rig) -> None:
     await rig.later(1)
     assert not caller.has_heard
     await rig.commit()
-    assert caller.failures == [(EXPIRED, None)]
+    assert caller.failures == [(REASONS[EXPIRED], None)]
 
 
 async def test_expired_mail_gives_its_room_back_and_is_let_go_of(rig: Rig) -> None:

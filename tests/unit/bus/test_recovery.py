@@ -102,7 +102,7 @@ async def test_mail_for_an_agent_that_is_gone_becomes_dead_letters(rig: Rig) -> 
     again, _ = rig.recover(["b"])
     await again.commit()
     assert again.pending() == [2]
-    assert again.dead() == [(1, "the agent was removed", None, 1)]
+    assert again.dead() == [(1, "removed", None, 1)]
     third, _ = again.recover(["b"])
     await third.commit()
     assert len(third.dead()) == 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caxton.bus.dead_letters import POISON
 from caxton.bus.envelope import MAX_ATTEMPTS
-from caxton.bus.redelivery import POISON
 from caxton.bus.suspects import ALONE_S
 from caxton.sandbox.codes import OK
 from caxton.testing.handlers import say

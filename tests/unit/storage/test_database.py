@@ -147,8 +147,8 @@ def test_journal_that_others_could_read_is_closed_to_them(path: Path) -> None:
 def test_new_file_gets_every_step(database: Database) -> None:
     tables = {name for (name,) in database.query("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     assert tables == {
-        "modules", "agents", "messages", "dead_letters", "kv", "timers", "subscriptions", "receipts", "names",
-        "quarantine",
+        "modules", "agents", "messages", "dead_letters", "dead_letter_purges", "kv", "timers", "subscriptions",
+        "receipts", "names", "quarantine",
     }  # fmt: skip
     assert database.query("PRAGMA user_version") == [(database.schema_version,)]
 

@@ -10,9 +10,26 @@ ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;
 ALTER TABLE dead_letters ADD COLUMN replayed_us INTEGER;  -- null: not replayed
 ALTER TABLE dead_letters ADD COLUMN replayed_by TEXT;  -- principal
 ALTER TABLE dead_letters ADD COLUMN replayed_seq INTEGER;  -- the message that it became
+ALTER TABLE dead_letters ADD COLUMN trace_id TEXT;
+ALTER TABLE dead_letters ADD COLUMN body_bytes INTEGER NOT NULL DEFAULT 0;  -- of the body as it died; a replay empties it
+UPDATE dead_letters SET body_bytes = length(body),
+    reason = CASE reason WHEN 'the agent was removed' THEN 'removed' ELSE 'failed' END;
+CREATE INDEX dead_letters_waiting ON dead_letters (body_bytes) WHERE replayed_us IS NULL;
+CREATE INDEX dead_letters_replayed ON dead_letters (replayed_us) WHERE replayed_us IS NOT NULL;
 CREATE INDEX dead_letters_by_receiver ON dead_letters (workspace, receiver, seq);
 CREATE INDEX dead_letters_by_message ON dead_letters (workspace, message_id);
 CREATE INDEX dead_letters_by_age ON dead_letters (dead_us);
+
+-- What was let go, counted in the transaction that did it; the last thousand times.
+CREATE TABLE dead_letter_purges (
+    id        INTEGER PRIMARY KEY,
+    mark      INTEGER NOT NULL UNIQUE,  -- by which the one who purged finds the line again
+    purged_us INTEGER NOT NULL,
+    purged_by TEXT NOT NULL,
+    letters   INTEGER NOT NULL,
+    waiting   INTEGER NOT NULL,         -- of those letters: not replayed
+    bytes     INTEGER NOT NULL          -- bodies of the waiting ones
+);
 
 ALTER TABLE kv ADD COLUMN checksum INTEGER;
 
