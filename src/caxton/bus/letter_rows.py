@@ -105,7 +105,9 @@ def dead_letter_row(envelope: Envelope, reason: str, error: str | None, now_us: 
 
 def where(wanted: LetterFilter) -> tuple[str, list[Any]]:
     """The condition in SQL, and its parameters."""
-    terms: list[tuple[str, Any]] = [("workspace = ?", wanted.workspace)]
+    # Without a receiver the plus keeps SQLite from its index, and so from sorting half a million letters (1 s).
+    term = "+workspace = ?" if wanted.receiver is None else "workspace = ?"
+    terms: list[tuple[str, Any]] = [(term, wanted.workspace)]
     for column in ("receiver", "reason", "sender", "conversation_id"):
         value = getattr(wanted, column)
         if value is not None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from caxton.agents import dead_letters as service
 from caxton.agents import letter_purges
 from caxton.agents.dead_letters import MAX_IDS, REPLAY_BURST
+from caxton.bus import letter_rows
 from caxton.bus.dead_letters import LETTER_BYTES, REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.core.errors import (
@@ -35,6 +36,7 @@ from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views import DeadLetterFilter, ReplayReceipt
 from caxton.sandbox.codes import WOULD_BLOCK
 from caxton.security.principal import Principal
+from caxton.storage.database import Database
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.handlers import FakeCrash, say
 from tests.unit.bus.rig import Rig
@@ -690,6 +692,21 @@ async def test_replayed_letter_keeps_no_second_copy_of_its_message(rig: Rig) -> 
     assert rig.rows("SELECT length(body) FROM dead_letters") == [(0,)]
     (detail,) = await rig.answer(rig.letters.get(DEFAULT_WORKSPACE, letter_id))
     assert bytes(detail.message) == b"null"
+
+
+@pytest.mark.parametrize("receiver", [None, "a"])
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_no_list_is_sorted_and_the_sum_at_start_reads_no_letter(
+    tmp_path: Path, receiver: str | None, oldest_first: bool
+) -> None:
+    database = Database(tmp_path / "journal.db")
+    wanted = letter_rows.LetterFilter(workspace="default", receiver=receiver, replayed=False)
+    sql, parameters = letter_rows.select(wanted, limit=10, oldest_first=oldest_first)
+    (plan,) = [row[-1] for row in database.query(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert plan.startswith("SCAN dead_letters" if receiver is None else "SEARCH dead_letters USING INDEX")
+    (sums,) = [row[-1] for row in database.query(f"EXPLAIN QUERY PLAN {letter_rows.WAITING}")]
+    assert "COVERING INDEX dead_letters_waiting" in sums
+    database.close()
 
 
 # --- filters against a list --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ ALTER TABLE dead_letters ADD COLUMN trace_id TEXT;
 ALTER TABLE dead_letters ADD COLUMN body_bytes INTEGER NOT NULL DEFAULT 0;  -- of the body as it died; a replay empties it
 UPDATE dead_letters SET body_bytes = length(body),
     reason = CASE reason WHEN 'the agent was removed' THEN 'removed' ELSE 'failed' END;
-CREATE INDEX dead_letters_waiting ON dead_letters (body_bytes) WHERE replayed_us IS NULL;
+CREATE INDEX dead_letters_waiting ON dead_letters (replayed_us, body_bytes) WHERE replayed_us IS NULL;
 CREATE INDEX dead_letters_replayed ON dead_letters (replayed_us) WHERE replayed_us IS NOT NULL;
 CREATE INDEX dead_letters_by_receiver ON dead_letters (workspace, receiver, seq);
 CREATE INDEX dead_letters_by_message ON dead_letters (workspace, message_id);
