@@ -35,7 +35,8 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     """Queue every unsettled message for its receiver, as often tried as before; returns their number.
 
     One whose receiver is gone becomes a dead letter. What was in hand when the node ended otherwise than by a stop
-    (`in_flight`) has had one attempt, and is suspected of having ended it.
+    (`in_flight`) has had one attempt, and is suspected of having ended it. Nobody waits for a reply any more, so all
+    have as many attempts as any message.
     """
     count = 0
     for row in database.query(
@@ -44,7 +45,7 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     ):
         envelope = Envelope(
             seq=row[0], workspace=row[1], sender=row[2], receiver=row[3], message_id=row[4], conversation_id=row[5],
-            attempt=row[6], max_attempts=row[7], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
+            attempt=row[6], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
             priority=row[10], expires_us=row[11],
         )  # fmt: skip
         receiver = bus.directory(envelope.workspace).find(envelope.receiver)
