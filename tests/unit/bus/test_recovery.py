@@ -154,17 +154,18 @@ async def test_state_and_subscriptions_come_back(rig: Rig) -> None:
     again.close()
 
 
-async def test_who_waited_is_not_remembered_but_the_message_is_still_tried_once(rig: Rig) -> None:
+async def test_who_waited_is_not_remembered_and_the_message_is_repeated_like_any(rig: Rig) -> None:
     from tests.unit.bus.rig import Caller
 
     rig.receiver("b")
     rig.post("b", 1, caller=Caller())
     await rig.commit()
     again, agents = rig.recover(["b"])
-    again.start(agents["b"], lambda _turn, _message: 1)
-    again.pump()
+    again.start(agents["b"], lambda _turn, message: 0 if message.attempt == 3 else 1)
+    for _ in range(3):
+        await again.later(1)
     await again.commit()
-    assert [(letter[0], letter[3]) for letter in again.dead()] == [(1, 1)]
+    assert ([message.attempt for message in agents["b"].handler.delivered], again.dead()) == ([1, 2, 3], [])
     again.close()
 
 
