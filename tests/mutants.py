@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUS = ("tests/unit/bus",)
+DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,61 @@ MUTANTS = (
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = NORMAL",
         ("tests/unit/storage",),
+    ),
+    Mutant(
+        "a full disk counts as committed",
+        "bus/journal.py",
+        "            self._write_again(statements, waiting)\n            return\n",
+        "            error = None\n",
+        DISK,
+    ),
+    Mutant(
+        "what found no room is forgotten",
+        "bus/journal.py",
+        "        if self.on_full():\n            self._write(statements, waiting)",
+        "        if self.on_full():\n            self._write([], waiting)",
+        DISK,
+    ),
+    Mutant(
+        "checkpoints swallow their errors",
+        "storage/database.py",
+        "            if not _means_full(exc):\n                raise\n            self.failures",
+        "            self.failures",
+        DISK,
+    ),
+    Mutant(
+        "power cuts lose acknowledged messages",
+        "storage/database.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = NORMAL",
+        ("tests/integration/test_power_cut.py",),
+    ),
+    Mutant(
+        "a journal that was removed is written on",
+        "storage/database.py",
+        "            self._check_files()\n",
+        "",
+        DISK,
+    ),
+    Mutant(
+        "damaged mail is delivered",
+        "storage/verify.py",
+        "    return found == checksum",
+        "    return True",
+        ("tests/unit/bus/test_disk.py", "tests/integration/test_damage.py"),
+    ),
+    Mutant(
+        "a log that is unreadable in its middle is cut there",
+        "storage/wal.py",
+        "    return commits if commits > 1 else 0",
+        "    return 0",
+        ("tests/unit/storage",),
+    ),
+    Mutant(
+        "nothing kept is ever let go",
+        "bus/retention.py",
+        "        self._bundles.popleft()\n",
+        "        return []\n",
     ),
     Mutant(
         "a transaction that fails stays half done",

@@ -238,8 +238,11 @@ REQUIREMENTS: dict[str, Requirement] = {
     "delivery:power-cut": Requirement(
         source=MESSAGES,
         text="What was accepted survives a power cut.",
-        tests=("test_every_commit_is_synced_to_a_write_ahead_log",),
-        gap="the settings are tested, a simulated power cut is not",
+        tests=(
+            "test_what_was_acknowledged_survives_every_power_cut_and_nothing_is_there_by_half",
+            "test_simulator_finds_what_is_lost_without_an_fsync_at_each_commit",
+            "test_every_commit_is_synced_to_a_write_ahead_log",
+        ),
     ),
     "delivery:kill-9": Requirement(
         source=MESSAGES,
@@ -248,8 +251,74 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "delivery:disk-full": Requirement(
         source=MESSAGES,
-        text="A full disk makes the server read-only instead of ending it.",
-        gap="any failed commit ends the server with exit code 74",
+        text="A full disk makes the server read-only instead of ending it; it goes on by itself.",
+        tests=(
+            "test_disk_that_fills_up_at_any_write_loses_nothing_and_the_node_goes_on_by_itself",
+            "test_server_on_a_full_disk_settles_refuses_and_goes_on_by_itself",
+            "test_nothing_new_is_taken_before_the_disk_is_quite_full",
+        ),
+    ),
+    "delivery:disk-error": Requirement(
+        source=MESSAGES,
+        text="After a failed write or fsync nothing is acknowledged: exit code 74, and a restart has all that was.",
+        tests=(
+            "test_after_an_io_error_at_any_place_nobody_is_told_that_anything_is_safe",
+            "test_failed_fsync_of_a_checkpoint_is_not_forgotten",
+            "test_failed_fsync_ends_the_server_with_74_and_a_restart_has_all_that_was_acknowledged",
+        ),
+    ),
+    "delivery:journal-gone": Requirement(
+        source=MESSAGES,
+        text="A journal that is removed or replaced is noticed before the next acknowledgement.",
+        tests=(
+            "test_journal_that_is_removed_or_replaced_is_noticed_before_the_next_acknowledgement",
+            "test_server_whose_journal_is_removed_acknowledges_nothing_more_and_ends_with_74",
+        ),
+    ),
+    "delivery:slow-disk": Requirement(
+        source=MESSAGES,
+        text="Acknowledgements wait for the disk however slow it is; memory is bounded meanwhile.",
+        tests=(
+            "test_acknowledgements_wait_for_a_slow_disk",
+            "test_memory_is_bounded_and_senders_are_held_back_while_the_disk_is_slow",
+        ),
+    ),
+    "delivery:checksums": Requirement(
+        source=MESSAGES,
+        text="What a disk has altered is put aside or refused, and never delivered.",
+        tests=(
+            "test_no_flipped_bit_alters_what_is_delivered_and_none_is_overlooked",
+            "test_file_that_ends_early_alters_nothing",
+            "test_log_that_is_unreadable_in_its_middle_is_refused_and_not_silently_cut",
+            "test_damaged_message_is_put_aside_and_the_others_are_delivered",
+        ),
+    ),
+    "delivery:journal-limits": Requirement(
+        source=MESSAGES,
+        text="The journal and its write-ahead log have limits past which new messages are refused.",
+        tests=(
+            "test_full_journal_takes_nothing_new_until_it_is_well_below_its_limit",
+            "test_log_that_a_reader_holds_up_is_bounded_and_begins_anew_once_the_reader_is_gone",
+        ),
+    ),
+    "delivery:retention": Requirement(
+        source=MESSAGES,
+        text="Settled messages are kept for a time, a number and a size; agents' logs too.",
+        tests=(
+            "test_settled_messages_are_bounded_in_number",
+            "test_settled_messages_are_bounded_in_bytes_and_counted_again_after_a_restart",
+            "test_lines_of_an_agent_are_bounded_in_bytes",
+            "test_lines_of_last_week_are_forgotten_also_if_nothing_is_written_any_more",
+        ),
+    ),
+    "storage:upkeep": Requirement(
+        source=CLI,
+        text="A journal can be looked at, verified and compacted while the server works.",
+        tests=(
+            "test_what_is_stored_is_counted_while_the_node_works",
+            "test_compacting_prunes_and_gives_room_back_while_messages_go_on",
+            "test_altered_row_is_named",
+        ),
     ),
     # --- sandbox ---------------------------------------------------------------------------------------------
     "sandbox:slices": Requirement(

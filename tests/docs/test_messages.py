@@ -12,7 +12,7 @@ import pytest
 
 from caxton.agents import letter_purges
 from caxton.agents.dead_letters import REPLAYS_PER_S
-from caxton.bus import dead_letters, history, journal, letter_rows, mailbox, retry
+from caxton.bus import dead_letters, history, journal, letter_rows, mailbox, retention, retry
 from caxton.bus.dead_letters import REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.core.errors import InvalidMessage
@@ -167,7 +167,7 @@ def test_figures_of_dead_letters_are_right() -> None:
 
 
 def test_figures_of_what_is_kept_are_right() -> None:
-    days = journal.KEEP_SETTLED_US // (86_400 * 1_000_000)
+    days = retention.KEEP_SETTLED_US // (86_400 * 1_000_000)
     kept = section(PAGE, "## What is kept")
-    assert f"{days} days after settlement, and not more than the last {journal.KEEP_SETTLED_ROWS:,}" in kept
+    assert f"{days} days after settlement, and not more than the last {retention.KEEP_SETTLED_ROWS:,}" in kept
     assert f"up to {history.MAX_BODY_BYTES >> 10} KiB each | the last {history.MAX_REMEMBERED:,}" in kept

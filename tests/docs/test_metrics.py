@@ -19,7 +19,8 @@ def rendered() -> str:
         failures=1, dead_letters=1, dead_letters_bytes=1, dead_letters_buried={"failed": 1}, dead_letters_replayed=1,
         refused=1, mailbox_messages=1, latency_us=[1] * 32, commits=1, rows_written=1,
         circuits={"open": 1}, circuit_transitions={"open": 1}, callers_refused={"CIRCUIT_OPEN": 1},
-        uptime_s=1.0,
+        uptime_s=1.0, journal_bytes=1, wal_bytes=1, disk_free_bytes=1, commit_us=[1] * 32,
+        storage_failures={"io": 1}, storage_causes=(),
     )  # fmt: skip
     return Metrics(lambda: snapshot).render().decode()
 
@@ -53,7 +54,8 @@ def test_units_in_names_are_those_of_the_page() -> None:
 
 
 def test_bounds_of_the_histogram_are_right() -> None:
-    bounds = [float(bound) for bound in re.findall(r'le="([\d.e-]+)"', TEXT)]
+    bounds = [float(bound) for bound in re.findall(r'latency_seconds_bucket{le="([\d.e-]+)"', TEXT)]
+    assert bounds == [float(bound) for bound in re.findall(r'commit_duration_seconds_bucket{le="([\d.e-]+)"', TEXT)]
     said = f"has {len(bounds)} bounds, from {bounds[0]:.6f} s to {bounds[-1]:.6f} s, each twice the one before"
     assert said in PAGE
     assert all(high == 2 * low for low, high in pairwise(bounds))

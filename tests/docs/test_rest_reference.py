@@ -17,6 +17,7 @@ from caxton.core import errors
 from caxton.core.views import (
     AgentSettings,
     AgentView,
+    CompactReport,
     DeadLetterDetail,
     DeadLetterView,
     LogLine,
@@ -25,6 +26,8 @@ from caxton.core.views import (
     Receipt,
     ReplayReceipt,
     ServerView,
+    StorageView,
+    VerifyReport,
 )
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
@@ -81,8 +84,8 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt, ReplayReceipt,
-    ServerView,
+    AgentView, AgentSettings, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt,
+    ReplayReceipt, ServerView, StorageView, VerifyReport,
 ]  # fmt: skip
 
 

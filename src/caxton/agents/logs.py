@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 LEVELS = ("trace", "debug", "info", "warn", "error")
 
 MAX_LINES = 2000
-"""Per agent; with the length of a line this bounds the memory that a chatty agent costs to 32 MiB."""
+MAX_BYTES = 4 << 20
+KEEP_S = 7 * 86_400
+"""Per agent: the oldest lines go when there are more, when they are larger in UTF-8, or older."""
 
 MAX_LINE_CHARS = 4096
 MAX_UNREAD = 1000
@@ -34,15 +36,16 @@ class LogBook:
         self._clock = clock
         # Above every number of earlier runs: readers come back with the last one that they saw.
         self._seq = clock.wall_us() // 1000
-        self._lines: dict[tuple[str, str], deque[LogLine]] = {}
+        self._lines: dict[tuple[str, str], _Lines] = {}
         self._readers: list[_Reader] = []
 
     def append(self, workspace: str, agent: str, replica: int, level: int, source: str, text: str) -> None:
         """Add `text`, one line for each of its lines; control characters are replaced."""
         lines = self._lines.get((workspace, agent))
         if lines is None:
-            lines = self._lines[workspace, agent] = deque(maxlen=MAX_LINES)
-        at = datetime.fromtimestamp(self._clock.wall_us() / 1e6, UTC).isoformat(timespec="milliseconds")
+            lines = self._lines[workspace, agent] = _Lines()
+        lines.forget_before(self._iso(KEEP_S))
+        at = self._iso(0)
         for part in text.rstrip("\n").split("\n"):
             self._seq += 1
             clean = part[:MAX_LINE_CHARS].rstrip("\r").translate(_CONTROL)
@@ -55,7 +58,7 @@ class LogBook:
                 source=source,
                 text=clean,
             )
-            lines.append(line)
+            lines.add(line)
             for reader in self._readers:
                 reader.offer(workspace, line)
 
@@ -73,21 +76,22 @@ class LogBook:
         level: str | None = None,
     ) -> list[LogLine]:
         """The last `limit` lines in order of writing; `since_s` seconds back at most, of `level` or graver."""
-        chosen = [
-            line
-            for (space, agent), lines in self._lines.items()
-            if space == workspace and (agents is None or agent in agents)
-            for line in lines
-        ]
+        chosen: list[LogLine] = []
+        for (space, agent), lines in self._lines.items():
+            if space == workspace and (agents is None or agent in agents):
+                lines.forget_before(self._iso(KEEP_S))
+                chosen += lines.lines
         if level is not None:
             chosen = [line for line in chosen if LEVELS.index(line.level) >= LEVELS.index(level)]
         if since_s is not None:
-            oldest = datetime.fromtimestamp(self._clock.wall_us() / 1e6 - since_s, UTC).isoformat(
-                timespec="milliseconds"
-            )
+            oldest = self._iso(since_s)
             chosen = [line for line in chosen if line.at >= oldest]
         chosen.sort(key=lambda line: line.seq)
         return chosen[-limit:] if limit > 0 else []
+
+    def _iso(self, seconds_ago: float) -> str:
+        at = self._clock.wall_us() / 1e6 - seconds_ago
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
     async def follow(self, workspace: str, agents: list[str] | None, *, after_seq: int) -> AsyncGenerator[LogLine]:
         """New lines as they come, after those already there with a larger number than `after_seq`.
@@ -105,6 +109,31 @@ class LogBook:
                     yield line
         finally:
             self._readers.remove(reader)
+
+
+class _Lines:
+    """What is kept of one agent."""
+
+    def __init__(self) -> None:
+        self.lines: deque[LogLine] = deque()
+        self.bytes = 0
+
+    def add(self, line: LogLine) -> None:
+        self.lines.append(line)
+        self.bytes += _size(line)
+        while self.bytes > MAX_BYTES or len(self.lines) > MAX_LINES:
+            self._forget_oldest()
+
+    def forget_before(self, at: str) -> None:
+        while self.lines and self.lines[0].at < at:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self.bytes -= _size(self.lines.popleft())
+
+
+def _size(line: LogLine) -> int:
+    return len(line.text) if line.text.isascii() else len(line.text.encode("utf-8", "replace"))
 
 
 class _Reader:

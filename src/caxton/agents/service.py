@@ -149,6 +149,7 @@ class AgentService:
             DeploymentFailed: it did not start.
         """
         self._check_workspace(workspace)
+        self._bus.intake.check()
         definition = define(spec)
         async with self._turn(workspace, definition.name):
             if (workspace, definition.name) in self._agents:
@@ -165,6 +166,7 @@ class AgentService:
 
     async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
         """Put a new version: module, settings or both. If it does not start, the old one has never stopped."""
+        self._bus.intake.check()
         definition = define(spec)
         async with self._turn(workspace, definition.name):
             agent = self._find(workspace, definition.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +13,9 @@ from caxton.core.views import AgentSpec
 if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.storage.database import Database
+
+
+logger = logging.getLogger(__name__)
 
 
 class AgentRow(msgspec.Struct, kw_only=True):
@@ -63,5 +68,10 @@ def load_agents(database: Database) -> list[AgentRow]:
 
 
 def load_module(database: Database, sha256: str) -> bytes | None:
+    """The module, unless it is not there or no longer what was deployed."""
     rows = database.query("SELECT bytes FROM modules WHERE sha256 = ?", (sha256,))
-    return rows[0][0] if rows else None
+    if not rows or hashlib.sha256(rows[0][0]).hexdigest() != sha256:
+        facts = {"action": "storage.module_damaged", "sha256": sha256}
+        logger.error("a module in the journal is not what was deployed", extra=facts)
+        return None
+    return rows[0][0]

@@ -62,6 +62,9 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.ServerNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     e.StorageFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     e.DeadLettersFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    e.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    e.JournalFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    e.JournalDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """A class without a line of its own has that of its nearest ancestor; at the top stands 500."""
 
@@ -75,6 +78,8 @@ RETRY_AFTER_S: dict[type[e.CaxtonError], int] = {
     e.ShuttingDown: 5,
     e.StorageFailed: 30,
     e.DeadLettersFull: 30,
+    e.StorageFull: 30,
+    e.JournalFull: 30,
 }
 """When to ask again: a mailbox drains in moments, a restart takes seconds, a disk or full store needs somebody."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         AgentSettings,
         AgentSpec,
         AgentView,
+        CompactReport,
         DeadLetterDetail,
         DeadLetterFilter,
         DeadLetterPage,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
         Receipt,
         ReplayReceipt,
         ServerView,
+        StorageView,
+        VerifyReport,
     )
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
@@ -163,6 +166,22 @@ class LogService(Protocol):
         ...
 
 
+class StorageService(Protocol):
+    """The journal, as an operator sees it."""
+
+    async def view(self) -> StorageView:
+        """Sizes, rows, limits and state."""
+        ...
+
+    async def verify(self) -> VerifyReport:
+        """Look at every page and row; raises `JournalDamaged` if they cannot be read at all."""
+        ...
+
+    async def compact(self) -> CompactReport:
+        """Let go of what is over its retention, and give free room back; raises `StorageFailed`."""
+        ...
+
+
 class ServerService(Protocol):
     """The server about itself."""
 
@@ -187,4 +206,5 @@ class Services:
     messages: MessageService
     dead_letters: DeadLetterService
     logs: LogService
+    storage: StorageService
     server: ServerService

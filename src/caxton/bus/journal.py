@@ -12,9 +12,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from caxton.bus.letter_rows import dead_letter_row
+from caxton.bus.retention import Retention
 from caxton.core.crash import crash_point
 from caxton.core.errors import StorageFailed
 from caxton.storage.checksum import kv_checksum, message_checksum
+from caxton.storage.database import DiskFull
 from caxton.storage.inflight import InFlight
 
 if TYPE_CHECKING:
@@ -33,11 +35,14 @@ IDLE_COMMIT_S = 0.05
 MAX_CHANGED_ROWS = 1024
 """Commit earlier when so much has gathered, to keep transactions short."""
 
-KEEP_SETTLED_US = 7 * 86_400 * 1_000_000
-KEEP_SETTLED_ROWS = 100_000
-"""How long messages from and to the outside stay for those who ask."""
+PRUNE_BUNDLES = 4
+"""Of messages that were only kept to be asked for, let go in one commit: more would hold up those who wait for it."""
 
 PRUNE_EVERY_S = 60.0
+"""How often other rooms are asked what of theirs may go."""
+
+RETRY_S = 1.0
+"""Pause before a transaction that found no room is tried again, if nothing was given up for it."""
 
 _INSERT_MESSAGE = (
     "INSERT OR REPLACE INTO messages (seq, workspace, sender, receiver, message_id, conversation_id, attempt, "
@@ -63,11 +68,6 @@ _PUT_TOPIC = "INSERT OR IGNORE INTO subscriptions (workspace, topic, agent) VALU
 _DELETE_TOPIC = "DELETE FROM subscriptions WHERE workspace = ? AND topic = ? AND agent = ?"
 _PUT_NAME = "INSERT OR IGNORE INTO names (workspace, name) VALUES (?, ?)"
 _DELETE_NAME = "DELETE FROM names WHERE workspace = ? AND name = ?"
-_PRUNE_OLD = "DELETE FROM messages WHERE kept = 1 AND settled_us < ?"
-_PRUNE_MANY = (
-    "DELETE FROM messages WHERE kept = 1 AND settled_us IS NOT NULL AND seq <= (SELECT seq FROM messages "
-    "WHERE kept = 1 AND settled_us IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)"
-)
 
 
 class Journal:
@@ -101,6 +101,10 @@ class Journal:
         self._writing = False
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
+        self.kept = Retention()
+        self.on_full: Callable[[], bool] = lambda: False
+        """The disk is full: make room and say whether there is some. What was gathered is kept and tried again."""
+        self.on_commit: Callable[[], None] = lambda: None
         self._prune_at = 0.0
         self.failed = self._is_closed = False
         self.commits = 0
@@ -111,6 +115,8 @@ class Journal:
     def settle(self, envelope: Envelope, now_us: int) -> None:
         """`envelope` is done with; its row goes, or is marked if it is to be kept."""
         envelope.settled_us = now_us
+        if envelope.kept:
+            self.kept.add(envelope.seq, len(envelope.body), now_us)
         if not envelope.written:
             if not envelope.kept:
                 self.born.pop(envelope.seq, None)
@@ -203,7 +209,7 @@ class Journal:
         )  # fmt: skip
 
     async def aclose(self) -> None:
-        """Commit what there is. The database stays open."""
+        """Commit what there is. The database stays open. A full disk makes it wait for room: cancel it then."""
         if not self.failed:
             await self.commit()
 
@@ -230,14 +236,24 @@ class Journal:
             return
         self._writing = True
         self.in_flight.turn()
+        self._write(statements, waiting)
+
+    def _write(self, statements: list[Statement], waiting: list[Callable[[], None]]) -> None:
+        if self._is_closed:
+            return
         loop = asyncio.get_running_loop()
 
         def done(error: Exception | None) -> None:
-            loop.call_soon_threadsafe(self._committed, waiting, error)
+            loop.call_soon_threadsafe(self._committed, statements, waiting, error)
 
         self._database.write(statements, done)
 
-    def _committed(self, waiting: list[Callable[[], None]], error: Exception | None) -> None:
+    def _committed(
+        self, statements: list[Statement], waiting: list[Callable[[], None]], error: Exception | None
+    ) -> None:
+        if isinstance(error, DiskFull) and not self._is_closed:
+            self._write_again(statements, waiting)
+            return
         self._writing = False
         if self._is_closed:
             return
@@ -246,11 +262,19 @@ class Journal:
             return
         self.commits += 1
         self.in_flight.committed()
+        self.on_commit()
         self._tell(waiting)
         if self._waiting:
             self._flush()
         else:
             self.touch()
+
+    def _write_again(self, statements: list[Statement], waiting: list[Callable[[], None]]) -> None:
+        """It was rolled back for want of room. Until it gets through, what changes is gathered for the next one."""
+        if self.on_full():
+            self._write(statements, waiting)
+        else:
+            asyncio.get_running_loop().call_later(RETRY_S, self._write, statements, waiting)
 
     def _tell(self, waiting: list[Callable[[], None]]) -> None:
         crash_point("commit.untold")
@@ -314,12 +338,23 @@ class Journal:
         return rows
 
     def _prune(self, statements: list[Statement]) -> None:
-        """From time to time, let go of what was only kept to be asked for."""
+        """Let go of what was only kept to be asked for, as far as that is too much or too old."""
+        now_us = self._clock.wall_us()
+        for _ in range(PRUNE_BUNDLES):
+            seqs = self.kept.let_go(now_us)
+            if not seqs:
+                break
+            statements.append((_DELETE_MESSAGE, [(seq,) for seq in seqs]))
         now = asyncio.get_running_loop().time()
-        if now < self._prune_at:
-            return
-        self._prune_at = now + PRUNE_EVERY_S
-        statements.append((_PRUNE_OLD, [(self._clock.wall_us() - KEEP_SETTLED_US,)]))
-        statements.append((_PRUNE_MANY, [(KEEP_SETTLED_ROWS,)]))
-        for prune in self.prunes:
-            statements += prune()
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_EVERY_S
+            for prune in self.prunes:
+                statements += prune()
+
+    async def prune(self) -> int:
+        """Let go of all that is too much or too old, at once; returns how many. Raises `StorageFailed`."""
+        before = self.kept.gone
+        while seqs := self.kept.let_go(self._clock.wall_us()):
+            self._statements.append((_DELETE_MESSAGE, [(seq,) for seq in seqs]))
+            await self.commit()
+        return self.kept.gone - before

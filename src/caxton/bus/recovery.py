@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import Envelope
 from caxton.bus.redelivery import with_attempt
 from caxton.storage.inflight import timer_key
+from caxton.storage.verify import is_good_kv, is_good_message, quarantine, unreadable_rows
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
+    from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Receiver
-    from caxton.storage.database import Database
+    from caxton.storage.database import Database, Row
+
+
+logger = logging.getLogger(__name__)
+
+_KEYS = {"messages": "seq = ?", "kv": "workspace = ? AND agent = ? AND key = ?"}
+
+
+def put_aside(database: Database, table: str, key: Row, data: object) -> None:
+    """A row is not what was written: it must not be handed to anybody, and goes into the quarantine."""
+    quarantine(database, table, _KEYS[table], key, "its checksum does not fit", data, time.time_ns() // 1000)
+    shown = "/".join(part.hex() if isinstance(part, bytes) else str(part) for part in key)
+    facts = {"action": "storage.quarantined", "table": table, "row": shown}
+    logger.error("a row of the journal is damaged and was put aside", extra=facts)
+
+
+def _query(database: Database, table: str, sql: str) -> list[Row]:
+    """The rows of `table`; those that have a text which is none any more are put aside first."""
+    try:
+        return database.query(sql)
+    except UnicodeDecodeError:
+        for key, data in unreadable_rows(database.query, table):
+            put_aside(database, table, key, data)
+        return database.query(sql)
 
 
 def last_seq(database: Database) -> int:
@@ -25,10 +52,14 @@ def last_seq(database: Database) -> int:
 
 def load_state(database: Database, receiver: Receiver) -> None:
     """Key-value state of one agent."""
-    for key, value in database.query(
-        "SELECT key, value FROM kv WHERE workspace = ? AND agent = ?", (receiver.workspace, receiver.name)
+    owner = (receiver.workspace, receiver.name)
+    for key, value, checksum in database.query(
+        "SELECT key, value, checksum FROM kv WHERE workspace = ? AND agent = ?", owner
     ):
-        receiver.put(key, value)
+        if is_good_kv(*owner, key, value, checksum):
+            receiver.put(key, value)
+        else:
+            put_aside(database, "kv", (*owner, key), value)
 
 
 def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozenset()) -> int:
@@ -39,10 +70,15 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     have as many attempts as any message.
     """
     count = 0
-    for row in database.query(
+    for row in _query(
+        database,
+        "messages",
         "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body, "
-        "priority, expires_us FROM messages WHERE settled_us IS NULL ORDER BY seq"
+        "priority, expires_us, checksum FROM messages WHERE settled_us IS NULL ORDER BY seq",
     ):
+        if not is_good_message(*row[:6], body=row[9], checksum=row[12]):
+            put_aside(database, "messages", row[:1], row[9])
+            continue
         envelope = Envelope(
             seq=row[0], workspace=row[1], sender=row[2], receiver=row[3], message_id=row[4], conversation_id=row[5],
             attempt=row[6], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
@@ -63,6 +99,16 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
         else:
             bus.enqueue(receiver, envelope)
     return count
+
+
+def load_kept(database: Database, journal: Journal) -> None:
+    """Count what is only kept to be asked for."""
+    journal.kept.load(
+        database.query(
+            "SELECT seq, length(body), settled_us FROM messages WHERE kept = 1 AND settled_us IS NOT NULL "
+            "ORDER BY settled_us, seq"
+        )
+    )
 
 
 def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:

@@ -63,7 +63,10 @@ _BY_CODE = {
         "SERVER_STOP_TIMEOUT",
     ),
     ExitCode.AGENT_FAILED: ("AGENT_FAILED", "CIRCUIT_OPEN", "DEPLOYMENT_FAILED"),
-    ExitCode.STORAGE: ("STORAGE_FAILED", "DEAD_LETTER_DAMAGED", "JOURNAL_TOO_NEW", "DATA_DIR_UNUSABLE"),
+    ExitCode.STORAGE: (
+        "STORAGE_FAILED", "DEAD_LETTER_DAMAGED", "JOURNAL_TOO_NEW", "JOURNAL_DAMAGED", "DATA_DIR_UNUSABLE",
+        "STORAGE_FULL", "JOURNAL_FULL",
+    ),
 }  # fmt: skip
 
 _BY_STATUS = {
@@ -80,7 +83,7 @@ _BY_STATUS = {
     502: ExitCode.AGENT_FAILED,
     503: ExitCode.UNREACHABLE,
     504: ExitCode.TIMEOUT,
-    507: ExitCode.CONFLICT,
+    507: ExitCode.STORAGE,
 }
 """For codes of a later server that this command does not know."""
 

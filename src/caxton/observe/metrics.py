@@ -49,6 +49,15 @@ class Snapshot:
     """Bucket n: messages that waited from 2^(n-1) to 2^n µs before they were handed over."""
     commits: int
     rows_written: int
+    journal_bytes: int
+    wal_bytes: int
+    disk_free_bytes: int
+    commit_us: list[int]
+    """Bucket n: commits that took from 2^(n-1) to 2^n µs."""
+    storage_failures: dict[str, int]
+    """By kind."""
+    storage_causes: tuple[str, ...]
+    """Why nothing new is taken; empty if it is."""
     uptime_s: float
 
 
@@ -66,11 +75,17 @@ _COUNTERS = (
 _GAUGES = (
     ("caxton_instances", "Sandboxes that are up.", "instances"),
     ("caxton_wasm_memory_bytes", "Linear memory of all guests.", "wasm_memory_bytes"),
+    ("caxton_journal_bytes", "Pages of the journal that are in use.", "journal_bytes"),
+    ("caxton_journal_wal_bytes", "Of the write-ahead log, as much as counts.", "wal_bytes"),
+    ("caxton_disk_free_bytes", "Free on the disk of the data directory when it was last looked.", "disk_free_bytes"),
     ("caxton_mailbox_messages", "Messages accepted and not settled.", "mailbox_messages"),
     ("caxton_dead_letters", "Messages given up that wait for somebody.", "dead_letters"),
     ("caxton_dead_letters_bytes", "What they count towards their limit.", "dead_letters_bytes"),
     ("caxton_uptime_seconds", "Since the server started.", "uptime_s"),
 )
+
+CAUSES = ("disk-full", "journal-full", "log-full")
+"""Those that have a sample also while they are not there; others only while they are."""
 
 CIRCUIT_STATES = ("closed", "open", "half_open")
 
@@ -108,7 +123,24 @@ class Metrics(Collector):
             agents.add_metric([status], count)
         yield agents
         yield from _circuits(now)
-        yield _latency(now.latency_us)
+        yield _histogram(
+            "caxton_message_latency_seconds", "From acceptance to handing over. The sum is an estimate.", now.latency_us
+        )
+        yield _histogram(
+            "caxton_journal_commit_duration_seconds",
+            "A transaction with its fsync, and its checkpoint if it had one. The sum is an estimate.",
+            now.commit_us,
+        )
+        failures = CounterMetricFamily(
+            "caxton_journal_failures", "Transactions and checkpoints that failed.", labels=["kind"]
+        )
+        for kind, count in sorted(now.storage_failures.items()):
+            failures.add_metric([kind], count)
+        yield failures
+        closed = GaugeMetricFamily("caxton_intake_closed", "1 while nothing new is taken.", labels=["cause"])
+        for cause in sorted({*CAUSES, *now.storage_causes}):
+            closed.add_metric([cause], cause in now.storage_causes)
+        yield closed
         build = GaugeMetricFamily("caxton_build_info", "Always 1; the version is the label.", labels=["version"])
         build.add_metric([now.version], 1)
         yield build
@@ -129,7 +161,7 @@ def _circuits(now: Snapshot) -> Iterable[Metric]:
     yield refused
 
 
-def _latency(counts: list[int]) -> Metric:
+def _histogram(name: str, text: str, counts: list[int]) -> Metric:
     buckets: list[tuple[str, float]] = []
     seen, total_s = 0.0, 0.0
     for n, count in enumerate(counts):
@@ -138,7 +170,6 @@ def _latency(counts: list[int]) -> Metric:
         if _FIRST_BUCKET <= n <= _LAST_BUCKET:
             buckets.append((repr(2**n / 1e6), seen))
     buckets.append(("+Inf", seen))
-    name = "caxton_message_latency_seconds"
-    family = HistogramMetricFamily(name, "From acceptance to handing over. The sum is an estimate.")
+    family = HistogramMetricFamily(name, text)
     family.add_metric([], buckets, total_s)
     return family

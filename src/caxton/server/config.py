@@ -23,6 +23,11 @@ MAX_KEY_DOTS = 16
 
 MIN_DEAD_LETTER_BYTES = 1 << 20
 """A store that one letter fills would refuse messages all the time."""
+MAX_SIZE = 1 << 50
+"""No disk has more."""
+
+MIN_JOURNAL_BYTES = 16 << 20
+"""A module may have 10 MiB."""
 
 _STRING = re.compile(r""" "(?:\\.?|[^"\\])*(?:"|$) | '[^']*(?:'|$) """, re.VERBOSE)
 """A text on one line. One that does not end is taken to the end of the line, so that looking for it stays linear."""
@@ -111,11 +116,14 @@ def _seconds(value: object) -> float:
     return parse_duration(value)
 
 
-def _bytes(value: object) -> int:
-    size = parse_size(value)
-    if not MIN_DEAD_LETTER_BYTES <= size <= 1 << 50:
-        raise ValueError("it must be a size from 1MiB to 1024 TiB")
-    return size
+def _size(least: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        size = parse_size(value)
+        if not least <= size <= MAX_SIZE:
+            raise ValueError(f"it must be a size from {least >> 20} MiB to {MAX_SIZE >> 40} TiB")
+        return size
+
+    return read
 
 
 def _level(value: object) -> str:
@@ -166,11 +174,18 @@ SETTINGS = (
     ),
     Setting("server.max_instances", "CAXTON_MAX_INSTANCES", 10_000, _count, "Sandboxes this server may hold."),
     Setting(
-        "server.max_dead_letter_bytes",
-        "CAXTON_MAX_DEAD_LETTER_BYTES",
+        "storage.max_dead_letters",
+        "CAXTON_MAX_DEAD_LETTERS",
         1 << 30,
-        _bytes,
-        "Dead letters that may wait before new messages are refused.",
+        _size(MIN_DEAD_LETTER_BYTES),
+        "How much dead letters may take before new messages are refused.",
+    ),
+    Setting(
+        "storage.max_journal",
+        "CAXTON_MAX_JOURNAL",
+        8 << 30,
+        _size(MIN_JOURNAL_BYTES),
+        "How much the journal may hold before new messages are refused.",
     ),
     Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
 )
@@ -194,6 +209,7 @@ class Settings:
     drain_timeout_s: float
     max_instances: int
     max_dead_letter_bytes: int
+    max_journal_bytes: int
     log_level: str
 
 
@@ -238,7 +254,8 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         insecure=values["server.insecure"],
         drain_timeout_s=values["server.drain_timeout"],
         max_instances=values["server.max_instances"],
-        max_dead_letter_bytes=values["server.max_dead_letter_bytes"],
+        max_dead_letter_bytes=values["storage.max_dead_letters"],
+        max_journal_bytes=values["storage.max_journal"],
         log_level=values["log.level"],
     )
 

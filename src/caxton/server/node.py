@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 EXIT_STORAGE = 74
 """sysexits' EX_IOERR: the journal could not be written; the messages that were acknowledged are safe."""
 
+COMMIT_TIMEOUT_S = 10.0
+"""For the last commit of a server that stops."""
+
 
 def serve(overrides: Mapping[str, object], *, on_ready: Callable[[str, Path, str], None] | None = None) -> int:
     """Run a node until SIGTERM or SIGINT; returns the exit code.
@@ -66,6 +69,7 @@ class Node:
             cache_key=self._data_dir.secret("cache.key"),
             max_instances=self._settings.max_instances,
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
+            max_journal_bytes=self._settings.max_journal_bytes,
             on_storage_failure=self._storage_failed,
         )
         try:
@@ -100,10 +104,19 @@ class Node:
                     await rooms.drain()
             except TimeoutError:
                 logger.warning("drain timed out", extra={"action": "server.drain_timeout"})
-                await rooms.journal.aclose()
+                await self._commit_the_rest(rooms)
         rooms.messages.interrupt()
         await http.stop()
         logger.info("node stopped", extra={"action": "server.stopped"})
+
+    async def _commit_the_rest(self, rooms: Rooms) -> None:
+        """A full disk must not keep the process for ever: who was not told that it is safe will send again."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await rooms.journal.aclose()
+        except TimeoutError as exc:
+            self._storage_error = exc
+            logger.error("there is no room for the last commit", extra={"action": "server.storage_failed"})
 
     def _storage_failed(self, error: Exception) -> None:
         """Nothing can be acknowledged any more: stop, so that a restart can recover what is on disk."""

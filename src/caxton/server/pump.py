@@ -26,14 +26,14 @@ class Pump:
         self._scheduled = False
         self._quiet: asyncio.TimerHandle | None = None
         self._holding = False
-        self._closed = False
+        self._closed = self._paused = False
 
     def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     def wake(self) -> None:
         """There is work."""
-        if self._scheduled or self._closed:
+        if self._scheduled or self._closed or self._paused:
             return
         self._scheduled = True
         if not self._holding:
@@ -44,6 +44,16 @@ class Pump:
             self._quiet = None
         asyncio.get_running_loop().call_soon(self._turn)
 
+    def pause(self) -> None:
+        """Hand nothing over, whatever there is to do; guests in the middle of a message wait as well."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+        if self._bus is not None and self._bus.has_work:
+            self.wake()
+
     def close(self) -> None:
         self._closed = True
         self._rest()
@@ -53,9 +63,10 @@ class Pump:
         if bus is None or self._closed:
             return
         try:
-            bus.pump(SLICE_S)  # whoever wakes the pump within this finds it scheduled: one chain of turns is enough
+            if not self._paused:
+                bus.pump(SLICE_S)  # whoever wakes the pump within this finds it scheduled: one chain of turns is enough
         finally:
-            self._scheduled = bus.has_work
+            self._scheduled = bus.has_work and not self._paused
             if self._scheduled:
                 asyncio.get_running_loop().call_soon(self._turn)
             else:

@@ -13,17 +13,21 @@ from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
+from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
 from caxton.bus.journal import Journal
 from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
-from caxton.bus.recovery import last_seq, load_mail, load_names, load_timers, load_topics
+from caxton.bus.recovery import last_seq, load_kept, load_mail, load_names, load_timers, load_topics
+from caxton.bus.upkeep import Upkeep
 from caxton.core.crash import crash_point
+from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
 from caxton.core.views import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
 from caxton.observe.time import SystemClock
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
+from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
 from caxton.version import VERSION
@@ -52,10 +56,28 @@ class Rooms:
     agents: AgentService
     messages: MessageService
     dead_letters: DeadLetterService
+    disk: DiskGuard
+    upkeep: Upkeep
     status: NodeStatus
 
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
+        try:
+            modules = self._load()
+        except CaxtonError:
+            raise
+        except Exception as exc:
+            raise JournalDamaged(str(self.database.path), f"{type(exc).__name__}: {exc}") from exc
+        self.database.start()
+        self.disk.start()
+        self.dead_letters.start()
+        crash_point("start.loaded")
+        await self.agents.start_recovered(modules)
+        crash_point("start.started")
+        self.status.state = "ready"
+
+    def _load(self) -> dict[str, bytes]:
+        """All that the journal holds; returns the modules that the agents need."""
         load_names(self.database, self.bus)
         modules = self.agents.recover(self.database)
         in_flight = self.journal.in_flight.found
@@ -64,12 +86,8 @@ class Rooms:
         self.receipts.load(self.database)
         self.bus.letters.load(self.database)
         load_mail(self.database, self.bus, in_flight)
-        self.database.start()
-        self.dead_letters.start()
-        crash_point("start.loaded")
-        await self.agents.start_recovered(modules)
-        crash_point("start.started")
-        self.status.state = "ready"
+        load_kept(self.database, self.journal)
+        return modules
 
     async def drain(self) -> None:
         """Refuse new messages, let those in hand come to their end, commit, and answer those who wait for replies."""
@@ -94,6 +112,7 @@ class Rooms:
         self.pump.close()
         self.dead_letters.close()
         self.bus.close()
+        self.disk.close()
         self.agents.close()
         self.journal.close()
         self.database.close()
@@ -112,7 +131,11 @@ class NodeStatus:
         self.rooms: Rooms | None = None
 
     def ready(self) -> bool:
-        return self.state == "ready"
+        return self._status() == "ready"
+
+    def _status(self) -> str:
+        read_only = self.state == "ready" and self.rooms is not None and self.rooms.disk.is_read_only
+        return "read-only" if read_only else self.state
 
     def metrics(self) -> bytes:
         return self._metrics.render()
@@ -120,7 +143,7 @@ class NodeStatus:
     def view(self) -> ServerView:
         now = self._snapshot()
         return ServerView(
-            status=self.state, version=VERSION, pid=os.getpid(), started_at=self.started_at, uptime_s=now.uptime_s,
+            status=self._status(), version=VERSION, pid=os.getpid(), started_at=self.started_at, uptime_s=now.uptime_s,
             data_dir=str(self._data_dir), agents=now.agents, instances=now.instances, messages_handled=now.settled,
             messages_pending=now.mailbox_messages, dead_letters=now.dead_letters,
         )  # fmt: skip
@@ -138,20 +161,31 @@ class NodeStatus:
             mailbox_messages=sum(receiver.messages for receiver in bus.receivers()), latency_us=list(bus.latency_us),
             circuits=agents.circuit_states(), circuit_transitions=dict(agents.circuits.transitions),
             callers_refused=dict(agents.circuits.refused), commits=rooms.journal.commits,
-            rows_written=rooms.journal.rows_written, uptime_s=round(self._clock.monotonic() - self._started, 3),
+            rows_written=rooms.journal.rows_written, journal_bytes=rooms.database.usage.live_bytes,
+            wal_bytes=rooms.database.usage.wal_bytes, disk_free_bytes=rooms.disk.free_bytes,
+            commit_us=list(rooms.database.commit_us), storage_failures=dict(rooms.database.failures),
+            storage_causes=bus.intake.causes, uptime_s=round(self._clock.monotonic() - self._started, 3),
         )  # fmt: skip
 
 
 def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
+    max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`."""
     clock = SystemClock() if clock is None else clock
+    ballast = Ballast(data_dir, size_bytes=ballast_bytes)
+    if ballast.free_bytes() < LOW_BYTES:
+        ballast.release()  # opening the journal needs a little room
     database = Database(data_dir / "journal.db")
     engine = Engine()
     pump = Pump(engine)
-    journal = Journal(database, clock, on_storage_failure, InFlight(data_dir / "in-flight"))
+    try:
+        in_flight = InFlight(data_dir / "in-flight")
+    except OSError as exc:
+        raise DataDirUnusable(str(data_dir), exc.strerror or str(exc)) from exc
+    journal = Journal(database, clock, on_storage_failure, in_flight)
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
     bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
@@ -162,11 +196,17 @@ def build(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances,
     )  # fmt: skip
+    disk = DiskGuard(
+        intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
+        max_journal_bytes=max_journal_bytes,
+    )  # fmt: skip
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         messages=MessageService(bus, postbox, journal, database, agents),
-        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), status=status,
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
+        upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
+        status=status,
     )  # fmt: skip
     return status.rooms

@@ -31,7 +31,7 @@ class InFlight:
         else:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                os.ftruncate(file, _BYTES)
+                os.posix_fallocate(file, 0, _BYTES)  # a hole would be a SIGBUS once the disk is full
                 self._map = mmap.mmap(file, _BYTES)
             finally:
                 os.close(file)

@@ -39,9 +39,12 @@ from caxton.core.views import (
     AgentView,
     BulkheadView,
     CircuitBreakerView,
+    CompactReport,
     LogLine,
     Receipt,
     ServerView,
+    StorageView,
+    VerifyReport,
 )
 from caxton.messages.codec import encode_message
 from caxton.testing.fake_letters import FakeDeadLetters
@@ -423,6 +426,32 @@ class FakeServer:
         return f"# TYPE caxton_agents gauge\ncaxton_agents {len(self._agents.views)}\n".encode()
 
 
+class FakeStorage:
+    """A journal that says what the test says."""
+
+    def __init__(self) -> None:
+        self.report = VerifyReport(ok=True, rows={"messages": 3}, unchecked=0, findings=[])
+        self.is_full = False
+
+    async def view(self) -> StorageView:
+        """Round figures."""
+        return StorageView(
+            path="/nowhere/journal.db", status="read-only" if self.is_full else "writable",
+            causes=["disk-full"] if self.is_full else [], journal_bytes=1 << 20, file_bytes=2 << 20, wal_bytes=4096,
+            ballast_bytes=0 if self.is_full else 32 << 20, free_bytes=1 << 30, limits={"journal": 8 << 30},
+            rows={"pending": 2, "kept": 3, "dead_letters": 0}, oldest={"pending": STARTED_AT}, commits=7,
+            failures={"full": 0, "io": 0, "other": 0},
+        )  # fmt: skip
+
+    async def verify(self) -> VerifyReport:
+        """As set."""
+        return self.report
+
+    async def compact(self) -> CompactReport:
+        """Half of it is gone."""
+        return CompactReport(pruned=1, before_bytes=2 << 20, after_bytes=1 << 20)
+
+
 @dataclass
 class FakeNode:
     """All fakes, joined. Make it inside the event loop that uses it."""
@@ -431,6 +460,7 @@ class FakeNode:
     messages: FakeMessages = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     logs: FakeLogs = field(default_factory=FakeLogs)
+    storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -442,5 +472,5 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
-            server=self.server,
+            storage=self.storage, server=self.server,
         )  # fmt: skip

@@ -35,6 +35,9 @@ PATIENCE_S = 15.0
 """How long a test waits for what must happen; only a failing one waits so long."""
 
 CACHE_KEY = bytes(32)
+BALLAST_BYTES = 1 << 16
+"""Not the real 32 MiB for each of hundreds of nodes."""
+
 TESTER = Principal("tester", frozenset({"admin"}))
 
 
@@ -163,6 +166,7 @@ async def open_node(
         max_instances=max_instances,
         on_storage_failure=failures.append,
         clock=clock,
+        ballast_bytes=BALLAST_BYTES,
     )
     try:
         await rooms.start()

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from caxton.agents.logs import MAX_LINE_CHARS, MAX_LINES, MAX_UNREAD, LogBook
+from caxton.agents.logs import KEEP_S, MAX_BYTES, MAX_LINE_CHARS, MAX_LINES, MAX_UNREAD, LogBook
 from caxton.core.views import LogLine
 from caxton.testing.clock import ManualClock
 
@@ -56,6 +56,29 @@ def test_oldest_lines_of_an_agent_go_and_those_of_others_stay() -> None:
         log.append(SPACE, "chatty", 0, 2, "guest", str(n))
     assert texts(log, ["chatty"]) == [str(n) for n in range(5, MAX_LINES + 5)]
     assert texts(log, ["quiet"]) == ["still here"]
+
+
+@pytest.mark.parametrize("letter", ["x", "ä"], ids=["one-byte", "two-bytes"])
+def test_lines_of_an_agent_are_bounded_in_bytes(letter: str) -> None:
+    log = book()
+    line = letter * MAX_LINE_CHARS
+    size = len(line.encode())
+    for n in range(MAX_BYTES // size + 10):
+        log.append(SPACE, "chatty", 0, 2, "guest", str(n) if n < 10 else line)
+    assert texts(log) == [line] * (MAX_BYTES // size)
+
+
+def test_lines_of_last_week_are_forgotten_also_if_nothing_is_written_any_more() -> None:
+    clock = ManualClock(1_700_000_000_000_000)
+    log = LogBook(clock)
+    log.append(SPACE, "a", 0, 2, "guest", "old")
+    clock.advance(KEEP_S - 1)
+    log.append(SPACE, "a", 0, 2, "guest", "new")
+    assert texts(log) == ["old", "new"]
+    clock.advance(2)
+    assert texts(log) == ["new"]
+    clock.advance(KEEP_S)
+    assert texts(log) == []
 
 
 def test_one_text_of_many_lines_keeps_the_bound() -> None:

@@ -135,9 +135,8 @@ class Api:
         self.clock = FakeClock()
         self.node = FakeNode()
         self.stopping = asyncio.Event()
-        rooms = {
-            name: cast("Any", Current(self, name)) for name in ("agents", "messages", "dead_letters", "logs", "server")
-        }
+        names = ("agents", "messages", "dead_letters", "logs", "storage", "server")
+        rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(
             Services(**rooms),
             cast("Any", Current(self, "verifier")),

@@ -42,8 +42,8 @@ TURNS = 6
 class StepDatabase(Database):
     """A real file whose transactions wait until the test lets them go, one after the other."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        super().__init__(path, vfs=vfs)
         self.asked: list[tuple[list[Statement], Callable[[Exception | None], None]]] = []
         self.fails_with: Exception | None = None
         """The next transaction fails with this instead of being written."""
@@ -109,10 +109,10 @@ class Caller:
 class Rig:
     """Make it inside a running event loop whose time is `clock`'s."""
 
-    def __init__(self, path: Path, clock: ManualClock) -> None:
+    def __init__(self, path: Path, clock: ManualClock, *, database: StepDatabase | None = None) -> None:
         self.path, self.clock = path, clock
         clock.restart()
-        self.database = StepDatabase(path)
+        self.database = StepDatabase(path) if database is None else database
         self.storage_errors: list[Exception] = []
         in_flight = InFlight(path.with_suffix(".in-flight"))
         self.journal = Journal(self.database, clock, self.storage_errors.append, in_flight)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.bus import journal as journal_module
-from caxton.bus.journal import IDLE_COMMIT_S, KEEP_SETTLED_US, MAX_CHANGED_ROWS, PRUNE_EVERY_S
+from caxton.bus import retention
+from caxton.bus.journal import IDLE_COMMIT_S, MAX_CHANGED_ROWS
+from caxton.bus.recovery import load_kept
+from caxton.bus.retention import KEEP_SETTLED_US
 from caxton.core.errors import StorageFailed
 from caxton.testing.handlers import say
 
@@ -324,7 +326,7 @@ async def test_settled_messages_go_after_seven_days_and_pending_ones_never(rig: 
     rig.pump()
     await rig.commit()
     assert len(rig.rows("SELECT * FROM messages")) == 3
-    rig.clock.advance(PRUNE_EVERY_S)
+    rig.clock.advance(retention.BUNDLE_US / 1e6 + 1)
     rig.post("b", "newer")
     rig.pump()
     await rig.commit()
@@ -335,17 +337,18 @@ async def test_settled_messages_go_after_seven_days_and_pending_ones_never(rig: 
 
 
 async def test_settled_messages_are_bounded_in_number(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "KEEP_SETTLED_ROWS", 5)
+    monkeypatch.setattr(retention, "KEEP_SETTLED_ROWS", 5)
+    monkeypatch.setattr(retention, "BUNDLE_ROWS", 1)
     rig.receiver("c")
     rig.agent("b")
     rig.post("c", "waits")
     for n in range(20):
         rig.post("b", n)
     rig.pump()
-    await rig.commit()
-    rig.clock.advance(PRUNE_EVERY_S)
-    rig.post("b", 20)
-    rig.pump()
+    for n in range(4):
+        await rig.commit()
+        rig.post("b", n)
+        rig.pump()
     await rig.commit()
     settled = rig.rows("SELECT seq FROM messages WHERE settled_us IS NOT NULL ORDER BY seq")
     last = rig.rows("SELECT max(seq) FROM messages")[0][0]
@@ -353,13 +356,56 @@ async def test_settled_messages_are_bounded_in_number(rig: Rig, monkeypatch: pyt
     assert rig.pending() == ["waits"]
 
 
-async def test_letting_go_is_no_work_of_every_commit(rig: Rig) -> None:
-    rig.receiver("b")
-    prunes: list[int] = []
-    for n in range(10):
+async def test_letting_go_holds_up_no_commit_for_long(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "KEEP_SETTLED_ROWS", 10)
+    monkeypatch.setattr(retention, "BUNDLE_ROWS", 5)
+    rig.agent("b")
+    for n in range(60):
         rig.post("b", n)
-        prunes += rows(await rig.commit(), "DELETE FROM messages WHERE kept")
-    assert prunes == [2, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    rig.pump()
+    gone = [rows(await rig.commit(), "DELETE FROM messages WHERE seq")[0]]
+    for n in range(5):
+        rig.post("b", n)
+        rig.pump()
+        gone += rows(await rig.commit(), "DELETE FROM messages WHERE seq")
+    assert gone == [20, 20, 10, 0, 0, 5]
+    assert rig.journal.kept.rows == 10
+
+
+async def test_settled_messages_are_bounded_in_bytes_and_counted_again_after_a_restart(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "KEEP_SETTLED_BYTES", 20_000)
+    monkeypatch.setattr(retention, "BUNDLE_BYTES", 1000)
+    rig.agent("b")
+    for _ in range(40):
+        rig.post("b", "x" * 1000)
+    rig.pump()
+    for _ in range(10):
+        rig.post("b", "x" * 1000)
+        rig.pump()
+        await rig.commit()
+    (kept,) = rig.rows("SELECT count(*), sum(length(body)) FROM messages")
+    assert 20_000 <= kept[1] < 22_000
+    assert kept == (rig.journal.kept.rows, rig.journal.kept.bytes)
+    again, _ = rig.recover(["b"])
+    load_kept(again.database, again.journal)
+    assert kept == (again.journal.kept.rows, again.journal.kept.bytes)
+    again.close()
+
+
+async def test_pruning_lets_go_of_all_that_is_too_old_at_once(rig: Rig) -> None:
+    rig.agent("b")
+    for n in range(3000):
+        rig.post("b", n)
+    rig.pump()
+    await rig.commit()
+    rig.clock.advance(KEEP_SETTLED_US / 1e6 + retention.BUNDLE_US / 1e6 + 1)
+    pruned = asyncio.ensure_future(rig.journal.prune())
+    while not pruned.done():
+        await rig.commit()
+    assert await pruned == 3000
+    assert rig.rows("SELECT count(*) FROM messages") == [(0,)]
 
 
 async def test_who_waits_for_a_commit_that_fails_is_told_and_so_is_everybody_after(rig: Rig) -> None:

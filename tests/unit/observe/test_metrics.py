@@ -29,6 +29,12 @@ SNAPSHOT = Snapshot(
     latency_us=[0] * 32,
     commits=9,
     rows_written=90,
+    journal_bytes=4096,
+    wal_bytes=8192,
+    disk_free_bytes=1 << 30,
+    commit_us=[0] * 32,
+    storage_failures={"full": 2, "io": 0},
+    storage_causes=("disk-full",),
     uptime_s=1.5,
 )
 
@@ -46,7 +52,7 @@ def samples(snapshot: Snapshot) -> dict[str, float]:
 
 def test_every_figure_is_told_under_its_name() -> None:
     found = samples(SNAPSHOT)
-    assert {name: value for name, value in found.items() if "latency" not in name} == {
+    assert {name: value for name, value in found.items() if "latency" not in name and "duration" not in name} == {
         "caxton_messages_accepted_total": 10,
         "caxton_messages_settled_total": 20,
         "caxton_handler_failures_total": 3,
@@ -61,9 +67,17 @@ def test_every_figure_is_told_under_its_name() -> None:
         "caxton_instances": 4,
         "caxton_wasm_memory_bytes": 262144,
         "caxton_mailbox_messages": 7,
+        "caxton_journal_bytes": 4096,
+        "caxton_journal_wal_bytes": 8192,
+        "caxton_disk_free_bytes": 1 << 30,
         "caxton_uptime_seconds": 1.5,
         "caxton_agents{status=failed}": 1,
         "caxton_agents{status=running}": 3,
+        "caxton_journal_failures_total{kind=full}": 2,
+        "caxton_journal_failures_total{kind=io}": 0,
+        "caxton_intake_closed{cause=disk-full}": 1,
+        "caxton_intake_closed{cause=journal-full}": 0,
+        "caxton_intake_closed{cause=log-full}": 0,
         "caxton_build_info{version=1.2.3}": 1,
         "caxton_circuit_breaker_state{state=closed}": 2,
         "caxton_circuit_breaker_state{state=open}": 1,
@@ -81,7 +95,9 @@ def test_latency_buckets_only_grow_and_none_is_left_out() -> None:
     counts = [1] * 32
     found = samples(replace(SNAPSHOT, latency_us=counts))
     buckets = {
-        float(name.split("le=")[1].rstrip("}")): value for name, value in found.items() if "_seconds_bucket" in name
+        float(name.split("le=")[1].rstrip("}")): value
+        for name, value in found.items()
+        if "latency_seconds_bucket" in name
     }
     assert [buckets[bound] for bound in sorted(buckets)] == sorted(buckets.values())
     assert buckets[float("inf")] == found["caxton_message_latency_seconds_count"] == 32

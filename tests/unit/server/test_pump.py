@@ -141,3 +141,26 @@ async def test_bug_in_one_slice_does_not_end_the_pump() -> None:
     pump.wake()
     await turns(3)
     assert len(work.budgets) == 2
+
+
+async def test_paused_it_hands_over_nothing_and_goes_on_where_it_was(clock: ManualClock) -> None:
+    pump, _, work = new_pump()
+    work.slices_left = 10
+    pump.wake()
+    await turns(3)
+    done = len(work.budgets)
+    pump.pause()
+    pump.wake()
+    await turns(5)
+    assert len(work.budgets) == done
+    pump.resume()
+    await turns(20)
+    assert len(work.budgets) == 10
+
+
+async def test_resumed_without_work_it_rests() -> None:
+    pump, _, work = new_pump()
+    pump.pause()
+    pump.resume()
+    await turns(3)
+    assert work.budgets == []

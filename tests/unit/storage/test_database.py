@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from caxton.core.errors import DataDirUnusable, JournalTooNew, StorageFailed
-from caxton.storage import database as storage
+from caxton.storage import schema
 from caxton.storage.database import MIN_SQLITE, Database
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def steps(folder: Path, monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     for number, text in enumerate(texts, start=1):
         (folder / f"{number:04}_step.sql").write_text(text, encoding="utf-8")
     (folder / "__init__.py").touch()
-    monkeypatch.setattr(storage, "files", lambda _package: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(schema, "files", lambda _package: folder)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
 
 
 def test_later_steps_are_added_to_an_older_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
