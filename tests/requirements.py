@@ -257,6 +257,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_server_on_a_full_disk_settles_refuses_and_goes_on_by_itself",
             "test_nothing_new_is_taken_before_the_disk_is_quite_full",
         ),
+        gap="a handler that sends gets -3 while the disk is full; failing so uses up its message's attempts",
     ),
     "delivery:disk-error": Requirement(
         source=MESSAGES,

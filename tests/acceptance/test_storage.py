@@ -19,7 +19,7 @@ from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.errors import CaxtonError
 from caxton.core.views import AgentSpec
 from caxton.messages.message import AclMessage
-from caxton.testing.guests import example, guest
+from caxton.testing.guests import guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -172,13 +172,13 @@ def test_server_on_a_full_disk_settles_refuses_and_goes_on_by_itself(tmp_path: P
 
     with served(tmp_path, command, data=disk / "data", seen_at=from_outside) as (process, client):
         there = from_outside(process.pid)
-        deploy_counter(client)
+        deploy_sink(client)
         acknowledged = {post_large(client) for _ in range(150)}
         filler, ballast = there / "filler", there / "ballast"
         assert ballast.stat().st_blocks * 512 >= 32 << 20
         fill(filler)
-        client.start("counter")  # its settlements need more room than there is
-        until(lambda: client.agent("counter").mailbox_messages == 0)
+        client.start("sink")  # its settlements need more room than there is
+        until(lambda: client.agent("sink").mailbox_messages == 0)
         assert client.health().status == "read-only"
         assert not client.ready()
         assert not ballast.exists()
@@ -195,23 +195,23 @@ def test_server_on_a_full_disk_settles_refuses_and_goes_on_by_itself(tmp_path: P
         until(client.ready)
         assert ballast.exists()
         acknowledged.add(post_large(client))
-        until(lambda: client.agent("counter").messages_handled == len(acknowledged))
+        until(lambda: client.agent("sink").messages_handled == len(acknowledged))
         assert client.verify_storage().ok
         os.kill(process.pid, 15)
         process.communicate(timeout=WAIT_S)
         assert process.returncode == 0
 
 
-def deploy_counter(client: CaxtonClient) -> None:
-    client.deploy(AgentSpec(name="counter"), example("counter"))
-    client.stop("counter")
+def deploy_sink(client: CaxtonClient) -> None:
+    client.deploy(AgentSpec(name="sink"), guest("sink"))
+    client.stop("sink")
 
 
 def post_large(client: CaxtonClient) -> str:
     import msgspec
 
     content = msgspec.Raw(msgspec.json.encode({"add": 1, "pad": "x" * 100_000}))
-    return client.send(AclMessage(performative="request", receiver="counter", content=content)).message_id
+    return client.send(AclMessage(performative="request", receiver="sink", content=content)).message_id
 
 
 def fill(filler: Path) -> None:
