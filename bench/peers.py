@@ -95,11 +95,15 @@ def _caxton(name: str, script: str, *arguments: str, median_of: str, rate_of: st
     )
 
 
+SMALL_RING = ("--guests", "100", "--body-bytes", "64")
+PAIR = ("--guests", "2", "--body-bytes", "64")
+"""The peers' bodies have 64 bytes."""
+
 PEERS = (
     _caxton("caxton-latency", "latency.py", median_of="hop, paced", rate_of="load"),
-    _caxton("caxton-throughput", "throughput.py", median_of="0.1 s / hops"),
+    _caxton("caxton-throughput", "throughput.py", *SMALL_RING, "--in-flight", "100", median_of="0.1 s / hops"),
     # A ring of two guests with one message in it is the peers' game: two of its hops are their round trip.
-    _caxton("caxton-pair", "throughput.py", "--guests", "2", "--in-flight", "1", median_of="0.1 s / hops"),
+    _caxton("caxton-pair", "throughput.py", *PAIR, "--in-flight", "1", median_of="0.1 s / hops"),
     _python_peer("autogen-core", "autogen_agents", "in memory, no sandbox, one process and loop"),
     _python_peer("pykka", "pykka_actors", "in memory, no sandbox, one process, a thread per actor"),
     _python_peer(
@@ -338,14 +342,14 @@ def _parse_arguments() -> argparse.Namespace:
     return options
 
 
-def _leave(_signal: int, _frame: object) -> None:
+def leave(_signal: int, _frame: object) -> None:
     """Unwind, so that the peer under way is stopped too."""
     sys.exit(1)
 
 
 def main() -> int:
     options = _parse_arguments()
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     chosen = [peer for peer in PEERS if peer.name in options.only]
     rows = measure(chosen, options.n, options.runs, options.limit, options.patience)
     if options.json:

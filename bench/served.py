@@ -115,10 +115,10 @@ class Connection:
             raise SystemExit(f"{method} {path}: {status} {answer[:300]!r}")
         return json.loads(answer) if answer else None
 
-    def deploy(self, example: str, name: str) -> None:
-        """Deploy `examples/EXAMPLE.wasm` without a limit on what it sends."""
+    def deploy(self, example: str, name: str, **limits: int) -> None:
+        """Deploy `examples/EXAMPLE.wasm` without a limit on what it sends, with `limits` of its resources."""
         module = base64.b64encode((EXAMPLES / f"{example}.wasm").read_bytes()).decode()
-        resources = {"messages_per_s": 10_000_000}
+        resources = {"messages_per_s": 10_000_000, **limits}
         self.call("POST", "/api/v1/agents", {"name": name, "wasm_module": module, "resources": resources})
 
     def close(self) -> None:

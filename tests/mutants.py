@@ -45,6 +45,13 @@ MUTANTS = (
         "waiter.replied(envelope)",
     ),
     Mutant(
+        "nested JSON hides behind an escaped quotation mark",
+        "messages/codec.py",
+        """data.replace(b"\\\\\\\\", b"").replace(b'\\\\"', b"")""",
+        """data.replace(b'\\\\"', b"")""",
+        ("tests/unit/messages",),
+    ),
+    Mutant(
         "no fsync at each commit",
         "storage/database.py",
         "PRAGMA synchronous = FULL",

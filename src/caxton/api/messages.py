@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from caxton.api.errors import to_problem
 from caxton.api.operation import Answer, Body, Operation, Route
 from caxton.api.query import choice, duration, integer, word
 from caxton.api.reply import Reply, json_reply
+from caxton.api.request import new_span_id
 from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
     AgentFailed,
@@ -248,7 +248,7 @@ def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonEr
 
 def traceparent(request: ApiRequest) -> str:
     """The request's trace for the message: its own id, a new span, not sampled."""
-    return f"00-{request.trace_id}-{os.urandom(8).hex()}-00"
+    return f"00-{request.trace_id}-{new_span_id()}-00"
 
 
 def _posted(request: ApiRequest, data: bytes) -> AclMessage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,14 @@ _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _TRACE_ID = re.compile(rb"[0-9a-f]{32}")
 _NO_TRACE = b"0" * 32
 
+_chance = random.Random()  # noqa: S311 - ids need to differ, not to be secret; asking the system gives up the GIL
+
 T = TypeVar("T")
+
+
+def new_span_id() -> str:
+    """16 hex digits, never all zero."""
+    return f"{_chance.getrandbits(64) or 1:016x}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,4 +135,4 @@ def _trace_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-trace-id")
     if given and _TRACE_ID.fullmatch(given) and given != _NO_TRACE:
         return given.decode()
-    return os.urandom(16).hex()
+    return f"{_chance.getrandbits(128) or 1:032x}"

@@ -138,6 +138,19 @@ def test_brackets_inside_text_are_no_depth() -> None:
     assert check_json(f'["{text}", [], []]'.encode()) == [json.loads(f'"{text}"'), [], []]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['"\\\\"', '"\\""', '"\\\\\\""', '"[","]"', '"",""', '"[\\"{"'],
+    ids=["\\\\", '\\"', '\\\\\\"', "[ ]", "empty", "mixed"],
+)
+def test_brackets_cannot_hide_behind_text(text: str) -> None:
+    """Wherever a text ends, what follows counts: neither too early nor too late."""
+    fits, too_deep = ("[" * (levels - 1) + "]" * (levels - 1) for levels in (MAX_JSON_DEPTH, MAX_JSON_DEPTH + 1))
+    assert check_json(f"[{text}, {fits}, [], [], []]".encode())
+    with pytest.raises(InvalidMessage, match="nested"):
+        check_json(f"[{text}, {too_deep}]".encode())
+
+
 def test_brackets_cannot_hide_behind_another_encoding() -> None:
     """In UTF-16 half of a character can look like a quotation mark."""
     deep = '["\u2200", ' + "[" * 100_000 + "]" * 100_001
