@@ -509,9 +509,11 @@ class Bus:
 
     def _fail(self, box: Mailbox, turn: Turn, result: int | Crash) -> None:
         """Nothing of the turn happens; the message waits for its next attempt, or is buried."""
-        receiver, envelope = box.receiver, turn.envelope
+        receiver, envelope, was_blocked = box.receiver, turn.envelope, turn.was_blocked
         crash_point("fail.before")
         turn.release()
+        if was_blocked and isinstance(result, int) and envelope is not None and self.redelivery.wait(box, envelope):
+            return
         self.failures += 1
         receiver.failed += 1
         if isinstance(result, int):

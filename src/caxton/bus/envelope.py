@@ -37,5 +37,7 @@ class Envelope(msgspec.Struct, gc=False):
     priority: int = DEFAULT_PRIORITY
     expires_us: int = 0
     """Wall time after which nobody wants it handled any more; 0: never."""
+    blocked: int = 0
+    """How often its handler found no room for what it sends, and so could not finish; in this run."""
     timer_id: int = -1
     """Not a message but the firing of this timer."""

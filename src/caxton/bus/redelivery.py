@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, FAILED, REASONS
+from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
 from caxton.core.crash import crash_point
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.core.clock import Clock
+
+
+MAX_BLOCKED = 25
+"""So often a handler may find no room before that counts as its failure: about nine minutes."""
 
 
 class Redelivery:
@@ -54,6 +59,21 @@ class Redelivery:
             self.count_attempt(receiver, envelope)
             self._pause(box, envelope)
 
+    def wait(self, box: Mailbox, envelope: Envelope) -> bool:
+        """The handler of `box` could not finish because somebody had no room: that is no failure, it tries again.
+
+        Returns:
+            False if it must count as a failure: somebody waits for the reply, or it has been so for too long. Agents
+            whose mailboxes are full of messages to each other would otherwise wait for ever.
+        """
+        if envelope.blocked >= MAX_BLOCKED or envelope.max_attempts == 1 or self.is_over(envelope):
+            return False
+        envelope.blocked += 1
+        if envelope.attempt < MAX_ATTEMPTS - 1:
+            self.count_attempt(box.receiver, envelope)  # it says that it comes again, and keeps an attempt to fail
+        self._pause(box, envelope)
+        return True
+
     def count_attempt(self, receiver: Receiver, envelope: Envelope) -> None:
         """The next time that `envelope` is handed over it says so."""
         envelope.attempt += 1
@@ -69,7 +89,7 @@ class Redelivery:
             self._bus.put_back(box, envelope)
             return
         waiting = box.inbox.pause(envelope)
-        delay = retry_delay_s(envelope.attempt, self._random.random())
+        delay = retry_delay_s(max(envelope.attempt, envelope.blocked + 1), self._random.random())
         asyncio.get_running_loop().call_later(delay, self._resume, box, envelope.sender, waiting)
 
     def _resume(self, box: Mailbox, sender: str, waiting: deque[Envelope]) -> None:

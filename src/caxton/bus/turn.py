@@ -87,6 +87,7 @@ class Turn:
         "timers",
         "topics",
         "trace",
+        "was_blocked",
     )
 
     def __init__(self, bus: Exchange, mailbox: Mailbox) -> None:
@@ -108,6 +109,8 @@ class Turn:
         self.timers: dict[int, int] = {}
         self.cancelled: list[int] = []
         self.topics: dict[str, bool] = {}
+        self.was_blocked = False
+        """It was told that there is no room for one of its messages now."""
         self.refusal: str | None = None
         """Why the last message was refused, for the agent's log."""
 
@@ -133,6 +136,7 @@ class Turn:
         if not self._may_send():
             return RATE_LIMITED
         if not self._intake.is_open:
+            self.was_blocked = True
             return WOULD_BLOCK
         try:
             message = decode_message(data)
@@ -147,6 +151,7 @@ class Turn:
         name = message.receiver
         if type(name) is str and (target := self._receivers.get(name)) is not None:
             if target.is_full(len(data)):
+                self.was_blocked = True
                 return WOULD_BLOCK
             self._stage(message, target, name)
             return OK
@@ -162,6 +167,7 @@ class Turn:
             self.refusal = str(exc)
             return INVALID
         if any(target is not None and target.is_full(size) for _, target in targets):
+            self.was_blocked = True
             return WOULD_BLOCK
         for name, target in targets:
             self._stage(message, target, name)
@@ -284,6 +290,7 @@ class Turn:
     def clear(self) -> None:
         """Nothing is staged any more."""
         self.envelope = None
+        self.was_blocked = False
         self.sends.clear()
         if self.kv:
             self.kv = {}

@@ -562,7 +562,8 @@ async def test_somebody_who_hangs_up_during_a_purge_leaves_the_account_right(rig
 
 async def test_full_store_refuses_senders_and_drops_nothing(rig: Rig) -> None:
     def flood(turn: Turn, message: AclMessage) -> int:
-        codes.append(turn.send(say("a", 1)))
+        if message.attempt == 1:
+            codes.append(turn.send(say("a", 1)))
         return 9
 
     codes: list[int] = []

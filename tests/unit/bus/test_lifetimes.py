@@ -9,6 +9,8 @@ import pytest
 
 from caxton.bus.bus import MIN_TOMBSTONES
 from caxton.bus.dead_letters import EXPIRED, REASONS
+from caxton.bus.envelope import MAX_ATTEMPTS
+from caxton.bus.redelivery import MAX_BLOCKED
 from caxton.bus.timers import LEAST_SWEPT
 from caxton.core.errors import InvalidMessage, MessageExpired
 from caxton.sandbox.codes import INVALID, OK
@@ -237,6 +239,45 @@ async def test_failing_message_holds_up_its_sender_and_nobody_else(rig: Rig) -> 
     await rig.later(0.2)
     assert a.contents == ["poison", 1, 2, "poison", "poison", "behind"]
     assert a.receiver.messages == 0
+
+
+async def test_handler_that_finds_no_room_waits_for_it_and_uses_up_no_attempt(rig: Rig) -> None:
+    a = rig.agent("a", lambda turn, message: turn.send(say("slow", bytes(message.content).decode())))
+    slow = rig.receiver("slow", max_messages=1)
+    rig.post("slow", 0)
+    rig.post("a", 1)
+    for _ in range(3 * MAX_ATTEMPTS):
+        await rig.later(5)
+    assert (a.receiver.messages, a.receiver.failed, a.supervisor.failures) == (1, 0, [])
+    assert {message.attempt for message in a.handler.delivered[1:]} <= {2, 3, MAX_ATTEMPTS - 1}
+    rig.start(slow)
+    await rig.later(30)
+    await rig.commit()
+    assert (slow.contents, rig.dead()) == ([0, "1"], [])
+
+
+async def test_handler_that_finds_no_room_for_too_long_has_failed(rig: Rig) -> None:
+    a = rig.agent("a", lambda turn, _message: turn.send(say("slow")))
+    rig.receiver("slow", max_messages=1)
+    rig.post("slow", 0)
+    rig.post("a", 1)
+    for _ in range(MAX_BLOCKED + MAX_ATTEMPTS):
+        await rig.later(31)
+    await rig.commit()
+    assert ([content for content, *_ in rig.dead()], a.receiver.messages) == ([1], 0)
+
+
+async def test_closed_intake_makes_handlers_wait_and_fails_none(rig: Rig) -> None:
+    a = rig.agent("a", lambda turn, _message: turn.send(say("b", 1)))
+    b = rig.agent("b")
+    rig.post("a")
+    rig.bus.intake.close("disk-full", InvalidMessage)  # pyright: ignore[reportArgumentType]
+    for _ in range(3 * MAX_ATTEMPTS):
+        await rig.later(1)
+    assert (b.contents, a.receiver.messages) == ([], 1)
+    rig.bus.intake.open("disk-full")
+    await rig.later(30)
+    assert (b.contents, a.receiver.messages) == ([1], 0)
 
 
 async def test_urgent_message_of_a_paused_sender_waits_and_comes_first_after_it(rig: Rig) -> None:
