@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
+from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,10 @@ class Bus:
         self._journal = journal
         self._clock = clock
         self._on_work = on_work
-        self._seq = first_seq - 1
-        self._boot = os.urandom(6).hex()
+        self.next_seq = count(first_seq).__next__
+        """The number of the next message."""
+        self.id_prefix = f"{os.urandom(6).hex()}-"
+        """Of message ids: unique among all nodes and runs."""
         self._trace_seed = os.urandom(8).hex()
         self._traces = 0
         self._directories: dict[str, Directory] = {}
@@ -70,6 +73,7 @@ class Bus:
         self.replies = Replies(journal)
         self.intake = Intake()
         self._note = journal.in_flight.note
+        self._wall_us = clock.wall_us
         self.suspects = Suspects(self, clock, self._after_suspect)
         self.letters = DeadLetters(journal, clock, self.intake)
         self.redelivery = Redelivery(self, journal, clock)
@@ -148,13 +152,9 @@ class Bus:
     def steady_us(self) -> int:
         return self._clock.steady_us()
 
-    def next_seq(self) -> int:
-        self._seq += 1
-        return self._seq
-
     def message_id(self, seq: int) -> str:
         """Unique among all nodes and runs."""
-        return f"{self._boot}-{seq:x}"
+        return f"{self.id_prefix}{seq:x}"
 
     def new_trace_id(self) -> str:
         """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call."""
@@ -168,7 +168,8 @@ class Bus:
         if not receiver.mailboxes:
             self._hold(receiver, envelope)
             return
-        box = receiver.choose(envelope.conversation_id)
+        boxes = receiver.mailboxes
+        box = boxes[0] if len(boxes) == 1 else receiver.choose(envelope.conversation_id)
         if envelope.priority == DEFAULT_PRIORITY:
             box.inbox.lane.append(envelope)
         else:
@@ -330,15 +331,20 @@ class Bus:
         while ready:
             box = ready.popleft()
             box.queued = False
+            inbox = box.inbox
+            lane = inbox.lane
             for _ in range(MESSAGES_PER_VISIT):
-                inbox = box.inbox
-                if not inbox or not box.is_open or box.busy or self.is_draining:
+                if not box.is_open or box.busy or self.is_draining:
                     break
-                envelope = inbox.lane.popleft() if inbox.is_plain else inbox.take()
-                if envelope is None:
+                if inbox.is_plain:
+                    if not lane:
+                        break
+                    self.handle(box, lane.popleft())
+                elif (envelope := inbox.take()) is not None:
+                    self.handle(box, envelope)
+                else:
                     break
-                self.handle(box, envelope)
-            if box.inbox and box.is_open and not box.busy and not box.queued and not self.is_draining:
+            if (lane or inbox.others) and box.is_open and not box.busy and not box.queued and not self.is_draining:
                 box.queued = True
                 ready.append(box)
             if perf_counter() > until:
@@ -381,13 +387,14 @@ class Bus:
         assert turn is not None and handler is not None  # noqa: S101, PT018
         if envelope.expires_us and self._has_ended(box, envelope):
             return
-        now_us = self._clock.wall_us()
-        turn.begin(envelope, now_us)
+        now_us = self._wall_us()
+        turn.envelope, turn.now_us, turn.trace = envelope, now_us, envelope.trace  # `begin`, without the call
         try:
             if envelope.timer_id < 0:
                 if envelope.written:
                     self._note(envelope.seq)
-                self.latency_us[min((now_us - envelope.accepted_us).bit_length(), LATENCY_BUCKETS - 1)] += 1
+                bucket = (now_us - envelope.accepted_us).bit_length()
+                self.latency_us[bucket if bucket < LATENCY_BUCKETS else -1] += 1
                 result = handler.deliver(envelope.body)
             elif envelope.timer_id in box.receiver.timers:
                 self._note(timer_key(envelope.workspace, envelope.receiver, envelope.timer_id))
@@ -453,9 +460,18 @@ class Bus:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
             return
-        receiver.give_room(len(envelope.body))
-        self._journal.settle(envelope, turn.now_us)
-        if len(envelope.body) <= MAX_BODY_BYTES:
+        size = len(envelope.body)
+        receiver.messages -= 1  # `give_room`, without the call
+        receiver.bytes -= size
+        directory = receiver.directory
+        directory.messages -= 1
+        directory.bytes -= size
+        if envelope.written or envelope.kept:
+            self._journal.settle(envelope, turn.now_us)
+        else:  # the same, for what was never written
+            envelope.settled_us = turn.now_us
+            self._journal.born.pop(envelope.seq, None)
+        if size <= MAX_BODY_BYTES and envelope.conversation_id is not None:
             self.history.remember(envelope)
 
     def apply(self, turn: Turn) -> None:
@@ -476,7 +492,7 @@ class Bus:
                 self._leave(envelope, turn.now_us)
         if ARMED:
             crash_point("settle.sent")
-        if turn.kv or turn.timers or turn.cancelled or turn.topics:
+        if turn.has_state:
             self._apply_state(turn)
         turn.clear()
 

@@ -39,5 +39,7 @@ class Envelope(msgspec.Struct, gc=False):
     """Wall time after which nobody wants it handled any more; 0: never."""
     blocked: int = 0
     """How often its handler found no room for what it sends, and so could not finish; in this run."""
+    trace: str = ""
+    """Of a handler's message: the beginning of its `traceparent`, up to the span."""
     timer_id: int = -1
     """Not a message but the firing of this timer."""

@@ -92,7 +92,9 @@ class Inbox:
 
     def forget_settled(self) -> None:
         """Take out what has ended while it waited here."""
-        self.lane = deque(envelope for envelope in self.lane if not envelope.settled_us)
+        rest = [envelope for envelope in self.lane if not envelope.settled_us]
+        self.lane.clear()  # the pump holds on to it
+        self.lane.extend(rest)
         kept = {priority: deque(e for e in queue if not e.settled_us) for priority, queue in self.others.items()}
         self.others = {priority: queue for priority, queue in kept.items() if queue}
         for waiting in self.paused.values():
