@@ -257,7 +257,15 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_server_on_a_full_disk_settles_refuses_and_goes_on_by_itself",
             "test_nothing_new_is_taken_before_the_disk_is_quite_full",
         ),
-        gap="a handler that sends gets -3 while the disk is full; failing so uses up its message's attempts",
+    ),
+    "delivery:no-room-is-no-failure": Requirement(
+        source=MESSAGES,
+        text="A handler that finds no room for what it sends waits for it, and uses up no attempt for minutes.",
+        tests=(
+            "test_handler_that_finds_no_room_waits_for_it_and_uses_up_no_attempt",
+            "test_handler_that_finds_no_room_for_too_long_has_failed",
+            "test_closed_intake_makes_handlers_wait_and_fails_none",
+        ),
     ),
     "delivery:disk-error": Requirement(
         source=MESSAGES,
@@ -539,10 +547,5 @@ REQUIREMENTS: dict[str, Requirement] = {
         source=MESSAGES,
         text="The bus checks whose turn it is in a FIPA protocol.",
         gap="acts are checked, protocols are not",
-    ),
-    "messages:deadlines": Requirement(
-        source=MESSAGES,
-        text="priority, ttl_ms and reply_by are acted upon.",
-        gap="they travel with the message and nothing acts on them",
     ),
 }
