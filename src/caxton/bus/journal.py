@@ -34,10 +34,6 @@ logger = logging.getLogger(__name__)
 IDLE_COMMIT_S = 0.05
 """When nobody outside waits: a longer interval costs nothing but handlers repeated after a crash."""
 
-GATHER_S = 0.001
-"""Between two commits while several callers wait at once. Without it commits for two or three messages each took half
-of the processor, and the median of acknowledgements at half of the load rose from 2 to 8 ms."""
-
 MAX_CHANGED_ROWS = 1024
 """Commit earlier when so much has gathered, to keep transactions short."""
 
@@ -111,8 +107,6 @@ class Journal:
         self._committing: set[asyncio.Future[None]] = set()
         self._writing = False
         self._soon: asyncio.Handle | None = None
-        self._is_crowded = False
-        """Several waited for the last commit: the next one waits a moment for more."""
         self._later: asyncio.TimerHandle | None = None
         self.kept = Retention()
         self.on_full: Callable[[], bool] = lambda: False
@@ -192,8 +186,7 @@ class Journal:
         """Call back once all that was changed so far is on disk. Never, if the disk fails."""
         self._waiting.append(call)
         if self._soon is None and not self._writing:
-            loop = asyncio.get_running_loop()
-            self._soon = loop.call_later(GATHER_S, self._flush) if self._is_crowded else loop.call_soon(self._flush)
+            self._soon = asyncio.get_running_loop().call_soon(self._flush)
 
     async def commit(self) -> None:
         """Wait until all that was changed so far is on disk. Raises `StorageFailed`; what was changed is then lost."""
@@ -244,7 +237,6 @@ class Journal:
             return
         crash_point("commit.asked")
         waiting, self._waiting = self._waiting, []
-        self._is_crowded = len(waiting) > 1
         statements = self._take()
         if not statements:
             self._tell(waiting)
@@ -279,12 +271,10 @@ class Journal:
         self.in_flight.committed()
         self.on_commit()
         self._tell(waiting)
-        if not self._waiting:
-            self.touch()
-        elif self._is_crowded and self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
-        elif self._soon is None:
+        if self._waiting:
             self._flush()
+        else:
+            self.touch()
 
     def _write_again(self, statements: list[Statement], waiting: list[Callable[[], None]]) -> None:
         """It was rolled back for want of room. Until it gets through, what changes is gathered for the next one."""
