@@ -28,7 +28,7 @@ from caxton.core.crash import ARMED, crash_point
 from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from caxton.bus.handler import Crash, Handler
     from caxton.bus.journal import Journal
@@ -70,6 +70,7 @@ class Bus:
         self.replies = Replies(journal)
         self.intake = Intake()
         self._note = journal.in_flight.note
+        journal.in_hand = self._in_hand
         self.suspects = Suspects(self, clock, self._after_suspect)
         self.letters = DeadLetters(journal, clock, self.intake)
         self.redelivery = Redelivery(self, journal, clock)
@@ -411,8 +412,6 @@ class Bus:
         turn = box.turn
         if not box.busy or box.handler is None or turn is None:  # it was dropped meanwhile
             return
-        if turn.envelope is not None and turn.envelope.written:
-            self._note(turn.envelope.seq)
         try:
             result = box.handler.resume()
         except Exception as exc:
@@ -426,6 +425,16 @@ class Bus:
         else:
             self._fail(box, turn, result)
         self.line_up(box)
+
+    def _in_hand(self) -> Iterator[int]:
+        """Keys of what handlers are in the middle of, as far as it is on disk."""
+        for box in self._preempted:
+            envelope = None if box.turn is None else box.turn.envelope
+            if envelope is not None:
+                if envelope.timer_id >= 0:
+                    yield timer_key(envelope.workspace, envelope.receiver, envelope.timer_id)
+                elif envelope.written:
+                    yield envelope.seq
 
     @staticmethod
     def _host_error(box: Mailbox, error: Exception) -> HostError:

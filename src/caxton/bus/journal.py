@@ -20,7 +20,7 @@ from caxton.storage.database import DiskFull
 from caxton.storage.inflight import InFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
@@ -105,6 +105,8 @@ class Journal:
         self.on_full: Callable[[], bool] = lambda: False
         """The disk is full: make room and say whether there is some. What was gathered is kept and tried again."""
         self.on_commit: Callable[[], None] = lambda: None
+        self.in_hand: Callable[[], Iterable[int]] = tuple
+        """Keys of what is being handled while a commit begins: it goes on being in flight."""
         self._prune_at = 0.0
         self.failed = self._is_closed = False
         self.commits = 0
@@ -236,6 +238,8 @@ class Journal:
             return
         self._writing = True
         self.in_flight.turn()
+        for key in self.in_hand():
+            self.in_flight.note(key)
         self._write(statements, waiting)
 
     def _write(self, statements: list[Statement], waiting: list[Callable[[], None]]) -> None:
