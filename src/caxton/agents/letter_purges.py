@@ -92,7 +92,7 @@ class LetterPurges:
 
     async def _delete_old(self) -> tuple[int, int] | None:
         """Some of the letters that are too old; None if there is none. Asking costs no commit."""
-        before_us = self._clock.wall_us() - MAX_AGE_US
+        before_us = self._clock.steady_us() - MAX_AGE_US
         ((oldest_us,),) = await self._reader.rows(letter_rows.OLDEST)
         if oldest_us is None or oldest_us >= before_us:
             return None

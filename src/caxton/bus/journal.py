@@ -116,9 +116,10 @@ class Journal:
 
     def settle(self, envelope: Envelope, now_us: int) -> None:
         """`envelope` is done with; its row goes, or is marked if it is to be kept."""
-        envelope.settled_us = now_us
-        if envelope.kept:
+        if envelope.kept:  # its age must not depend on somebody who sets the machine's clock
+            now_us = self._clock.steady_us()
             self.kept.add(envelope.seq, len(envelope.body), now_us)
+        envelope.settled_us = now_us
         if not envelope.written:
             if not envelope.kept:
                 self.born.pop(envelope.seq, None)
@@ -343,7 +344,7 @@ class Journal:
 
     def _prune(self, statements: list[Statement]) -> None:
         """Let go of what was only kept to be asked for, as far as that is too much or too old."""
-        now_us = self._clock.wall_us()
+        now_us = self._clock.steady_us()
         for _ in range(PRUNE_BUNDLES):
             seqs = self.kept.let_go(now_us)
             if not seqs:
@@ -358,7 +359,7 @@ class Journal:
     async def prune(self) -> int:
         """Let go of all that is too much or too old, at once; returns how many. Raises `StorageFailed`."""
         before = self.kept.gone
-        while seqs := self.kept.let_go(self._clock.wall_us()):
+        while seqs := self.kept.let_go(self._clock.steady_us()):
             self._statements.append((_DELETE_MESSAGE, [(seq,) for seq in seqs]))
             await self.commit()
         return self.kept.gone - before
