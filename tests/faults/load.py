@@ -153,13 +153,20 @@ class Client(threading.Thread):
 
     def say(self, receiver: str, *, kind: str = "post", fields: dict[str, Any] | None = None, **content: Any) -> bool:
         """Post something that is not left to chance; whether it was answered."""
+        return self._try(kind, [self.message(receiver, kind=kind, **content) | (fields or {})])
+
+    def say_all(self, *messages: dict[str, Any]) -> bool:
+        """Post what `message` made, in one request."""
+        return self._try("batch", list(messages))
+
+    def message(self, receiver: str, *, kind: str = "post", **content: Any) -> dict[str, Any]:
+        """The next message of this client."""
         token = f"{self.name}-{self._n}"
         self._n += 1
-        message = {
+        return {
             "performative": "request" if kind == "ask" else "inform", "receiver": receiver, "priority": 4,
             "message_id": f"id-{token}", "content": {"t": token, "fate": "ok"} | content,
         }  # fmt: skip
-        return self._try(kind, [message | (fields or {})])
 
     def close(self) -> None:
         """If it was not started."""
@@ -244,14 +251,10 @@ class Server:
             self._address.tell(*line.split())
         return bool(line)
 
-    def wait(self) -> int:
-        """Its exit code, once it has ended."""
+    def wait(self, timeout_s: float = WAIT_S) -> int:
+        """Its exit code, once it has ended; raises `subprocess.TimeoutExpired`."""
         assert self.process is not None
-        try:
-            code = self.process.wait(WAIT_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+        code = self.process.wait(timeout_s)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._address.forget()

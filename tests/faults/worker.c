@@ -1,8 +1,8 @@
 /* An agent for proofs: does what a message says, and counts in its state how often it did so.
  *
  * Content: {"t": token, "fate": …, "kids": n, "to": "next|the one after it"}. Key of the state: the token.
- * Fates: ok; third (fails until its third attempt); fail (always); trap (traps on its first attempt); timer (counts
- * "TOKEN@" when a timer fires); spin (computes for some slices). What fails does all its effects before.
+ * Fates: ok; third (fails until its third attempt); fail (always); trap (traps on its first attempt); crash (always);
+ * timer (counts "TOKEN@" when a timer fires); spin (computes for some slices). What fails does all its effects before.
  */
 #include "../../sdk/c/caxton.h"
 
@@ -95,7 +95,7 @@ CAXTON_ON_MESSAGE(message) {
     if (caxton_wants_reply(message) && caxton_is(message->performative, "request")
         && caxton_reply(message, "inform", message->content) < 0) return 1;
     if (caxton_is(fate, "fail") || (caxton_is(fate, "third") && attempt < 3)) return 1;
-    if (caxton_is(fate, "trap") && attempt < 2) __builtin_trap();
+    if (caxton_is(fate, "crash") || (caxton_is(fate, "trap") && attempt < 2)) __builtin_trap();
     if (caxton_is(fate, "spin"))
         for (volatile int32_t left = 4000000; left > 0; left--) {}
     return 0;
