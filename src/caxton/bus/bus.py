@@ -118,6 +118,7 @@ class Bus:
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
         crash_point("remove.begun")
+        self.suspects.release(receiver)
         for pattern in list(receiver.topics):
             directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)

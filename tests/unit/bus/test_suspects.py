@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.bus.dead_letters import POISON
+from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.suspects import ALONE_S
 from caxton.sandbox.codes import OK
@@ -243,3 +243,18 @@ async def test_timer_that_kills_after_a_commit_is_dropped_after_its_attempts(rig
         run, agents = run.recover(["a", "b"])
     assert ends == MAX_ATTEMPTS
     run.close()
+
+
+async def test_suspects_of_an_agent_that_is_removed_are_dead_letters_like_its_other_mail(rig: Rig) -> None:
+    rig.agent("a", lambda _turn, _message: None, on_resume=lambda _turn: None)
+    rig.post("a", 1)
+    rig.pump_once()
+    rig.post("a", 2)
+    await rig.commit()
+    again, agents = rig.recover(["a"])
+    assert again.bus.suspects.is_active
+    again.bus.remove_receiver(agents["a"].receiver)
+    await again.commit()
+    assert [(content, reason) for content, reason, *_ in again.dead()] == [(1, REMOVED), (2, REMOVED)]
+    assert again.pending() == []
+    again.close()
