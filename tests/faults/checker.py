@@ -197,8 +197,8 @@ def _repeated(history: History) -> Iterator[str]:
         key = (got.agent, got.message_id, (got.run, got.seq) if got.replayed else 0)
         before = last.get(key)
         last[key] = got
-        if before is None or got.attempt > before.attempt:
-            continue
+        if before is None or got.attempt > (before.attempt if before.run == got.run else 1):
+            continue  # over a crash the count may be the same again, if the disk was slow, but it is no first attempt
         # What a crash made vanish before anybody was told is a first delivery again, once its client posts it again.
         was_posted_again = any(before.at < at < got.at for at in posted[got.message_id])
         if before.run == got.run or not was_posted_again or acked.get(got.message_id, got.at) < before.at:
