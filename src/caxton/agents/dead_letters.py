@@ -189,7 +189,7 @@ class DeadLetterService:
             raise RateLimited(_REPLAYS, REPLAYS_PER_S, wait_s)
         envelope = self._postbox.replay(row, body)
         self._bucket.take(now)
-        now_us = self._clock.wall_us()
+        now_us = self._clock.steady_us()
         self._letters.mark_replayed(row, by=principal.name, now_us=now_us, seq=envelope.seq)
         done.append(letter_id)
         return replay_receipt(row, now_us, principal.name, envelope.seq, "replayed")
@@ -228,7 +228,7 @@ class DeadLetterService:
 
     def _condition(self, workspace: WorkspaceName, wanted: DeadLetterFilter, *, replayed: bool | None) -> LetterFilter:
         _check(workspace)
-        return condition(workspace, wanted, replayed=replayed, now_us=self._clock.wall_us())
+        return condition(workspace, wanted, replayed=replayed, now_us=self._clock.steady_us())
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from caxton.bus import letter_rows
+from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError
 from caxton.core.views import PurgeReceipt
 
@@ -91,7 +92,7 @@ class LetterPurges:
 
     async def _delete_old(self) -> tuple[int, int] | None:
         """Some of the letters that are too old; None if there is none. Asking costs no commit."""
-        before_us = self._clock.wall_us() - MAX_AGE_US
+        before_us = self._clock.steady_us() - MAX_AGE_US
         ((oldest_us,),) = await self._reader.rows(letter_rows.OLDEST)
         if oldest_us is None or oldest_us >= before_us:
             return None
@@ -104,7 +105,9 @@ class LetterPurges:
             now_us = self._clock.wall_us()
             for sql, row in letter_rows.purge(condition, parameters, mark=mark, now_us=now_us, by=by):
                 self._journal.add(sql, *row)
+            crash_point("purge.before_commit")
             await self._journal.commit()
+            crash_point("purge.after_commit")
             ((letters, waiting, size),) = await self._reader.rows(letter_rows.PURGED, mark)
             self._letters.gone(waiting, size)
         return letters, waiting

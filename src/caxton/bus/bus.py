@@ -29,7 +29,7 @@ from caxton.core.crash import ARMED, crash_point
 from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from caxton.bus.handler import Crash, Handler
     from caxton.bus.journal import Journal
@@ -74,6 +74,7 @@ class Bus:
         self.intake = Intake()
         self._note = journal.in_flight.note
         self._wall_us = clock.wall_us
+        journal.in_hand = self._in_hand
         self.suspects = Suspects(self, clock, self._after_suspect)
         self.letters = DeadLetters(journal, clock, self.intake)
         self.redelivery = Redelivery(self, journal, clock)
@@ -121,6 +122,7 @@ class Bus:
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
         crash_point("remove.begun")
+        self.suspects.release(receiver)
         for pattern in list(receiver.topics):
             directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
@@ -418,8 +420,6 @@ class Bus:
         turn = box.turn
         if not box.busy or box.handler is None or turn is None:  # it was dropped meanwhile
             return
-        if turn.envelope is not None and turn.envelope.written:
-            self._note(turn.envelope.seq)
         try:
             result = box.handler.resume()
         except Exception as exc:
@@ -433,6 +433,16 @@ class Bus:
         else:
             self._fail(box, turn, result)
         self.line_up(box)
+
+    def _in_hand(self) -> Iterator[int]:
+        """Keys of what handlers are in the middle of, as far as it is on disk."""
+        for box in self._preempted:
+            envelope = None if box.turn is None else box.turn.envelope
+            if envelope is not None:
+                if envelope.timer_id >= 0:
+                    yield timer_key(envelope.workspace, envelope.receiver, envelope.timer_id)
+                elif envelope.written:
+                    yield envelope.seq
 
     @staticmethod
     def _host_error(box: Mailbox, error: Exception) -> HostError:

@@ -71,7 +71,7 @@ class DeadLetters:
             error: text of the last failure, if there was one.
             crash: the last failure, if it was one.
         """
-        self._journal.add_dead_letter(envelope, reason, error, self._clock.wall_us(), crash)
+        self._journal.add_dead_letter(envelope, reason, error, self._clock.steady_us(), crash)
         self.buried[reason] += 1
         self._change(1, len(envelope.body))
 

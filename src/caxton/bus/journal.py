@@ -22,7 +22,7 @@ from caxton.storage.database import DiskFull
 from caxton.storage.inflight import InFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
@@ -112,6 +112,8 @@ class Journal:
         self.on_full: Callable[[], bool] = lambda: False
         """The disk is full: make room and say whether there is some. What was gathered is kept and tried again."""
         self.on_commit: Callable[[], None] = lambda: None
+        self.in_hand: Callable[[], Iterable[int]] = tuple
+        """Keys of what is being handled while a commit begins: it goes on being in flight."""
         self._prune_at = 0.0
         self.failed = self._is_closed = False
         self.commits = 0
@@ -121,9 +123,10 @@ class Journal:
 
     def settle(self, envelope: Envelope, now_us: int) -> None:
         """`envelope` is done with; its row goes, or is marked if it is to be kept."""
-        envelope.settled_us = now_us
-        if envelope.kept:
+        if envelope.kept:  # its age must not depend on somebody who sets the machine's clock
+            now_us = self._clock.steady_us()
             self.kept.add(envelope.seq, len(envelope.body), now_us)
+        envelope.settled_us = now_us
         if not envelope.written:
             if not envelope.kept:
                 self.born.pop(envelope.seq, None)
@@ -243,6 +246,8 @@ class Journal:
             return
         self._writing = True
         self.in_flight.turn()
+        for key in self.in_hand():
+            self.in_flight.note(key)
         self._write(statements, waiting)
 
     def _write(self, statements: list[Statement], waiting: list[Callable[[], None]]) -> None:
@@ -347,7 +352,7 @@ class Journal:
 
     def _prune(self, statements: list[Statement]) -> None:
         """Let go of what was only kept to be asked for, as far as that is too much or too old."""
-        now_us = self._clock.wall_us()
+        now_us = self._clock.steady_us()
         for _ in range(PRUNE_BUNDLES):
             seqs = self.kept.let_go(now_us)
             if not seqs:
@@ -362,7 +367,7 @@ class Journal:
     async def prune(self) -> int:
         """Let go of all that is too much or too old, at once; returns how many. Raises `StorageFailed`."""
         before = self.kept.gone
-        while seqs := self.kept.let_go(self._clock.wall_us()):
+        while seqs := self.kept.let_go(self._clock.steady_us()):
             self._statements.append((_DELETE_MESSAGES, _as_list(seqs)))
             await self.commit()
         return self.kept.gone - before

@@ -86,6 +86,11 @@ class Suspects:
             self._return(self._queue[0][0])
         self._box = None
 
+    def release(self, receiver: Receiver) -> None:
+        """Its agent goes: what of its mail was not handed over yet is in the queues again."""
+        if any(owner is receiver for owner, _ in self._queue):
+            self._return(receiver)
+
     def _next(self) -> None:
         while self._queue:
             receiver, envelope = self._queue[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from caxton.core.crash import crash_point
 from caxton.core.views import CompactReport, StorageView, VerifyFinding, VerifyReport
 from caxton.storage.census import take_census
 from caxton.storage.verify import verify_file
@@ -58,6 +59,7 @@ class Upkeep:
         async with self._one_at_a_time:
             gone = self._journal.kept.gone
             before = await self._tidy()
+            crash_point("compact.begun")
             await self._journal.prune()
             while await self._run(_give_back):
                 pass
@@ -108,4 +110,5 @@ def _give_back(connection: Any) -> bool:
         connection.execute("VACUUM").fetchall()
     else:
         connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+    crash_point("compact.given_back")
     return int(connection.pragma("freelist_count")) > 0

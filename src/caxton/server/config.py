@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from caxton.core.crash import VARIABLE as CRASH_VARIABLE
 from caxton.core.errors import CaxtonError, InvalidConfig, quoted
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size
@@ -307,7 +308,7 @@ def _setting(key: str, source: str) -> Setting:
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = {setting.variable for setting in SETTINGS} | {"CAXTON_CONFIG"} | _CLIENT_VARIABLES
+    known = {setting.variable for setting in SETTINGS} | {"CAXTON_CONFIG", CRASH_VARIABLE} | _CLIENT_VARIABLES
     for name in environment:
         if name.startswith("CAXTON_") and name not in known:
             hint = nearest(name, (other.lower() for other in known))

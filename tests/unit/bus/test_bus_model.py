@@ -7,6 +7,7 @@ state, so "settled" and its effects can be compared on disk after every step.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -16,10 +17,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from caxton.bus.dead_letters import POISON
-from caxton.bus.envelope import MAX_ATTEMPTS
+from caxton.bus.dead_letters import EXPIRED, FAILED, POISON
+from caxton.bus.envelope import DEFAULT_PRIORITY, MAX_ATTEMPTS
+from caxton.bus.receipts import WINDOW_S
 from caxton.bus.turn import Turn
-from caxton.core.errors import MailboxFull
+from caxton.core.errors import MailboxFull, MessageIdConflict
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.security.principal import Principal
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.handlers import FakeCrash, FakeHandler, say
 from tests.unit.bus.rig import Rig
@@ -38,9 +42,13 @@ Id: TypeAlias = tuple[int, ...]
 """(n,) for the n-th message from outside, (n, k) for the k-th that its handler sends."""
 
 AGENTS = ("a", "b", "c")
+SENDERS = ("x", "y")
 ROOM = 12
 FATES = ("ok", "slow", "third time", "fail", "crash")
 FATAL = ("fail", "crash")
+TTLS_MS = (None, None, 100, 100_000)
+JUMPS_S = (0, 3600, -3600, 315_360_000, -315_360_000)
+ADA = Principal("ada", frozenset({"admin"}))
 
 
 class BusMachine(RuleBasedStateMachine):
@@ -49,6 +57,7 @@ class BusMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
+        self.began_us = self.clock.wall_us()
         self.loop = ManualLoop(self.clock)
         self.loop.set_exception_handler(self._callback_failed)
         self.errors: list[BaseException] = []
@@ -57,8 +66,12 @@ class BusMachine(RuleBasedStateMachine):
         self.acknowledged: set[Id] = set()
         self.running: set[str] = set(AGENTS)
         self.slices = self.crashes = 0
-        self.first: dict[tuple[str, str], list[Id]] = {}
-        """(sender, receiver) → ids in the order of their first delivery in this run."""
+        self.volatile: set[Id] = set()
+        """Accepted for memory only, in this run."""
+        self.archived: set[Id] = set()
+        """Handled by agents that were removed, with all that they remembered."""
+        self.first: dict[tuple[str, str, int], dict[Id, int]] = {}
+        """(sender, receiver, priority) → what was delivered in this run, and when it was accepted."""
         self.attempts: dict[tuple[str, Id], int] = {}
         """(receiver, id) → the last attempt, unless it may be repeated."""
         self.agents: dict[str, Agent] = {}
@@ -89,20 +102,114 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(
         receiver=st.sampled_from(AGENTS),
+        sender=st.sampled_from(SENDERS),
         fate=st.sampled_from(FATES),
         children=st.lists(st.sampled_from(AGENTS), max_size=2),
+        priority=st.sampled_from([None, None, 7]),
+        ttl_ms=st.sampled_from(TTLS_MS),
+        durable=st.sampled_from([True, True, True, False]),
     )
-    def post(self, receiver: str, fate: str, children: list[str]) -> None:
+    def post(
+        self, receiver: str, sender: str, fate: str, children: list[str], priority: int | None, ttl_ms: int | None,
+        durable: bool,
+    ) -> None:  # fmt: skip
+        key = (len(self.posted),)
+        said: dict[str, Any] = {
+            "content": {"id": key, "fate": fate, "children": children},
+            "message_id": f"id-{key[0]}",
+        }
+        said |= {"receiver": receiver, "sender": sender, "durable": durable, "priority": priority, "ttl_ms": ttl_ms}
+
         async def act() -> None:
-            key = (len(self.posted),)
-            rig = self.rig
             try:
-                rig.post(receiver, {"id": key, "fate": fate, "children": children})
+                self.rig.post(**said)
             except MailboxFull:
                 assert self.agents[receiver].receiver.messages == ROOM
                 return
-            self.posted[key] = {"fate": fate, "children": children}
+            self._accepted(key, said)
+
+        self.run(act())
+
+    @rule(which=st.integers(0, 1000), is_same=st.booleans())
+    def post_again(self, which: int, is_same: bool) -> None:
+        """Within the window: what was accepted is known, unless a crash has made both vanish."""
+        if not self.posted:
+            return
+        key = (which % len(self.posted),)
+        post = self.posted[key]
+        if self.clock.monotonic() - post["at"] >= WINDOW_S:
+            return
+
+        async def act() -> None:
+            try:
+                self.rig.post(**post["said"] | ({} if is_same else {"language": "other"}))
+            except MessageIdConflict:
+                assert not is_same
+            except MailboxFull:
+                assert post["vanished"]
+            else:
+                assert self.rig.is_queued == post["vanished"]
+                assert is_same or post["vanished"]
+                if self.rig.is_queued:
+                    self._accepted(key, post["said"])
+
+        if is_same or not post["vanished"]:
+            self.run(act())
+
+    def _accepted(self, key: Id, said: dict[str, Any]) -> None:
+        rig, content, ttl_ms = self.rig, said["content"], said["ttl_ms"]
+        expires_us = 0 if ttl_ms is None else self.clock.steady_us() + ttl_ms * 1000
+        self.posted[key] = {
+            "fate": content["fate"], "children": content["children"], "said": said, "vanished": False,
+            "at": self.clock.monotonic(), "expires_us": expires_us,
+        }  # fmt: skip
+        if said["durable"]:
             rig.journal.after_commit(lambda: self._acknowledge(rig, key))
+        else:
+            self.volatile.add(key)
+
+    @rule(jump_s=st.sampled_from(JUMPS_S))
+    def set_clock(self, jump_s: int) -> None:
+        """Somebody sets the machine's clock; time that passes does not notice before a start."""
+        self.clock.set_wall_us(self.began_us + jump_s * 1_000_000)
+
+    @rule(which=st.integers(0, 1000), times=st.integers(1, 2))
+    def replay(self, which: int, times: int) -> None:
+        """Twice gives one."""
+        letters = self.rig.rows("SELECT seq, receiver, body FROM dead_letters WHERE replayed_us IS NULL ORDER BY seq")
+        if not letters:
+            return
+        seq, receiver, body = letters[which % len(letters)]
+        key = tuple(msgspec.json.decode(body)["content"]["id"])
+
+        async def act() -> None:
+            self.attempts.pop((receiver, key), None)
+            letter = self.rig.letters.replay(DEFAULT_WORKSPACE, ADA, str(seq))
+            others = [self.rig.letters.replay(DEFAULT_WORKSPACE, ADA, str(seq)) for _ in range(times - 1)]
+            try:
+                await self.rig.answer(letter, *others)
+            except MailboxFull:
+                assert self.agents[receiver].receiver.messages == ROOM
+
+        self.run(act())
+
+    @rule(name=st.sampled_from(AGENTS))
+    def remove_and_deploy_again(self, name: str) -> None:
+        """Its mail becomes dead letters; what it remembers goes."""
+
+        async def act() -> None:
+            rig, agent = self.rig, self.agents[name]
+            rig.stop(agent)
+            await rig.commit()
+            keys = rig.rows(f"SELECT key FROM kv WHERE agent = '{name}'")  # noqa: S608
+            rig.bus.remove_receiver(agent.receiver)
+            await rig.commit()
+            self.archived |= {tuple(msgspec.json.decode(key)) for (key,) in keys}
+            for key in [key for key in self.attempts if key[0] == name]:
+                del self.attempts[key]
+            self.agents[name] = rig.receiver(name, max_messages=ROOM)
+            if name in self.running:
+                self._start(name)
 
         self.run(act())
 
@@ -134,8 +241,15 @@ class BusMachine(RuleBasedStateMachine):
             self.rig, self.agents = self.rig.recover(list(AGENTS))
             for agent in self.agents.values():
                 agent.receiver.max_messages = ROOM
+            pending, handled, dead = self._disk()
+            for key, post in self.posted.items():
+                is_gone = key not in {*pending, *handled, *dead}
+                post["vanished"] |= is_gone or not post["said"]["durable"]
+                if not is_gone and not post["said"]["durable"]:
+                    post["at"] -= WINDOW_S  # it is not known any more, but not gone either
+            self.volatile.clear()
             self.first.clear()
-            self.attempts.clear()
+            self.attempts = {owner: 1 for owner in self.attempts if owner[1] in pending}
             self._start(*sorted(self.running))
 
         self.run(act())
@@ -182,7 +296,8 @@ class BusMachine(RuleBasedStateMachine):
     def _handle(self, turn: Turn, message: AclMessage) -> Outcome:
         content = msgspec.json.decode(message.content)
         key, fate = tuple(content["id"]), content["fate"]
-        self._check_delivery(turn.receiver.name, message, key)
+        assert turn.envelope is not None
+        self._check_delivery(turn.receiver.name, message, key, turn.envelope.seq)
         turn.kv_set(msgspec.json.encode(key), b"handled")
         for number, child in enumerate(content["children"]):
             result = turn.send(say(child, {"id": (*key, number), "fate": "ok", "children": []}))
@@ -196,14 +311,19 @@ class BusMachine(RuleBasedStateMachine):
         self.slices += 1
         return None if self.slices % 3 else 0
 
-    def _check_delivery(self, name: str, message: AclMessage, key: Id) -> None:
+    def _check_delivery(self, name: str, message: AclMessage, key: Id, seq: int) -> None:
         assert message.attempt <= MAX_ATTEMPTS
         assert message.attempt > self.attempts.get((name, key), 0), "given twice, and it does not say so"
         self.attempts[name, key] = message.attempt
-        order = self.first.setdefault((message.sender, name), [])
+        if message.replayed:
+            return
+        expires_us = self.posted[key]["expires_us"] if len(key) == 1 else 0
+        assert not expires_us or self.clock.steady_us() < expires_us, "its time was over"
+        priority = DEFAULT_PRIORITY if message.priority is None else message.priority
+        order = self.first.setdefault((message.sender, name, priority), {})
         if key not in order:
-            assert not order or order[-1] < key, "overtaken"
-            order.append(key)
+            assert seq > max(order.values(), default=0), "overtaken"
+            order[key] = seq
 
     # --- the contract ------------------------------------------------------------------------------------------
 
@@ -216,8 +336,10 @@ class BusMachine(RuleBasedStateMachine):
     def _disk(self) -> tuple[list[Id], list[Id], list[Id]]:
         """(pending, handled, dead) as a restart would find them."""
         pending = [tuple(content["id"]) for content in self.rig.pending()]
-        dead = [tuple(letter[0]["id"]) for letter in self.rig.dead()]
-        return pending, [tuple(msgspec.json.decode(key)) for (key,) in self.rig.rows("SELECT key FROM kv")], dead
+        letters = self.rig.rows("SELECT body FROM dead_letters WHERE replayed_us IS NULL")
+        dead = [tuple(msgspec.json.decode(body)["content"]["id"]) for (body,) in letters]
+        handled = [tuple(msgspec.json.decode(key)) for (key,) in self.rig.rows("SELECT key FROM kv")]
+        return pending, [*handled, *self.archived], dead
 
     @invariant()
     def disk_is_a_consistent_cut(self) -> None:
@@ -234,16 +356,17 @@ class BusMachine(RuleBasedStateMachine):
     def room_taken_is_room_used(self) -> None:
         staged: dict[Receiver, list[bytes]] = {agent.receiver: [] for agent in self.agents.values()}
         for receiver, envelope in self.rig.bus.suspects:
-            staged[receiver].append(envelope.body)
-        for receiver, bodies in staged.items():
-            bodies += [envelope.body for envelope in receiver.held]
+            if not envelope.settled_us:
+                staged[receiver].append(envelope.body)
+        for receiver, bodies in list(staged.items()):
+            bodies += [envelope.body for envelope in receiver.held if not envelope.settled_us]
             for box in receiver.mailboxes:
-                bodies += [envelope.body for envelope in box.inbox]
+                bodies += [envelope.body for envelope in box.inbox if not envelope.settled_us]
                 if box.busy and box.turn is not None and box.turn.envelope is not None:
                     bodies.append(box.turn.envelope.body)
                     for target, envelope in box.turn.sends:
                         assert target is not None
-                        staged[target].append(envelope.body)
+                        staged.setdefault(target, []).append(envelope.body)
         for receiver, bodies in staged.items():
             assert (receiver.messages, receiver.bytes) == (len(bodies), sum(map(len, bodies)))
             assert receiver.messages <= ROOM
@@ -259,20 +382,25 @@ class BusMachine(RuleBasedStateMachine):
                 break
         await self.rig.commit()
         pending, handled, dead = self._disk()
-        poisoned = {tuple(content["id"]) for content, reason, *_ in self.rig.dead() if reason == POISON}
-        assert poisoned == set() or self.crashes >= MAX_ATTEMPTS
+        letters = self.rig.rows("SELECT body, reason FROM dead_letters WHERE replayed_us IS NULL")
+        ends = {tuple(msgspec.json.decode(body)["content"]["id"]): reason for body, reason in letters}
+        assert POISON not in ends.values() or self.crashes >= MAX_ATTEMPTS
         assert pending == []
-        for key in self.acknowledged:
-            fate, children = self.posted[key]["fate"], self.posted[key]["children"]
-            if fate in FATAL or key in poisoned:
+        for key in self.acknowledged | self.volatile:
+            if self.posted[key]["fate"] in FATAL:
                 assert key in dead
-            elif not children:
-                assert key in handled  # with children it may have met full mailboxes on every attempt
+            elif ends.get(key) in (None, FAILED) and not self.posted[key]["children"]:
+                assert key in handled  # with children it may have met full mailboxes for too long
+            else:
+                assert key in handled or key in dead
+            assert ends.get(key) != EXPIRED or self.posted[key]["expires_us"]
         self.disk_is_a_consistent_cut()
         self.room_taken_is_room_used()
 
 
+EXAMPLES, STEPS = (int(n) for n in os.environ.get("FAULTS_MODEL", "200x50").split("x"))
+
 TestBusAgainstModel = BusMachine.TestCase
 TestBusAgainstModel.settings = settings(
-    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

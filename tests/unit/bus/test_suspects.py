@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.bus.dead_letters import POISON
+import pytest
+
+from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.suspects import ALONE_S
 from caxton.sandbox.codes import OK
@@ -195,3 +197,64 @@ async def test_clean_stop_leaves_no_suspects(rig: Rig) -> None:
     run.pump()
     assert [message.attempt for message in agents["a"].handler.delivered] == [2]
     run.close()
+
+
+async def test_what_is_in_hand_over_a_commit_has_had_an_attempt_when_the_node_ends(rig: Rig) -> None:
+    rig.agent("a", lambda _turn, _message: None, on_resume=lambda _turn: None)
+    rig.post("a", "slow")
+    rig.pump_once()
+    await rig.commit()
+    again, agents = rig.recover(["a"])
+    again.start(agents["a"])
+    again.pump()
+    await again.commit()
+    again.pump()
+    assert [message.attempt for message in agents["a"].handler.delivered] == [2]
+    again.close()
+
+
+async def test_timer_that_kills_after_a_commit_is_dropped_after_its_attempts(rig: Rig) -> None:
+    def resume(_turn: Turn) -> None:
+        if slices:
+            raise Killed
+        slices.append(1)
+
+    slices: list[int] = []
+    agents = {name: rig.receiver(name) for name in "ab"}
+    rig.start(agents["a"])
+    turn = rig.boot_turn(agents["a"])
+    turn.set_timer(0)
+    rig.bus.apply(turn)
+    await rig.commit()
+    ends, run = 0, rig
+    while agents["a"].receiver.timers:
+        slices.clear()
+        run.start(agents["a"], on_timer=lambda _turn, _timer_id: None, on_resume=resume)
+        while not slices:
+            await run.turn_loop()
+            run.pump_once()
+            await run.commit()
+        run.post("b", "of somebody else")
+        await run.commit()
+        with pytest.raises(Killed):
+            run.pump_once()
+        ends += 1
+        assert ends <= MAX_ATTEMPTS
+        run, agents = run.recover(["a", "b"])
+    assert ends == MAX_ATTEMPTS
+    run.close()
+
+
+async def test_suspects_of_an_agent_that_is_removed_are_dead_letters_like_its_other_mail(rig: Rig) -> None:
+    rig.agent("a", lambda _turn, _message: None, on_resume=lambda _turn: None)
+    rig.post("a", 1)
+    rig.pump_once()
+    rig.post("a", 2)
+    await rig.commit()
+    again, agents = rig.recover(["a"])
+    assert again.bus.suspects.is_active
+    again.bus.remove_receiver(agents["a"].receiver)
+    await again.commit()
+    assert [(content, reason) for content, reason, *_ in again.dead()] == [(1, REMOVED), (2, REMOVED)]
+    assert again.pending() == []
+    again.close()

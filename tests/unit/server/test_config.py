@@ -102,7 +102,7 @@ def test_mistyped_flag_is_refused() -> None:
     "name",
     [
         "CAXTON_SERVER", "CAXTON_TOKEN", "CAXTON_CONTEXT", "CAXTON_CONTEXTS", "CAXTON_OUTPUT", "CAXTON_CA_FILE",
-        "PATH", "CAXTONIA",
+        "CAXTON_CRASH_AT", "PATH", "CAXTONIA",
     ],
 )  # fmt: skip
 def test_variables_of_the_command_line_and_of_others_do_not_matter(name: str) -> None:
