@@ -122,7 +122,6 @@ class Bus:
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
         crash_point("remove.begun")
-        self.suspects.release(receiver)
         for pattern in list(receiver.topics):
             directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
@@ -146,7 +145,7 @@ class Bus:
     def _pass_on(self, old: Receiver, new: Receiver, envelope: Envelope) -> None:
         old.give_room(len(envelope.body))
         new.take_room(len(envelope.body))
-        self.enqueue(new, envelope)
+        (self.enqueue_suspect if envelope.is_suspect else self.enqueue)(new, envelope)
 
     def now_us(self) -> int:
         return self._clock.wall_us()
@@ -180,6 +179,15 @@ class Bus:
             box.queued = True
             self._ready.append(box)
 
+    def enqueue_suspect(self, receiver: Receiver, envelope: Envelope) -> None:
+        """As `enqueue`, so that the pump sees that it must be handled alone."""
+        if not receiver.mailboxes:
+            self._hold(receiver, envelope)
+            return
+        box = receiver.choose(envelope.conversation_id)
+        box.inbox.put(envelope)
+        self.line_up(box)
+
     def _hold(self, receiver: Receiver, envelope: Envelope) -> None:
         """There is no mailbox: the agent is stopped, or was removed or replaced while this was on its way."""
         if receiver.is_vacant and (now := receiver.directory.receivers.get(receiver.name)) not in (receiver, None):
@@ -189,7 +197,7 @@ class Bus:
         elif envelope.timer_id < 0:
             self.redelivery.bury(receiver, envelope, REMOVED, None)
 
-    def _enqueue_timer(self, receiver: Receiver, envelope: Envelope) -> None:
+    def enqueue_timer(self, receiver: Receiver, envelope: Envelope) -> None:
         """A timer fires at the replica that set it, or at the one that has its number's place."""
         due = receiver.timers.get(envelope.timer_id)
         if not receiver.mailboxes:
@@ -208,10 +216,12 @@ class Bus:
         for replica in range(len(receiver.mailboxes), count):
             receiver.mailboxes.append(Mailbox(receiver, replica))
         for envelope in waiting:
-            if envelope.timer_id < 0:
-                self.enqueue(receiver, envelope)
+            if envelope.timer_id >= 0:
+                self.enqueue_timer(receiver, envelope)
+            elif envelope.is_suspect:
+                self.enqueue_suspect(receiver, envelope)
             else:
-                self._enqueue_timer(receiver, envelope)
+                self.enqueue(receiver, envelope)
         self.wake()
 
     @staticmethod
@@ -342,22 +352,26 @@ class Bus:
                     if not lane:
                         break
                     self.handle(box, lane.popleft())
-                elif (envelope := inbox.take()) is not None:
+                elif (envelope := inbox.take()) is None:
+                    break
+                elif not envelope.is_suspect:
                     self.handle(box, envelope)
                 else:
+                    inbox.put_back(envelope)
+                    self.suspects.begin(box)
                     break
             if (lane or inbox.others) and box.is_open and not box.busy and not box.queued and not self.is_draining:
                 box.queued = True
                 ready.append(box)
-            if perf_counter() > until:
+            if perf_counter() > until or self.suspects.is_active:
                 break
-        if self._preempted:
+        if self._preempted and not self.suspects.is_active:
             self._resume(self._preempted.popleft())
         self._journal.touch()
 
     def _pump_suspects(self) -> None:
         if self.is_draining:
-            self.suspects.give_up()
+            self.suspects.end()
         self.suspects.pump()
         self._journal.touch()
 
@@ -367,16 +381,6 @@ class Bus:
             self.wake()
 
         self._journal.after_commit(committed)
-
-    def return_to_front(self, receiver: Receiver, envelopes: list[Envelope]) -> None:
-        """Queue `envelopes` before everything else of `receiver`."""
-        for envelope in reversed(envelopes):
-            if not receiver.mailboxes:
-                receiver.held.appendleft(envelope)
-                continue
-            box = receiver.choose(envelope.conversation_id)
-            box.inbox.put_back(envelope)
-            self.line_up(box)
 
     def resume(self, box: Mailbox) -> None:
         """Let the handler of `box`, which is busy, go on for a slice."""
@@ -573,5 +577,5 @@ class Bus:
         envelope = Envelope(
             0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
         )
-        self._enqueue_timer(receiver, envelope)
+        self.enqueue_timer(receiver, envelope)
         self.wake()

@@ -37,6 +37,8 @@ class Envelope(msgspec.Struct, gc=False):
     priority: int = DEFAULT_PRIORITY
     expires_us: int = 0
     """Wall time after which nobody wants it handled any more; 0: never."""
+    is_suspect: bool = False
+    """It was in hand when the node ended otherwise than by a stop, and was not handed over since."""
     blocked: int = 0
     """How often its handler found no room for what it sends, and so could not finish; in this run."""
     trace: str = ""

@@ -137,8 +137,12 @@ def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
     if envelope.attempt >= envelope.max_attempts:
         bus.redelivery.end(receiver, envelope, POISON, None)
     else:
+        envelope.is_suspect = True
         bus.redelivery.count_attempt(receiver, envelope)
-        bus.suspects.add(receiver, envelope)
+        if envelope.timer_id < 0:
+            bus.enqueue_suspect(receiver, envelope)
+        else:
+            bus.enqueue_timer(receiver, envelope)
 
 
 def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozenset()) -> None:
