@@ -287,6 +287,8 @@ class Bus:
     def put_back(self, box: Mailbox, envelope: Envelope) -> None:
         """To the front of its queue; or of another's, when this mailbox was given up meanwhile."""
         receiver = box.receiver
+        if envelope.expires_us:  # nobody looked while it was in hand
+            self.redelivery.watch(receiver, envelope)
         if box in receiver.mailboxes:
             box.inbox.put_back(envelope)
         elif receiver.mailboxes:

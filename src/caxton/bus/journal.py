@@ -140,7 +140,9 @@ class Journal:
         if not envelope.written:
             return
         if envelope.timer_id < 0:
-            self._attempts[envelope.seq] = envelope.attempt
+            self._attempts[envelope.seq] = max(
+                envelope.attempt - envelope.blocked, 2
+            )  # those that count, and that it is one more
         else:
             owner = envelope.workspace, envelope.receiver, envelope.timer_id
             self.insert(_SET_TIMER_ATTEMPT, (envelope.attempt, *owner))

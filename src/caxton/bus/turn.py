@@ -190,9 +190,11 @@ class Turn:
         message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
         message.attempt = 1
         message.replayed = False
+        addressed = message.receiver
         if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
             message.receiver = name
         body = encode_message(message)
+        message.receiver = addressed
         envelope = Envelope(
             seq, receiver.workspace, receiver.name, name, message_id, message.conversation_id, body, now_us,
             kept=target is None, trace=self.trace,
@@ -283,6 +285,8 @@ class Turn:
             return INVALID
         if subscribed and len(self._receiver.topics | self.topics.keys() | {name}) > MAX_TOPICS:
             return RATE_LIMITED
+        if not subscribed and name not in self._receiver.topics and name not in self.topics:
+            return OK  # nothing to end, and nothing to remember
         self.topics[name] = subscribed
         self.has_state = True
         return OK
