@@ -117,7 +117,7 @@ class MessageService:
         with ExitStack() as place:
             failed = partial(self._failed, workspace, answer)
             waiter = Waiter(partial(_replied, answer), failed, partial(self._admit, place))
-            is_new = self._postbox.accept(workspace, principal.name, message, waiter=waiter)
+            is_new = self._postbox.accept(workspace, principal.name, message, waiter=waiter).is_new
             self._answers[answer] = message
             try:
                 async with asyncio.timeout(timeout_s):
@@ -175,10 +175,10 @@ class MessageService:
 
     def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool) -> Receipt:
         self._check(workspace)
-        self._postbox.accept(workspace, principal.name, message, durable=durable)
+        accepted = self._postbox.accept(workspace, principal.name, message, durable=durable)
         return Receipt(
             message_id=message.message_id, conversation_id=message.conversation_id or "",
-            durability="fsync" if durable else "memory",
+            durability="fsync" if accepted.durable else "memory",
         )  # fmt: skip
 
     def _check(self, workspace: WorkspaceName) -> None:

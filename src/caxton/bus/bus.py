@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
+from functools import partial
 from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -532,6 +533,7 @@ class Bus:
     def _leave(self, envelope: Envelope, now_us: int) -> None:
         """A message to somebody outside is settled by being kept for them; who waits hears of it after the commit."""
         self._journal.settle(envelope, now_us)
+        self._journal.with_commit(partial(self.directory(envelope.workspace).written, len(envelope.body)))
         crash_point("reply.kept")
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)

@@ -55,12 +55,18 @@ class Directory:
         self.max_messages, self.max_bytes = MAX_WORKSPACE_MESSAGES, MAX_WORKSPACE_BYTES
         self.messages = self.bytes = 0
         """What all receivers together have waiting."""
+        self.outside_bytes = 0
+        """Of messages to clients that are not on disk yet."""
         self._turns: dict[str, int] = {}
 
     @property
     def is_full(self) -> bool:
         """Whether the workspace has used up its quota."""
         return self.messages >= self.max_messages or self.bytes >= self.max_bytes
+
+    def written(self, size: int) -> None:
+        """A message of `size` bytes to a client is on disk."""
+        self.outside_bytes -= size
 
     def find(self, name: str) -> Receiver | None:
         """Who has the mail of `name`: its agent, or what keeps it until there is one again."""

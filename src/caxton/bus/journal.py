@@ -104,6 +104,7 @@ class Journal:
         self.prunes: list[Callable[[], list[Statement]]] = []
         """What other parts of the bus let go of, asked from time to time."""
         self._waiting: list[Callable[[], None]] = []
+        self._told: list[Callable[[], None]] = []
         self._committing: set[asyncio.Future[None]] = set()
         self._writing = False
         self._soon: asyncio.Handle | None = None
@@ -193,6 +194,10 @@ class Journal:
         if self._soon is None and not self._writing:
             self._soon = asyncio.get_running_loop().call_soon(self._flush)
 
+    def with_commit(self, call: Callable[[], None]) -> None:
+        """As `after_commit`, but nobody waits for it: the commit comes when it comes."""
+        self._told.append(call)
+
     async def commit(self) -> None:
         """Wait until all that was changed so far is on disk. Raises `StorageFailed`; what was changed is then lost."""
         if self.failed:
@@ -210,7 +215,7 @@ class Journal:
         changed = self.changed_rows()
         if changed >= MAX_CHANGED_ROWS:
             self._flush()
-        elif changed and self._later is None:
+        elif (changed or self.kept.is_too_much) and self._later is None:
             self._later = asyncio.get_running_loop().call_later(IDLE_COMMIT_S, self._flush)
 
     def changed_rows(self) -> int:
@@ -241,7 +246,8 @@ class Journal:
         if self._writing or self.failed or self._is_closed:
             return
         crash_point("commit.asked")
-        waiting, self._waiting = self._waiting, []
+        waiting = self._told + self._waiting
+        self._told, self._waiting = [], []
         statements = self._take()
         if not statements:
             self._tell(waiting)
@@ -303,7 +309,7 @@ class Journal:
         logger.critical("commit failed", exc_info=error, extra={"action": "journal.failed"})
         for done in list(self._committing):
             if not done.done():
-                done.set_exception(StorageFailed(str(error)))
+                done.set_exception(StorageFailed.of(error))
         self._on_failure(error)
 
     def _take(self) -> list[Statement]:
@@ -334,7 +340,7 @@ class Journal:
         self.rows_written += max(len(self._deleted) - 1, 0) + max(len(self._settled_kept) - 1, 0)
         self._deleted, self._settled_kept, self._dead = [], [], []
         self._attempts, self._kv, self._timers, self._topics, self._names, self._inserts = {}, {}, {}, {}, {}, {}
-        if statements:
+        if statements or self.kept.is_too_much:
             self._prune(statements)
         return statements
 
@@ -355,7 +361,8 @@ class Journal:
     def _prune(self, statements: list[Statement]) -> None:
         """Let go of what was only kept to be asked for, as far as that is too much or too old."""
         now_us = self._clock.steady_us()
-        for _ in range(PRUNE_BUNDLES):
+        bundles, self.kept.begun = PRUNE_BUNDLES + self.kept.begun, 0
+        for _ in range(bundles):  # as much as has come, and some more
             seqs = self.kept.let_go(now_us)
             if not seqs:
                 break

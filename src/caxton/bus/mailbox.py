@@ -113,6 +113,16 @@ class Receiver:
         self.handled = self.failed = 0
         self._next_replica = 0
 
+    def conversation_of_its_own(self, prefix: str) -> str:
+        """An id for a conversation that begins here: one that leads to a replica which is idle, and stays with it."""
+        if len(self.mailboxes) < 2:
+            return prefix
+        wanted = self.choose(None).replica
+        for n in range(8 * len(self.mailboxes)):
+            if self.choose(f"{prefix}-{n}").replica == wanted:
+                return f"{prefix}-{n}"
+        return prefix
+
     def is_full(self, size: int) -> bool:
         """Whether one more message of `size` bytes is too much. An empty mailbox takes any message."""
         directory = self.directory

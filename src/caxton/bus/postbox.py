@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from caxton.bus.dead_letters import CAUSE
 from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
@@ -29,6 +29,15 @@ HOST_FIELD_BYTES = 512
 """What the host adds to a message, about."""
 
 
+class Accepted(NamedTuple):
+    """What became of a post."""
+
+    is_new: bool
+    """It was queued now; else the same message was accepted before."""
+    durable: bool
+    """As it was accepted then or now."""
+
+
 class Postbox:
     """Takes messages from clients. `on_work` is called when there is something for the pump to do."""
 
@@ -38,7 +47,7 @@ class Postbox:
 
     def accept(
         self, workspace: str, sender: str, message: AclMessage, *, waiter: Waiter | None = None, durable: bool = True
-    ) -> bool:
+    ) -> Accepted:
         """Take a message from outside and queue it. It is durable only once the journal's next commit is done.
 
         Args:
@@ -50,8 +59,8 @@ class Postbox:
             durable: without it, the message is not written: it is lost if the node ends other than by a stop.
 
         Returns:
-            Whether it was queued: not so if the same message was accepted before, under the id that its sender gave
-            it. Then `message` has the conversation that it had.
+            What was accepted: now, or before, under the id that its sender gave it. Then `message` has the
+            conversation that it had.
 
         Raises:
             UnknownReceiver, MailboxFull, WorkspaceFull, InvalidMessage, MessageExpired, MessageIdConflict, or whatever
@@ -66,7 +75,7 @@ class Postbox:
                 _address(message, earlier.conversation_id)
                 if waiter is not None:
                     self._bus.replies.wait(workspace, message, waiter)
-                return False
+                return Accepted(is_new=False, durable=earlier.durable)
         self._bus.intake.check()
         directory = self._bus.directory(workspace)
         targets = directory.targets(message)
@@ -79,7 +88,7 @@ class Postbox:
         if message.ttl_ms is not None or message.reply_by is not None:
             ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
         crash_point("accept.checked")
-        seq = self._stamp(message)
+        seq = self._stamp(message, targets)
         self._queue(workspace, message, seq, targets, ends_us, 1 if waiter else MAX_ATTEMPTS, durable=durable)
         if digest:
             self._receipts.remember(key, digest, message.conversation_id or "", durable=durable)
@@ -88,7 +97,7 @@ class Postbox:
         crash_point("accept.queued")
         self.accepted += len(targets)
         self._on_work()
-        return True
+        return Accepted(is_new=True, durable=durable)
 
     def _queue(
         self, workspace: str, message: AclMessage, first_seq: int, targets: list[Receiver], ends_us: int,
@@ -151,7 +160,7 @@ class Postbox:
                 self.refused += 1
                 raise MailboxFull(target.name, target.max_messages, target.max_bytes)
 
-    def _stamp(self, message: AclMessage) -> int:
+    def _stamp(self, message: AclMessage, targets: list[Receiver]) -> int:
         bus = self._bus
         seq = bus.next_seq()
         message.message_id = message.message_id or bus.message_id(seq)
@@ -159,7 +168,10 @@ class Postbox:
         message.attempt = 1
         message.replayed = False
         message.traceparent = f"{(message.traceparent or f'00-{bus.new_trace_id()}-')[:36]}{seq:016x}-01"
-        _address(message, message.conversation_id or f"conversation-{message.message_id}")
+        _address(
+            message,
+            message.conversation_id or targets[0].conversation_of_its_own(f"conversation-{message.message_id}"),
+        )
         return seq
 
 

@@ -40,6 +40,8 @@ class Remembered(NamedTuple):
     digest: bytes
     conversation_id: str
     accepted_us: int
+    durable: bool = True
+    """It was to be written; of those for memory only nothing is known after a crash, as of their messages."""
 
 
 class Receipts:
@@ -75,9 +77,18 @@ class Receipts:
 
     def remember(self, key: Key, digest: bytes, conversation_id: str, *, durable: bool) -> None:
         """A post was accepted. What may vanish in a crash must be forgotten with it: `durable` says that it may not."""
-        self._found[key] = made = Remembered(digest, conversation_id, self._now_us())
+        self._found[key] = made = Remembered(digest, conversation_id, self._now_us(), durable)
         if durable:
-            self._journal.insert(_INSERT, (*key, *made))
+            self._write(key, made)
+
+    def write_down(self) -> None:
+        """The node stops, and the messages that were for memory only go on with the next run: so do their receipts."""
+        for key, found in self._found.items():
+            if not found.durable:
+                self._write(key, found)
+
+    def _write(self, key: Key, made: Remembered) -> None:
+        self._journal.insert(_INSERT, (*key, made.digest, made.conversation_id, made.accepted_us))
 
     def _forget(self) -> None:
         oldest_us = self._oldest_us()

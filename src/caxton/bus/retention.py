@@ -41,6 +41,8 @@ class Retention:
 
     def __init__(self) -> None:
         self.rows = self.bytes = 0
+        self.begun = 0
+        """Bundles, since somebody set this to 0."""
         self.gone = 0
         """Let go of, ever."""
         self._bundles: deque[_Bundle] = deque()
@@ -55,22 +57,27 @@ class Retention:
         bundles = self._bundles
         if not bundles or bundles[-1].is_complete(settled_us):
             bundles.append(_Bundle(settled_us))
+            self.begun += 1
         bundle = bundles[-1]
         bundle.seqs.append(seq)
         bundle.bytes += size
         self.rows += 1
         self.bytes += size
 
+    @property
+    def is_too_much(self) -> bool:
+        """Whether there is something to let go of for its number or size."""
+        if not self._bundles:
+            return False
+        oldest = self._bundles[0]
+        return self.rows - len(oldest.seqs) >= KEEP_SETTLED_ROWS or self.bytes - oldest.bytes >= KEEP_SETTLED_BYTES
+
     def let_go(self, now_us: int) -> list[int]:
         """The messages of the oldest bundle, if it is over a limit; they count no more. Ask again for the next one."""
         if not self._bundles:
             return []
         oldest = self._bundles[0]
-        if (
-            self.rows - len(oldest.seqs) < KEEP_SETTLED_ROWS
-            and self.bytes - oldest.bytes < KEEP_SETTLED_BYTES
-            and oldest.began_us + BUNDLE_US >= now_us - KEEP_SETTLED_US
-        ):
+        if not self.is_too_much and oldest.began_us + BUNDLE_US >= now_us - KEEP_SETTLED_US:
             return []
         self._bundles.popleft()
         self.rows -= len(oldest.seqs)

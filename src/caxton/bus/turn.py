@@ -33,6 +33,12 @@ MAX_VALUE_BYTES = 1 << 20
 MAX_KV_BYTES = 16 << 20
 """The agent's own small state; more belongs into a tool."""
 
+MAX_OUTSIDE_BYTES = 16 << 20
+"""What one handler may send to clients: these have no mailbox that could be full."""
+
+MAX_UNWRITTEN_BYTES = 64 << 20
+"""To clients, of all handlers, until a commit has written it."""
+
 MAX_TIMERS = 1000
 MAX_TIMER_DELAY_US = 366 * 86_400 * 1_000_000
 MAX_TOPIC_BYTES = 256
@@ -74,6 +80,7 @@ class Turn:
         "_kv_growth",
         "_mailbox",
         "_next_seq",
+        "_outside_bytes",
         "_receiver",
         "_receivers",
         "_second",
@@ -99,6 +106,8 @@ class Turn:
         self._receiver = mailbox.receiver
         self._directory = mailbox.receiver.directory
         self._receivers = self._directory.receivers
+        self._outside_bytes = 0
+        """Of what is staged for clients."""
         self._expires_us = 0
         """Of the message that is being staged."""
         self._second = self._sent_this_second = 0
@@ -174,7 +183,12 @@ class Turn:
         except InvalidMessage as exc:
             self.refusal = str(exc)
             return INVALID
-        if any(target is not None and target.is_full(size) for _, target in targets):
+        outside = sum(target is None for _, target in targets) * size
+        if self._outside_bytes + outside > MAX_OUTSIDE_BYTES:
+            return TOO_LARGE
+        if (outside and self._directory.outside_bytes + outside > MAX_UNWRITTEN_BYTES) or any(
+            target is not None and target.is_full(size) for _, target in targets
+        ):
             self.was_blocked = True
             return WOULD_BLOCK
         for name, target in targets:
@@ -202,7 +216,10 @@ class Turn:
         if message.priority is not None:
             envelope.priority = message.priority
         self.sends.append((target, envelope))
-        if target is not None:
+        if target is None:
+            self._outside_bytes += len(body)
+            self._directory.outside_bytes += len(body)
+        else:
             envelope.expires_us = self._expires_us
             size = len(body)
             target.messages += 1  # `take_room`, without the call
@@ -298,12 +315,15 @@ class Turn:
         for target, envelope in self.sends:
             if target is not None:
                 target.give_room(len(envelope.body))
+            else:
+                self._directory.outside_bytes -= len(envelope.body)
         self.clear()
 
     def clear(self) -> None:
         """Nothing is staged any more."""
         self.envelope = None
         self.was_blocked = False
+        self._outside_bytes = 0
         self.sends.clear()
         if self.has_state:
             self.has_state = False

@@ -534,6 +534,12 @@ class StorageFailed(CaxtonError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the journal cannot be written: {reason}; free or repair the disk, then start again")
+        self.reason = reason
+
+    @classmethod
+    def of(cls, error: Exception) -> StorageFailed:
+        """`error` as one of these, unless it is one already."""
+        return error if isinstance(error, cls) else cls(str(error))
 
 
 class StorageFull(CaxtonError):

@@ -7,6 +7,7 @@ and `decode_posted` for messages from outside (also refuses duplicate keys, numb
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 import msgspec
@@ -69,6 +70,10 @@ def decode_message(data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> AclMes
         if not data.isascii():
             str(data, "utf-8")  # raw content is not looked into by the decoder, so its encoding is checked here
         message = _decoder.decode(data)
+    except msgspec.ValidationError as exc:
+        reason, _, place = str(exc).partition(" - at `$.")
+        field = re.split(r"[^a-z_]", place)[0] or None  # "ttl_ms`", "receiver[0]`"
+        raise InvalidMessage(f"{field}: {reason}" if field else quoted(reason), field=field) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise InvalidMessage(quoted(str(exc))) from exc
     except RecursionError as exc:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import os
 import sys
 import tempfile
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from caxton.core.errors import CompileLimitExceeded, InvalidWasm
 from caxton.sandbox.compile_child import CPU_S, MEMORY_BYTES, REFUSED
 from caxton.sandbox.engine import fingerprint
 from caxton.sandbox.module import check_header
 
-if TYPE_CHECKING:
-    from pathlib import Path
+logger = logging.getLogger(__name__)
 
 WALL_S = 60.0
 """A machine that is busy with other things may take longer than the CPU limit, but not for ever."""
@@ -57,7 +57,11 @@ class Compiler:
                 compiled = self._load(path)
                 if compiled is None:
                     compiled = await _compile_in_child(wasm)
-                    self._save(path, compiled)
+                    try:
+                        self._save(path, compiled)
+                    except OSError as exc:  # a full disk, most likely: it is compiled again at the next start
+                        facts = {"action": "sandbox.not_cached", "path": str(path)}
+                        logger.warning("a compiled module was not kept", exc_info=exc, extra=facts)
         return compiled
 
     def _load(self, path: Path) -> bytes | None:
@@ -75,8 +79,13 @@ class Compiler:
     def _save(self, path: Path, compiled: bytes) -> None:
         """Whole or not at all: a crash in between leaves a temporary file, which nobody reads."""
         with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as file:
-            file.write(self._mac(path.name, compiled) + compiled)
-        os.replace(file.name, path)
+            try:
+                file.write(self._mac(path.name, compiled) + compiled)
+                file.flush()
+                os.replace(file.name, path)
+            except OSError:
+                Path(file.name).unlink(missing_ok=True)
+                raise
         self._prune()
 
     def _prune(self) -> None:

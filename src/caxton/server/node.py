@@ -121,5 +121,5 @@ class Node:
     def _storage_failed(self, error: Exception) -> None:
         """Nothing can be acknowledged any more: stop, so that a restart can recover what is on disk."""
         self._storage_error = error
-        logger.critical(str(StorageFailed(str(error))), extra={"action": "server.storage_failed"})
+        logger.critical(str(StorageFailed.of(error)), extra={"action": "server.storage_failed"})
         self._stop.set()

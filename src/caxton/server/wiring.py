@@ -96,6 +96,7 @@ class Rooms:
         await self.agents.drain()
         crash_point("stop.drained")
         self.bus.write_down()
+        self.receipts.write_down()
         await self.journal.aclose()
         crash_point("stop.committed")
         self.journal.in_flight.clear()

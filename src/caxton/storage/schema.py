@@ -35,7 +35,7 @@ def migrate(connection: Any) -> int:
 
 
 def check_schema(connection: Any, path: Path) -> None:
-    """Raises `JournalDamaged` if a table or index of the database at `path` is not what the steps it has had make.
+    """Raises `JournalTooNew`; and `JournalDamaged` if a table or index at `path` is not what the steps it has had make.
 
     A bit that flips in the text of a table's definition would give its columns another meaning.
     """
@@ -43,7 +43,10 @@ def check_schema(connection: Any, path: Path) -> None:
         found = set(connection.execute(_SCHEMA))
     except UnicodeDecodeError as exc:
         raise JournalDamaged(str(path), "a definition of its tables is no text any more") from exc
-    for kind, name, sql in _made_by(_steps()[: int(connection.pragma("user_version"))]):
+    steps, version = _steps(), int(connection.pragma("user_version"))
+    if version > len(steps):
+        raise JournalTooNew(version, len(steps))
+    for kind, name, sql in _made_by(steps[:version]):
         if (kind, name, sql) not in found:
             raise JournalDamaged(str(path), f"the definition of {kind} {name!r} is not what it was")
 

@@ -117,8 +117,8 @@ class Rig:
         in_flight = InFlight(path.with_suffix(".in-flight"))
         self.journal = Journal(self.database, clock, self.storage_errors.append, in_flight)
         self.wakes = 0
-        self.is_queued = False
-        """Whether the last post was a new one."""
+        self.is_queued = self.is_durable = False
+        """Whether the last post was a new one, and is to be written."""
         self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
         self.receipts = Receipts(self.journal, clock)
         self.receipts.load(self.database)
@@ -178,7 +178,9 @@ class Rig:
     def post(self, receiver: str | list[str] = "", content: object = None, *, caller: Caller | None = None,
              sender: str = "admin", durable: bool = True, **fields: object) -> AclMessage:  # fmt: skip
         waiter, message = None if caller is None else caller.waiter, acl(receiver, content, **fields)
-        self.is_queued = self.postbox.accept(WORKSPACE, sender, message, waiter=waiter, durable=durable)
+        self.is_queued, self.is_durable = self.postbox.accept(
+            WORKSPACE, sender, message, waiter=waiter, durable=durable
+        )
         return message
 
     def pump(self) -> None:

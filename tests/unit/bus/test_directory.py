@@ -217,6 +217,19 @@ async def test_workspace_that_is_full_refuses_clients_and_guests_until_there_is_
 # --- replicas ----------------------------------------------------------------------------------------------------
 
 
+async def test_posts_without_a_conversation_go_to_idle_replicas_and_their_conversations_stay(rig: Rig) -> None:
+    a = rig.receiver("a")
+    rig.start(a, replicas=4)
+    accepted = [rig.post("a", n) for n in range(4)]
+    assert [len(list(box.inbox)) for box in a.receiver.mailboxes] == [1, 1, 1, 1]
+    where = [a.receiver.choose(message.conversation_id) for message in accepted]
+    rig.pump()
+    for message, box in zip(accepted, where, strict=True):
+        rig.post("a", "more", conversation_id=message.conversation_id)
+        assert len(list(box.inbox)) == 1
+        rig.pump()
+
+
 async def test_message_of_no_conversation_goes_to_a_replica_that_is_idle(rig: Rig) -> None:
     done: list[int] = []
 

@@ -356,21 +356,22 @@ async def test_settled_messages_are_bounded_in_number(rig: Rig, monkeypatch: pyt
     assert rig.pending() == ["waits"]
 
 
-async def test_letting_go_holds_up_no_commit_for_long(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "KEEP_SETTLED_ROWS", 10)
+async def test_letting_go_of_much_holds_up_no_commit_for_long(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BUNDLE_ROWS", 5)
     rig.agent("b")
     for n in range(60):
         rig.post("b", n)
     rig.pump()
-    kept = [rig.rows("SELECT count(*) FROM messages")[0][0]]
-    for n in range(6):
-        await rig.commit()
+    rig.journal.after_commit(lambda: None)
+    kept: list[int] = []
+    for _ in range(12):
+        await rig.turn_loop()
+        if rig.database.asked:
+            rig.database.let_go()
         kept += rig.rows("SELECT count(*) FROM messages")[0]
-        rig.post("b", n)
-        rig.pump()
-    assert kept == [0, 40, 21, 12, 13, 14, 10]
-    assert rig.journal.kept.rows == 11
+        monkeypatch.setattr(retention, "KEEP_SETTLED_ROWS", 10)
+        rig.clock.advance(IDLE_COMMIT_S)
+    assert list(dict.fromkeys(kept)) == [60, 40, 20, 10]
 
 
 async def test_settled_messages_are_bounded_in_bytes_and_counted_again_after_a_restart(
@@ -433,3 +434,24 @@ async def test_one_who_cannot_be_told_does_not_keep_it_from_the_others(rig: Rig)
     rig.journal.after_commit(lambda: told.append(3))
     await rig.commit()
     assert told == [1, 3]
+
+
+async def test_what_is_kept_is_bounded_under_load_and_while_nothing_happens(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "KEEP_SETTLED_ROWS", 500)
+    monkeypatch.setattr(retention, "BUNDLE_ROWS", 50)
+    rig.agent("b")
+    for _ in range(10):
+        for n in range(400):
+            rig.post("b", n)
+        rig.pump()
+        rig.journal.after_commit(lambda: None)
+        await rig.turn_loop()
+        rig.database.let_go()
+        await rig.turn_loop()
+    assert rig.journal.kept.rows <= 500 + 400 + 2 * 50
+    monkeypatch.setattr(retention, "KEEP_SETTLED_ROWS", 100)
+    await rig.commit()
+    assert rig.journal.kept.rows <= 100 + 50
+    assert rig.rows("SELECT count(*) FROM messages")[0][0] == rig.journal.kept.rows

@@ -236,6 +236,28 @@ async def test_what_a_message_in_memory_caused_is_on_disk(rig: Rig) -> None:
     assert rig.pending() == ["caused"]
 
 
+async def test_repetition_is_told_the_durability_that_its_message_has(rig: Rig) -> None:
+    rig.receiver("a")
+    rig.post("a", 1, message_id="m", durable=False)
+    rig.post("a", 1, message_id="m")
+    assert (rig.is_queued, rig.is_durable) == (False, False)
+    rig.post("a", 1, message_id="n")
+    rig.post("a", 1, message_id="n", durable=False)
+    assert (rig.is_queued, rig.is_durable) == (False, True)
+
+
+async def test_message_for_memory_only_is_known_again_after_a_stop_and_a_start(rig: Rig) -> None:
+    rig.receiver("a")
+    rig.post("a", 1, message_id="m", durable=False)
+    rig.bus.write_down()
+    rig.receipts.write_down()
+    await rig.commit()
+    run, agents = rig.recover(["a"])
+    run.post("a", 1, message_id="m")
+    assert (run.is_queued, agents["a"].receiver.messages) == (False, 1)
+    run.close()
+
+
 async def test_stop_of_the_node_writes_what_was_in_memory_only(rig: Rig) -> None:
     rig.receiver("a")
     rig.post("a", 1, durable=False)

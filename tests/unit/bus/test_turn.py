@@ -335,3 +335,32 @@ async def test_subscriptions_of_one_agent_are_bounded(rig: Rig) -> None:
     rig.bus.apply(turn)
     turn.begin(None, 0)
     assert turn.subscribe(b"one more") == OK
+
+
+async def test_what_one_handler_sends_to_clients_is_bounded(rig: Rig) -> None:
+    a = rig.agent("a")
+    turn = rig.boot_turn(a)
+    message = say("client:admin", "x" * 1_000_000)
+    told = [turn.send(message) for _ in range(20)]
+    assert told == [OK] * 16 + [TOO_LARGE] * 4
+    turn.release()
+    assert rig.bus.directory("default").outside_bytes == 0
+
+
+async def test_what_waits_for_the_disk_on_its_way_to_clients_is_bounded(rig: Rig) -> None:
+    a = rig.agent("a")
+    message, told = say("client:admin", "x" * 1_000_000), list[int]()
+    for _ in range(6):
+        turn = rig.boot_turn(a)
+        told += [turn.send(message) for _ in range(15)]
+        rig.bus.apply(turn)
+    assert (told[:60], told[75:]) == ([OK] * 60, [WOULD_BLOCK] * 15)
+    await rig.commit()
+    assert rig.bus.directory("default").outside_bytes == 0
+    assert rig.boot_turn(a).send(message) == OK
+
+
+async def test_ending_subscriptions_that_are_not_there_leaves_nothing_behind(rig: Rig) -> None:
+    turn = rig.boot_turn(rig.agent("a"))
+    assert {turn.unsubscribe(f"topic {n}".encode()) for n in range(5000)} == {OK}
+    assert (turn.topics, turn.has_state) == ({}, False)
