@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from caxton.server.wiring import Rooms
 
 HOPS = 10
-GUESTS_DEFAULT = 100
+GUESTS_DEFAULT = 1000
 
 
 class Stopwatch:
@@ -56,7 +56,7 @@ class Stopwatch:
         box.handler.deliver = timed_deliver
 
 
-async def measure(*, guests: int, messages_per_s: int, seconds: float) -> dict[str, object]:
+async def measure(*, guests: int, messages_per_s: int, seconds: float, body_bytes: int) -> dict[str, object]:
     """Keep `messages_per_s` hops a second going for `seconds`."""
     chance = random.Random(1)
     async with running_rooms() as rooms:
@@ -67,7 +67,7 @@ async def measure(*, guests: int, messages_per_s: int, seconds: float) -> dict[s
         while arrival - began < seconds:
             await asyncio.sleep(max(arrival - time.perf_counter(), 0))
             while arrival <= time.perf_counter():
-                data = ring_message(chance.randrange(guests), size=guests, hops=HOPS, body_bytes=64)
+                data = ring_message(chance.randrange(guests), size=guests, hops=HOPS, body_bytes=body_bytes)
                 rooms.postbox.accept("default", CLIENT.name, decode_message(data))
                 arrival += chance.expovariate(messages_per_s / (HOPS + 1))
                 posted += 1
@@ -78,6 +78,7 @@ async def measure(*, guests: int, messages_per_s: int, seconds: float) -> dict[s
             **summary(watch.hops_ns),
             "messages_per_s": round(posted * (HOPS + 1) / elapsed_s),
             "guests": guests,
+            "body_bytes": body_bytes,
             "durability": "fsync",
             "machine": machine(),
             "versions": versions(),
@@ -89,9 +90,17 @@ def main() -> None:
     parser.add_argument("--guests", type=int, default=GUESTS_DEFAULT)
     parser.add_argument("--messages-per-s", type=int, default=12_000, help="a tenth of what bench/throughput.py gives")
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--body-bytes", type=int, default=256, help="of each message's content")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    result = uvloop.run(measure(guests=options.guests, messages_per_s=options.messages_per_s, seconds=options.seconds))
+    result = uvloop.run(
+        measure(
+            guests=options.guests,
+            messages_per_s=options.messages_per_s,
+            seconds=options.seconds,
+            body_bytes=options.body_bytes,
+        )
+    )
     emit(result, options.json)
 
 

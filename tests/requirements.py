@@ -304,6 +304,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_handler_that_finds_no_room_waits_for_it_and_uses_up_no_attempt",
             "test_handler_that_finds_no_room_for_too_long_has_failed",
+            "test_closed_intake_makes_handlers_wait_and_fails_none",
             "test_slow_consumer_holds_up_its_senders_all_the_way_and_gets_everything_in_order",
         ),
     ),

@@ -44,7 +44,7 @@ _REPLIES = (
 )
 _DEAD = (
     "SELECT receiver, coalesce(last_error, reason) FROM dead_letters WHERE workspace = ? AND message_id = ? "
-    "AND sender = ?"
+    "AND sender = ? AND replayed_us IS NULL"
 )
 
 
@@ -147,11 +147,11 @@ class MessageService:
         Raises: AgentFailed.
         """
         await self._journal.commit()
-        for receiver, reason in await self._read(_DEAD, (workspace, message.message_id, message.sender)):
-            raise AgentFailed(receiver, reason, trap=None, functions=[], log=[])
         for (body,) in await self._read(_REPLIES, (workspace, message.conversation_id, message.sender)):
             if is_reply(decode_message(body, max_bytes=ANY_SIZE), message):
                 return body
+        for receiver, reason in await self._read(_DEAD, (workspace, message.message_id, message.sender)):
+            raise AgentFailed(receiver, reason, trap=None, functions=[], log=[])
         return None
 
     def _failed(

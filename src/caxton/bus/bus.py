@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
+from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,10 @@ class Bus:
         self._journal = journal
         self._clock = clock
         self._on_work = on_work
-        self._seq = first_seq - 1
-        self._boot = os.urandom(6).hex()
+        self.next_seq = count(first_seq).__next__
+        """The number of the next message."""
+        self.id_prefix = f"{os.urandom(6).hex()}-"
+        """Of message ids: unique among all nodes and runs."""
         self._trace_seed = os.urandom(8).hex()
         self._traces = 0
         self._directories: dict[str, Directory] = {}
@@ -70,6 +73,7 @@ class Bus:
         self.replies = Replies(journal)
         self.intake = Intake()
         self._note = journal.in_flight.note
+        self._wall_us = clock.wall_us
         journal.in_hand = self._in_hand
         self.suspects = Suspects(self, clock, self._after_suspect)
         self.letters = DeadLetters(journal, clock, self.intake)
@@ -118,7 +122,6 @@ class Bus:
         directory.receivers.pop(receiver.name, None)
         receiver.is_removed = True
         crash_point("remove.begun")
-        self.suspects.release(receiver)
         for pattern in list(receiver.topics):
             directory.subscribe(receiver, pattern, subscribed=False)
         self._journal.forget_agent(receiver.workspace, receiver.name)
@@ -142,7 +145,7 @@ class Bus:
     def _pass_on(self, old: Receiver, new: Receiver, envelope: Envelope) -> None:
         old.give_room(len(envelope.body))
         new.take_room(len(envelope.body))
-        self.enqueue(new, envelope)
+        (self.enqueue_suspect if envelope.is_suspect else self.enqueue)(new, envelope)
 
     def now_us(self) -> int:
         return self._clock.wall_us()
@@ -150,13 +153,9 @@ class Bus:
     def steady_us(self) -> int:
         return self._clock.steady_us()
 
-    def next_seq(self) -> int:
-        self._seq += 1
-        return self._seq
-
     def message_id(self, seq: int) -> str:
         """Unique among all nodes and runs."""
-        return f"{self._boot}-{seq:x}"
+        return f"{self.id_prefix}{seq:x}"
 
     def new_trace_id(self) -> str:
         """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call."""
@@ -170,7 +169,8 @@ class Bus:
         if not receiver.mailboxes:
             self._hold(receiver, envelope)
             return
-        box = receiver.choose(envelope.conversation_id)
+        boxes = receiver.mailboxes
+        box = boxes[0] if len(boxes) == 1 else receiver.choose(envelope.conversation_id)
         if envelope.priority == DEFAULT_PRIORITY:
             box.inbox.lane.append(envelope)
         else:
@@ -178,6 +178,15 @@ class Bus:
         if box.is_open and not box.queued and not box.busy:
             box.queued = True
             self._ready.append(box)
+
+    def enqueue_suspect(self, receiver: Receiver, envelope: Envelope) -> None:
+        """As `enqueue`, so that the pump sees that it must be handled alone."""
+        if not receiver.mailboxes:
+            self._hold(receiver, envelope)
+            return
+        box = receiver.choose(envelope.conversation_id)
+        box.inbox.put(envelope)
+        self.line_up(box)
 
     def _hold(self, receiver: Receiver, envelope: Envelope) -> None:
         """There is no mailbox: the agent is stopped, or was removed or replaced while this was on its way."""
@@ -188,7 +197,7 @@ class Bus:
         elif envelope.timer_id < 0:
             self.redelivery.bury(receiver, envelope, REMOVED, None)
 
-    def _enqueue_timer(self, receiver: Receiver, envelope: Envelope) -> None:
+    def enqueue_timer(self, receiver: Receiver, envelope: Envelope) -> None:
         """A timer fires at the replica that set it, or at the one that has its number's place."""
         due = receiver.timers.get(envelope.timer_id)
         if not receiver.mailboxes:
@@ -207,10 +216,12 @@ class Bus:
         for replica in range(len(receiver.mailboxes), count):
             receiver.mailboxes.append(Mailbox(receiver, replica))
         for envelope in waiting:
-            if envelope.timer_id < 0:
-                self.enqueue(receiver, envelope)
+            if envelope.timer_id >= 0:
+                self.enqueue_timer(receiver, envelope)
+            elif envelope.is_suspect:
+                self.enqueue_suspect(receiver, envelope)
             else:
-                self._enqueue_timer(receiver, envelope)
+                self.enqueue(receiver, envelope)
         self.wake()
 
     @staticmethod
@@ -276,6 +287,8 @@ class Bus:
     def put_back(self, box: Mailbox, envelope: Envelope) -> None:
         """To the front of its queue; or of another's, when this mailbox was given up meanwhile."""
         receiver = box.receiver
+        if envelope.expires_us:  # nobody looked while it was in hand
+            self.redelivery.watch(receiver, envelope)
         if box in receiver.mailboxes:
             box.inbox.put_back(envelope)
         elif receiver.mailboxes:
@@ -332,26 +345,35 @@ class Bus:
         while ready:
             box = ready.popleft()
             box.queued = False
+            inbox = box.inbox
+            lane = inbox.lane
             for _ in range(MESSAGES_PER_VISIT):
-                inbox = box.inbox
-                if not inbox or not box.is_open or box.busy or self.is_draining:
+                if not box.is_open or box.busy or self.is_draining:
                     break
-                envelope = inbox.lane.popleft() if inbox.is_plain else inbox.take()
-                if envelope is None:
+                if inbox.is_plain:
+                    if not lane:
+                        break
+                    self.handle(box, lane.popleft())
+                elif (envelope := inbox.take()) is None:
                     break
-                self.handle(box, envelope)
-            if box.inbox and box.is_open and not box.busy and not box.queued and not self.is_draining:
+                elif not envelope.is_suspect:
+                    self.handle(box, envelope)
+                else:
+                    inbox.put_back(envelope)
+                    self.suspects.begin(box)
+                    break
+            if (lane or inbox.others) and box.is_open and not box.busy and not box.queued and not self.is_draining:
                 box.queued = True
                 ready.append(box)
-            if perf_counter() > until:
+            if perf_counter() > until or self.suspects.is_active:
                 break
-        if self._preempted:
+        if self._preempted and not self.suspects.is_active:
             self._resume(self._preempted.popleft())
         self._journal.touch()
 
     def _pump_suspects(self) -> None:
         if self.is_draining:
-            self.suspects.give_up()
+            self.suspects.end()
         self.suspects.pump()
         self._journal.touch()
 
@@ -361,16 +383,6 @@ class Bus:
             self.wake()
 
         self._journal.after_commit(committed)
-
-    def return_to_front(self, receiver: Receiver, envelopes: list[Envelope]) -> None:
-        """Queue `envelopes` before everything else of `receiver`."""
-        for envelope in reversed(envelopes):
-            if not receiver.mailboxes:
-                receiver.held.appendleft(envelope)
-                continue
-            box = receiver.choose(envelope.conversation_id)
-            box.inbox.put_back(envelope)
-            self.line_up(box)
 
     def resume(self, box: Mailbox) -> None:
         """Let the handler of `box`, which is busy, go on for a slice."""
@@ -383,13 +395,14 @@ class Bus:
         assert turn is not None and handler is not None  # noqa: S101, PT018
         if envelope.expires_us and self._has_ended(box, envelope):
             return
-        now_us = self._clock.wall_us()
-        turn.begin(envelope, now_us)
+        now_us = self._wall_us()
+        turn.envelope, turn.now_us, turn.trace = envelope, now_us, envelope.trace  # `begin`, without the call
         try:
             if envelope.timer_id < 0:
                 if envelope.written:
                     self._note(envelope.seq)
-                self.latency_us[min((now_us - envelope.accepted_us).bit_length(), LATENCY_BUCKETS - 1)] += 1
+                bucket = (now_us - envelope.accepted_us).bit_length()
+                self.latency_us[bucket if bucket < LATENCY_BUCKETS else -1] += 1
                 result = handler.deliver(envelope.body)
             elif envelope.timer_id in box.receiver.timers:
                 self._note(timer_key(envelope.workspace, envelope.receiver, envelope.timer_id))
@@ -463,9 +476,18 @@ class Bus:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
             return
-        receiver.give_room(len(envelope.body))
-        self._journal.settle(envelope, turn.now_us)
-        if len(envelope.body) <= MAX_BODY_BYTES:
+        size = len(envelope.body)
+        receiver.messages -= 1  # `give_room`, without the call
+        receiver.bytes -= size
+        directory = receiver.directory
+        directory.messages -= 1
+        directory.bytes -= size
+        if envelope.written or envelope.kept:
+            self._journal.settle(envelope, turn.now_us)
+        else:  # the same, for what was never written
+            envelope.settled_us = turn.now_us
+            self._journal.born.pop(envelope.seq, None)
+        if size <= MAX_BODY_BYTES and envelope.conversation_id is not None:
             self.history.remember(envelope)
 
     def apply(self, turn: Turn) -> None:
@@ -486,7 +508,7 @@ class Bus:
                 self._leave(envelope, turn.now_us)
         if ARMED:
             crash_point("settle.sent")
-        if turn.kv or turn.timers or turn.cancelled or turn.topics:
+        if turn.has_state:
             self._apply_state(turn)
         turn.clear()
 
@@ -557,5 +579,5 @@ class Bus:
         envelope = Envelope(
             0, receiver.workspace, receiver.name, receiver.name, "", None, b"", due[0], timer_id=timer_id
         )
-        self._enqueue_timer(receiver, envelope)
+        self.enqueue_timer(receiver, envelope)
         self.wake()

@@ -97,6 +97,13 @@ class Directory:
             receiver.topics.discard(pattern)
             self.topics.discard(pattern, receiver.name)
 
+    def targets(self, message: AclMessage) -> list[Receiver]:
+        """Whom a client's `message` is for; raises as `resolve`."""
+        name = message.receiver
+        if type(name) is str and (target := self.receivers.get(name)) is not None:  # nearly always
+            return [target]
+        return [target for _, target in self.resolve(message, None) if target is not None]
+
     def resolve(self, message: AclMessage, sender: Receiver | None) -> list[tuple[str, Receiver | None]]:
         """Whom `message` is for: names with their receivers, or None for a client. Each once, however often meant.
 

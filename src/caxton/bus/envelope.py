@@ -37,7 +37,11 @@ class Envelope(msgspec.Struct, gc=False):
     priority: int = DEFAULT_PRIORITY
     expires_us: int = 0
     """Wall time after which nobody wants it handled any more; 0: never."""
+    is_suspect: bool = False
+    """It was in hand when the node ended otherwise than by a stop, and was not handed over since."""
     blocked: int = 0
-    """How often its handler found no room for what it sends, and so could not finish; in this run."""
+    """How many of its attempts do not count: its handler found no room for what it sends. Of this run."""
+    trace: str = ""
+    """Of a handler's message: the beginning of its `traceparent`, up to the span."""
     timer_id: int = -1
     """Not a message but the firing of this timer."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Inbox:
     """Higher priorities first, first come first served within one; senders whose message is to be repeated pause."""
 
-    __slots__ = ("is_plain", "lane", "others", "paused")
+    __slots__ = ("_suspects", "is_plain", "lane", "others", "paused")
 
     def __init__(self) -> None:
         self.lane: deque[Envelope] = deque()
@@ -29,6 +29,8 @@ class Inbox:
         """Messages of other priorities; no empty queues."""
         self.paused: dict[str, deque[Envelope]] = {}
         """Sender → its messages that wait until its pause is over, the one to be repeated first."""
+        self._suspects = 0
+        """How many of those in here are suspects, which the pump must not hand over like others."""
         self.is_plain = True
         """Nothing but `lane` needs to be looked at."""
 
@@ -43,6 +45,7 @@ class Inbox:
 
     def put(self, envelope: Envelope) -> None:
         """Behind all others of its priority."""
+        self._count(envelope)
         if envelope.priority == DEFAULT_PRIORITY:
             self.lane.append(envelope)
         else:
@@ -50,6 +53,7 @@ class Inbox:
 
     def put_back(self, envelope: Envelope) -> None:
         """Before all others of its priority: it was taken and could not be handled."""
+        self._count(envelope)
         if envelope.priority == DEFAULT_PRIORITY:
             self.lane.appendleft(envelope)
         else:
@@ -60,14 +64,17 @@ class Inbox:
         while (envelope := self._next()) is not None:
             waiting = self.paused.get(envelope.sender)
             if waiting is None:
+                if envelope.is_suspect:
+                    self._suspects -= 1
+                    self._look()
                 return envelope
             waiting.append(envelope)
         return None
 
     def pause(self, envelope: Envelope) -> deque[Envelope]:
         """Hold back everything from the sender of `envelope`, which comes first afterwards; for `resume`."""
-        waiting = deque([envelope])
-        self.paused[envelope.sender] = waiting
+        waiting = self.paused.setdefault(envelope.sender, deque())
+        waiting.appendleft(envelope)
         self.is_plain = False
         return waiting
 
@@ -76,6 +83,7 @@ class Inbox:
         if self.paused.get(sender) is not waiting:
             return False
         del self.paused[sender]
+        self._suspects -= sum(envelope.is_suspect for envelope in waiting)  # `put_back` counts them again
         for envelope in reversed(waiting):
             self.put_back(envelope)
         self._look()
@@ -87,18 +95,22 @@ class Inbox:
         self.lane.clear()
         self.others.clear()
         self.paused.clear()
+        self._suspects = 0
         self.is_plain = True
         return found
 
     def forget_settled(self) -> None:
         """Take out what has ended while it waited here."""
-        self.lane = deque(envelope for envelope in self.lane if not envelope.settled_us)
+        rest = [envelope for envelope in self.lane if not envelope.settled_us]
+        self.lane.clear()  # the pump holds on to it
+        self.lane.extend(rest)
         kept = {priority: deque(e for e in queue if not e.settled_us) for priority, queue in self.others.items()}
         self.others = {priority: queue for priority, queue in kept.items() if queue}
         for waiting in self.paused.values():
             rest = [envelope for envelope in waiting if not envelope.settled_us]
             waiting.clear()
             waiting.extend(rest)
+        self._suspects = sum(envelope.is_suspect for envelope in self)
         self._look()
 
     def _next(self) -> Envelope | None:
@@ -117,8 +129,13 @@ class Inbox:
         self.is_plain = False
         return self.others.setdefault(priority, deque())
 
+    def _count(self, envelope: Envelope) -> None:
+        if envelope.is_suspect:
+            self._suspects += 1
+            self.is_plain = False
+
     def _look(self) -> None:
-        self.is_plain = not self.others and not self.paused
+        self.is_plain = not self.others and not self.paused and not self._suspects
 
 
 def _by_seq(envelope: Envelope) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from caxton.bus.letter_rows import dead_letter_row
 from caxton.bus.retention import Retention
@@ -49,8 +51,10 @@ _INSERT_MESSAGE = (
     "max_attempts, kept, settled_us, body, priority, expires_us, checksum) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_DELETE_MESSAGE = "DELETE FROM messages WHERE seq = ?"
-_SETTLE_KEPT = "UPDATE messages SET settled_us = ? WHERE seq = ?"
+_DELETE_MESSAGES = "DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?))"
+_SETTLE_KEPT = (
+    "UPDATE messages SET settled_us = settled.value ->> 0 FROM json_each(?) AS settled WHERE seq = settled.value ->> 1"
+)
 _SET_ATTEMPT = "UPDATE messages SET attempt = ? WHERE seq = ?"
 _INSERT_DEAD = (
     "INSERT INTO dead_letters (seq, workspace, sender, receiver, message_id, conversation_id, attempts, reason, "
@@ -70,6 +74,9 @@ _PUT_NAME = "INSERT OR IGNORE INTO names (workspace, name) VALUES (?, ?)"
 _DELETE_NAME = "DELETE FROM names WHERE workspace = ? AND name = ?"
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class Journal:
     """Gathers changes and commits them: as soon as the writer is free if somebody waits, else after a while."""
 
@@ -84,7 +91,7 @@ class Journal:
         self._on_failure = on_failure
         self.born: dict[int, Envelope] = {}
         """Accepted and not yet written, by sequence. The bus adds and removes here itself: it is the hottest path."""
-        self._deleted: list[Row] = []
+        self._deleted: list[int] = []
         self._settled_kept: list[Row] = []
         self._attempts: dict[int, int] = {}
         self._dead: list[Row] = []
@@ -126,14 +133,16 @@ class Journal:
         elif envelope.kept:
             self._settled_kept.append((now_us, envelope.seq))
         else:
-            self._deleted.append((envelope.seq,))
+            self._deleted.append(envelope.seq)
 
     def set_attempt(self, envelope: Envelope) -> None:
         """Keep how often `envelope` was tried."""
         if not envelope.written:
             return
         if envelope.timer_id < 0:
-            self._attempts[envelope.seq] = envelope.attempt
+            self._attempts[envelope.seq] = max(
+                envelope.attempt - envelope.blocked, 2
+            )  # those that count, and that it is one more
         else:
             owner = envelope.workspace, envelope.receiver, envelope.timer_id
             self.insert(_SET_TIMER_ATTEMPT, (envelope.attempt, *owner))
@@ -303,8 +312,8 @@ class Journal:
         for sql, rows in (
             (_INSERT_MESSAGE, self._take_born()),
             (_SET_ATTEMPT, [(attempt, seq) for seq, attempt in self._attempts.items()]),
-            (_SETTLE_KEPT, self._settled_kept),
-            (_DELETE_MESSAGE, self._deleted),
+            (_SETTLE_KEPT, _as_list(self._settled_kept)),
+            (_DELETE_MESSAGES, _as_list(self._deleted)),
             (_INSERT_DEAD, self._dead),
             (
                 _PUT_KV,
@@ -322,6 +331,7 @@ class Journal:
             if rows:
                 statements.append((sql, rows))
                 self.rows_written += len(rows)
+        self.rows_written += max(len(self._deleted) - 1, 0) + max(len(self._settled_kept) - 1, 0)
         self._deleted, self._settled_kept, self._dead = [], [], []
         self._attempts, self._kv, self._timers, self._topics, self._names, self._inserts = {}, {}, {}, {}, {}, {}
         if statements:
@@ -349,7 +359,7 @@ class Journal:
             seqs = self.kept.let_go(now_us)
             if not seqs:
                 break
-            statements.append((_DELETE_MESSAGE, [(seq,) for seq in seqs]))
+            statements.append((_DELETE_MESSAGES, _as_list(seqs)))
         now = asyncio.get_running_loop().time()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY_S
@@ -360,6 +370,11 @@ class Journal:
         """Let go of all that is too much or too old, at once; returns how many. Raises `StorageFailed`."""
         before = self.kept.gone
         while seqs := self.kept.let_go(self._clock.steady_us()):
-            self._statements.append((_DELETE_MESSAGE, [(seq,) for seq in seqs]))
+            self._statements.append((_DELETE_MESSAGES, _as_list(seqs)))
             await self.commit()
         return self.kept.gone - before
+
+
+def _as_list(values: list[Any]) -> list[Row]:
+    """One row with all of `values` in it, for json_each."""
+    return [(_encode(values).decode(),)] if values else []

@@ -33,9 +33,10 @@ REPLAYED = (
     "WHERE seq = ? AND replayed_us IS NULL"
 )
 _COUNT_PURGED = (
-    "INSERT INTO dead_letter_purges (mark, purged_us, purged_by, letters, waiting, bytes) "
+    "INSERT INTO dead_letter_purges (mark, purged_us, purged_by, letters, waiting, bytes, last_seq) "
     "SELECT ?, ?, ?, count(*), coalesce(sum(replayed_us IS NULL), 0), "
-    "coalesce(sum(CASE WHEN replayed_us IS NULL THEN body_bytes END), 0) FROM dead_letters WHERE "
+    "coalesce(sum(CASE WHEN replayed_us IS NULL THEN body_bytes END), 0), coalesce(max(seq), 0) "
+    "FROM dead_letters WHERE "
 )
 _FORGET_PURGES = "DELETE FROM dead_letter_purges WHERE id <= (SELECT max(id) FROM dead_letter_purges) - ?"
 

@@ -69,13 +69,15 @@ class Postbox:
                 return False
         self._bus.intake.check()
         directory = self._bus.directory(workspace)
-        targets = [target for _, target in directory.resolve(message, None) if target is not None]
+        targets = directory.targets(message)
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
         if waiter is not None and waiter.admit is not None:
             waiter.admit(targets[0])
         self._check_room(directory, targets, len(message.content) + HOST_FIELD_BYTES)
-        ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
+        ends_us = 0
+        if message.ttl_ms is not None or message.reply_by is not None:
+            ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
         crash_point("accept.checked")
         seq = self._stamp(message)
         self._queue(workspace, message, seq, targets, ends_us, 1 if waiter else MAX_ATTEMPTS, durable=durable)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import Envelope
 from caxton.bus.redelivery import with_attempt
+from caxton.storage.checksum import message_checksum
 from caxton.storage.inflight import timer_key
-from caxton.storage.verify import is_good_kv, is_good_message, quarantine, unreadable_rows
+from caxton.storage.verify import is_good_kv, quarantine, unreadable_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Receiver
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ROWS_AT_ONCE = 10_000
+
+_UNSETTLED = (
+    "SELECT seq, workspace, sender, receiver, message_id, conversation_id, body, checksum, attempt, kept, priority, "
+    "expires_us FROM messages NOT INDEXED WHERE settled_us IS NULL AND seq > ? ORDER BY seq LIMIT ?"
+)
 _KEYS = {"messages": "seq = ?", "kv": "workspace = ? AND agent = ? AND key = ?"}
 
 
@@ -32,22 +41,23 @@ def put_aside(database: Database, table: str, key: Row, data: object) -> None:
     logger.error("a row of the journal is damaged and was put aside", extra=facts)
 
 
-def _query(database: Database, table: str, sql: str) -> list[Row]:
+def _query(database: Database, table: str, sql: str, parameters: Row) -> list[Row]:
     """The rows of `table`; those that have a text which is none any more are put aside first."""
     try:
-        return database.query(sql)
+        return database.query(sql, parameters)
     except UnicodeDecodeError:
         for key, data in unreadable_rows(database.query, table):
             put_aside(database, table, key, data)
-        return database.query(sql)
+        return database.query(sql, parameters)
 
 
 def last_seq(database: Database) -> int:
-    """The largest sequence number that is on disk."""
+    """The largest sequence number that was seen outside: of messages, and of dead letters, whose id it is."""
     rows = database.query(
-        "SELECT max(coalesce((SELECT max(seq) FROM messages), 0), coalesce((SELECT max(seq) FROM dead_letters), 0))"
+        "SELECT max(seq) FROM messages UNION ALL SELECT max(seq) FROM dead_letters "
+        "UNION ALL SELECT max(last_seq) FROM dead_letter_purges"
     )
-    return int(rows[0][0])
+    return max(found or 0 for (found,) in rows)
 
 
 def load_state(database: Database, receiver: Receiver) -> None:
@@ -69,36 +79,48 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     (`in_flight`) has had one attempt, and is suspected of having ended it. Nobody waits for a reply any more, so all
     have as many attempts as any message.
     """
-    count = 0
-    for row in _query(
-        database,
-        "messages",
-        "SELECT seq, workspace, sender, receiver, message_id, conversation_id, attempt, max_attempts, kept, body, "
-        "priority, expires_us, checksum FROM messages WHERE settled_us IS NULL ORDER BY seq",
-    ):
-        if not is_good_message(*row[:6], body=row[9], checksum=row[12]):
-            put_aside(database, "messages", row[:1], row[9])
+    queued, now_us = 0, bus.now_us()
+    receivers: dict[tuple[str, str], Receiver | None] = {}
+    known = dict[str, str]().setdefault  # a million rows name the same few agents: one text for each
+    for row in _unsettled(database):
+        seq, workspace, sender, name, message_id, conversation_id, body, checksum, attempt, kept, *rest = row
+        try:
+            good = checksum is None or message_checksum(*row[:6], body=body) == checksum
+        except (TypeError, ValueError):  # a text that became a number, or is no UTF-8 any more
+            good = False
+        if not good:
+            put_aside(database, "messages", (seq,), body)
             continue
         envelope = Envelope(
-            seq=row[0], workspace=row[1], sender=row[2], receiver=row[3], message_id=row[4], conversation_id=row[5],
-            attempt=row[6], kept=bool(row[8]), body=row[9], accepted_us=bus.now_us(), written=True,
-            priority=row[10], expires_us=row[11],
+            seq, known(workspace, workspace), known(sender, sender), known(name, name), message_id, conversation_id,
+            body, now_us, attempt, kept=bool(kept), written=True, priority=rest[0], expires_us=rest[1],
         )  # fmt: skip
-        receiver = bus.directory(envelope.workspace).find(envelope.receiver)
+        owner = workspace, name
+        receiver = (
+            receivers[owner] if owner in receivers else receivers.setdefault(owner, bus.directory(workspace).find(name))
+        )
         if receiver is None:
             bus.redelivery.bury(None, envelope, REMOVED, None)
             continue
-        if envelope.attempt > 1:  # the row's body is that of the first attempt
+        queued += 1
+        if attempt > 1:  # the row's body is that of the first attempt
             envelope.body = with_attempt(envelope)
         receiver.take_room(len(envelope.body))
         if envelope.expires_us:
             bus.redelivery.watch(receiver, envelope)
-        count += 1
-        if envelope.seq in in_flight:
+        if seq in in_flight:
             _suspect(bus, receiver, envelope)
         else:
             bus.enqueue(receiver, envelope)
-    return count
+    return queued
+
+
+def _unsettled(database: Database) -> Iterator[Row]:
+    """Rows of messages in their order; some at a time, because all of them together would take twice the memory."""
+    after = -1
+    while rows := _query(database, "messages", _UNSETTLED, (after, ROWS_AT_ONCE)):
+        after = rows[-1][0]
+        yield from rows
 
 
 def load_kept(database: Database, journal: Journal) -> None:
@@ -115,8 +137,12 @@ def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
     if envelope.attempt >= envelope.max_attempts:
         bus.redelivery.end(receiver, envelope, POISON, None)
     else:
+        envelope.is_suspect = True
         bus.redelivery.count_attempt(receiver, envelope)
-        bus.suspects.add(receiver, envelope)
+        if envelope.timer_id < 0:
+            bus.enqueue_suspect(receiver, envelope)
+        else:
+            bus.enqueue_timer(receiver, envelope)
 
 
 def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozenset()) -> None:

@@ -7,7 +7,6 @@ import random
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, FAILED, REASONS
-from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
 from caxton.core.crash import crash_point
@@ -50,7 +49,7 @@ class Redelivery:
     def failed(self, box: Mailbox, envelope: Envelope, error: str, crash: Crash | None) -> None:
         """The handler of `box` did not succeed with `envelope`, whose turn is over."""
         receiver = box.receiver
-        if envelope.attempt >= envelope.max_attempts:
+        if envelope.attempt - envelope.blocked >= envelope.max_attempts:
             receiver.supervisor.gave_up(box, envelope)
             self.end(receiver, envelope, FAILED, error, crash)
         elif self.is_over(envelope):
@@ -63,14 +62,15 @@ class Redelivery:
         """The handler of `box` could not finish because somebody had no room: that is no failure, it tries again.
 
         Returns:
-            False if it must count as a failure: somebody waits for the reply, or it has been so for too long. Agents
-            whose mailboxes are full of messages to each other would otherwise wait for ever.
+            False if it must count as a failure: somebody waits for the reply, or it has been so for too long although
+            the node takes messages. Agents whose mailboxes are full of messages to each other would otherwise wait for
+            ever.
         """
-        if envelope.blocked >= MAX_BLOCKED or envelope.max_attempts == 1 or self.is_over(envelope):
+        too_long = envelope.blocked >= MAX_BLOCKED and self._bus.intake.is_open
+        if too_long or envelope.max_attempts == 1 or self.is_over(envelope):
             return False
         envelope.blocked += 1
-        if envelope.attempt < MAX_ATTEMPTS - 1:
-            self.count_attempt(box.receiver, envelope)  # it says that it comes again, and keeps an attempt to fail
+        self.count_attempt(box.receiver, envelope)  # it says that it comes again
         self._pause(box, envelope)
         return True
 
@@ -89,7 +89,7 @@ class Redelivery:
             self._bus.put_back(box, envelope)
             return
         waiting = box.inbox.pause(envelope)
-        delay = retry_delay_s(max(envelope.attempt, envelope.blocked + 1), self._random.random())
+        delay = retry_delay_s(envelope.attempt, self._random.random())
         asyncio.get_running_loop().call_later(delay, self._resume, box, envelope.sender, waiting)
 
     def _resume(self, box: Mailbox, sender: str, waiting: deque[Envelope]) -> None:

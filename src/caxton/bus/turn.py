@@ -22,6 +22,8 @@ from caxton.sandbox.codes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from caxton.bus.intake import Intake
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.messages.message import AclMessage
@@ -42,17 +44,13 @@ class Exchange(Protocol):
     """What a turn needs of the bus: names and numbers."""
 
     intake: Intake
+    next_seq: Callable[[], int]
+    """The number of the next message."""
+    id_prefix: str
+    """Of message ids; the number follows in hex."""
 
     def steady_us(self) -> int:
         """Time that does not jump; see `core.clock`."""
-        ...
-
-    def next_seq(self) -> int:
-        """The number of the next message."""
-        ...
-
-    def message_id(self, seq: int) -> str:
-        """The id of the message with that number."""
         ...
 
     def new_trace_id(self) -> str:
@@ -71,15 +69,18 @@ class Turn:
         "_bus",
         "_directory",
         "_expires_us",
+        "_id_prefix",
         "_intake",
         "_kv_growth",
         "_mailbox",
+        "_next_seq",
         "_receiver",
         "_receivers",
         "_second",
         "_sent_this_second",
         "cancelled",
         "envelope",
+        "has_state",
         "kv",
         "now_us",
         "refusal",
@@ -93,6 +94,7 @@ class Turn:
     def __init__(self, bus: Exchange, mailbox: Mailbox) -> None:
         self._bus = bus
         self._intake = bus.intake
+        self._next_seq, self._id_prefix = bus.next_seq, bus.id_prefix
         self._mailbox = mailbox
         self._receiver = mailbox.receiver
         self._directory = mailbox.receiver.directory
@@ -105,6 +107,8 @@ class Turn:
         self.now_us = 0
         self.trace = ""
         self.sends: list[tuple[Receiver | None, Envelope]] = []
+        self.has_state = False
+        """There is something in one of the next four."""
         self.kv: dict[bytes, bytes | None] = {}
         self.timers: dict[int, int] = {}
         self.cancelled: list[int] = []
@@ -127,13 +131,17 @@ class Turn:
         """Start on `envelope` (None: the handler is being started) with nothing staged."""
         self.envelope = envelope
         self.now_us = now_us
-        self.trace = ""
+        self.trace = "" if envelope is None else envelope.trace
 
     # --- messages --------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> int:
         """Stage the message `data`. The host decides who sent it, when, and under which id."""
-        if not self._may_send():
+        second = self.now_us // 1_000_000
+        if second != self._second:
+            self._second, self._sent_this_second = second, 0
+        self._sent_this_second += 1
+        if self._sent_this_second > self._receiver.messages_per_s:
             return RATE_LIMITED
         if not self._intake.is_open:
             self.was_blocked = True
@@ -174,36 +182,34 @@ class Turn:
         return OK
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str) -> None:
-        bus = self._bus
-        seq = bus.next_seq()
-        message.sender = self._receiver.name
-        message.message_id = message_id = bus.message_id(seq)
-        message.timestamp = self.now_us
+        receiver, now_us = self._receiver, self.now_us
+        seq = self._next_seq()
+        message.sender = receiver.name
+        message.message_id = message_id = f"{self._id_prefix}{seq:x}"
+        message.timestamp = now_us
         message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
         message.attempt = 1
         message.replayed = False
+        addressed = message.receiver
         if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
             message.receiver = name
         body = encode_message(message)
+        message.receiver = addressed
         envelope = Envelope(
-            seq, self._receiver.workspace, self._receiver.name, name, message_id, message.conversation_id, body,
-            self.now_us, kept=target is None,
+            seq, receiver.workspace, receiver.name, name, message_id, message.conversation_id, body, now_us,
+            kept=target is None, trace=self.trace,
         )  # fmt: skip
         if message.priority is not None:
             envelope.priority = message.priority
-        if target is not None:
-            envelope.expires_us = self._expires_us
         self.sends.append((target, envelope))
         if target is not None:
-            target.take_room(len(body))
-
-    def _may_send(self) -> bool:
-        second = self.now_us // 1_000_000
-        if second != self._second:
-            self._second = second
-            self._sent_this_second = 0
-        self._sent_this_second += 1
-        return self._sent_this_second <= self._receiver.messages_per_s
+            envelope.expires_us = self._expires_us
+            size = len(body)
+            target.messages += 1  # `take_room`, without the call
+            target.bytes += size
+            directory = target.directory
+            directory.messages += 1
+            directory.bytes += size
 
     def _begin_trace(self) -> str:
         """Everything sent in this turn belongs to the trace of the message in hand, or begins one."""
@@ -230,6 +236,7 @@ class Turn:
             return TOO_LARGE
         self._kv_growth += growth
         self.kv[key] = value
+        self.has_state = True
         return OK
 
     def kv_delete(self, key: bytes) -> int:
@@ -238,6 +245,7 @@ class Turn:
             return NOT_FOUND
         self._kv_growth -= entry_bytes(key, value)
         self.kv[key] = None
+        self.has_state = True
         return OK
 
     # --- timers and topics -----------------------------------------------------------------------------------
@@ -250,6 +258,7 @@ class Turn:
         timer_id = self._receiver.next_timer_id
         self._receiver.next_timer_id = timer_id + 1 if timer_id < 0x7FFFFFFF else 1
         self.timers[timer_id] = self._bus.steady_us() + delay_us
+        self.has_state = True
         return timer_id
 
     def cancel_timer(self, timer_id: int) -> int:
@@ -258,6 +267,7 @@ class Turn:
         if timer_id not in self._receiver.timers or timer_id in self.cancelled:
             return NOT_FOUND
         self.cancelled.append(timer_id)
+        self.has_state = True
         return OK
 
     def subscribe(self, topic: bytes) -> int:
@@ -275,7 +285,10 @@ class Turn:
             return INVALID
         if subscribed and len(self._receiver.topics | self.topics.keys() | {name}) > MAX_TOPICS:
             return RATE_LIMITED
+        if not subscribed and name not in self._receiver.topics and name not in self.topics:
+            return OK  # nothing to end, and nothing to remember
         self.topics[name] = subscribed
+        self.has_state = True
         return OK
 
     # --- end -------------------------------------------------------------------------------------------------
@@ -292,12 +305,7 @@ class Turn:
         self.envelope = None
         self.was_blocked = False
         self.sends.clear()
-        if self.kv:
-            self.kv = {}
+        if self.has_state:
+            self.has_state = False
+            self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
             self._kv_growth = 0
-        if self.timers:
-            self.timers = {}
-        if self.cancelled:
-            self.cancelled = []
-        if self.topics:
-            self.topics = {}

@@ -1,7 +1,7 @@
 """`caxton message …`: speak with agents, and read what was said."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -48,12 +48,16 @@ def _text_option(name: str, help_text: str) -> Any:
     'caxton message send --to ping --content \'{"text": "hello"}\'',
     "caxton message send --to counter --performative query-ref --content '\"total\"' --wait-reply",
     "caxton message send --capability sorting --content @numbers.json --wait-reply",
+    "caxton message send --to topic://orders/created --performative inform --content @order.json --ttl 1h",
     "echo '[3, 1, 2]' | caxton message send --to sorter --content - --wait-reply --quiet",
 )
 def send(
     cli: Cli,
     to: Annotated[
-        list[str] | None, typer.Option("--to", metavar="NAME", help="Receiver. May be given repeatedly.")
+        list[str] | None,
+        typer.Option(
+            "--to", metavar="NAME", help="Agent, topic://TOPIC or broadcast://GROUP. May be given repeatedly."
+        ),
     ] = None,
     capability: Annotated[
         str | None,
@@ -76,13 +80,30 @@ def send(
     language: Annotated[str | None, _text_option("--language", "Language of the content.")] = None,
     reply_with: Annotated[str | None, _text_option("--reply-with", "Mark that the reply should carry.")] = None,
     in_reply_to: Annotated[str | None, _text_option("--in-reply-to", "The reply-with of the message answered.")] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="0-9", help="9 is handed over first, 0 last. Without it: 4.")
+    ] = None,
     ttl: Annotated[
         str | None, typer.Option("--ttl", metavar="DURATION", help="After this the message is of no use.")
     ] = None,
+    reply_by: Annotated[
+        str | None,
+        typer.Option("--reply-by", metavar="TIME", help="The answer is of no use after this, as 2031-05-17T09:30:00Z."),
+    ] = None,
+    message_id: Annotated[
+        str | None,
+        typer.Option("--message-id", metavar="ID", help="Sent again under the same ID, the message is handled once."),
+    ] = None,
+    durability: Annotated[
+        Literal["fsync", "memory"],
+        typer.Option("--durability", help="memory: the receipt comes at once, and a crash may lose the message."),
+    ] = "fsync",
 ) -> None:
     """Send a message to an agent; it is on disk when this returns."""
     from caxton.cli.outgoing import outgoing_message, waiting_time
 
+    if wait_reply and durability != "fsync":
+        raise InvalidUsage("--durability is for messages whose reply is not waited for", command="caxton message send")
     if bool(to) == bool(capability):
         raise InvalidUsage("name the receiver: either --to or --capability", command="caxton message send")
     said: dict[str, Any] = {
@@ -93,11 +114,14 @@ def send(
         "reply_with": reply_with,
         "in_reply_to": in_reply_to,
         "capability": capability,
+        "priority": priority,
+        "reply_by": reply_by,
+        "message_id": message_id or "",
     }
     message = outgoing_message(to or [], performative, content, ttl=ttl, said=said)
     if not wait_reply:
         with cli.client("Sending") as client:
-            receipt = client.send(message)
+            receipt = client.send(message, durability=durability)
         cli.screen.answer(receipt, lambda: _tell_receipt(cli, receipt))
         return
     wait_s = waiting_time(timeout)

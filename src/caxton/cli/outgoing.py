@@ -11,8 +11,12 @@ from caxton.core.errors import InvalidMessage, InvalidValue
 from caxton.core.ids import parse_agent_name, parse_capability
 from caxton.core.units import parse_duration
 from caxton.messages.codec import MAX_CONTENT_BYTES, check_json
+from caxton.messages.lifetime import check_priority_and_ttl, parse_reply_by
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
+
+_SCHEMES = ("topic://", "broadcast://")
+"""Before an address that is no agent's name; the server judges the rest."""
 
 MAX_WAIT_S = 300.0
 """The server waits no longer for a reply."""
@@ -24,7 +28,7 @@ def outgoing_message(
     """The message to post.
 
     Args:
-        to: receivers, none when `said` has a capability.
+        to: agents, topics and groups; none when `said` has a capability.
         performative: a FIPA act, read leniently.
         content: JSON text, `@FILE`, or `-` for standard input.
         ttl: a duration after which the message is of no use.
@@ -33,16 +37,20 @@ def outgoing_message(
     Raises:
         InvalidMessage, InvalidName, InvalidValue, FileMissing, FileUnreadable: something breaks its rule.
     """
-    receivers = [parse_agent_name(name) for name in to]
+    receivers = [name if name.startswith(_SCHEMES) else parse_agent_name(name) for name in to]
     if said.get("capability"):
         parse_capability(said["capability"])
-    return AclMessage(
+    message = AclMessage(
         performative=parse_performative(performative),
         receiver=receivers[0] if len(receivers) == 1 else list[str](receivers) or "",
         content=msgspec.Raw(_content(content)),
         ttl_ms=None if ttl is None else int(parse_duration(ttl, what="--ttl") * 1000),
         **said,
     )
+    check_priority_and_ttl(message)
+    if message.reply_by is not None:
+        parse_reply_by(message.reply_by)
+    return message
 
 
 def waiting_time(timeout: str) -> float:

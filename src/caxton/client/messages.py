@@ -35,13 +35,23 @@ class MessageCalls(Transport):
     """What can be done with messages."""
 
     @overload
-    def send(self, message: AclMessage) -> Receipt: ...
+    def send(self, message: AclMessage, *, durability: str = "fsync") -> Receipt: ...
 
     @overload
     def send(self, message: AclMessage, *, wait_s: float) -> AclMessage: ...
 
-    def send(self, message: AclMessage, *, wait_s: float | None = None) -> Receipt | AclMessage:
+    def send(
+        self, message: AclMessage, *, wait_s: float | None = None, durability: str = "fsync"
+    ) -> Receipt | AclMessage:
         """Post a message. Returns the receipt once it is on disk or, with `wait_s`, the reply to it.
+
+        Without an answer nobody knows whether it was accepted. With a `message_id` of yours it can be sent again, as
+        it was: the server takes it once.
+
+        Args:
+            message: what to post.
+            wait_s: how long to wait for the reply.
+            durability: `memory` gets the receipt at once, and a crash of the server may lose the message.
 
         Raises:
             ApiProblem: REPLY_TIMEOUT when no reply came within `wait_s` (the message stays accepted),
@@ -49,7 +59,8 @@ class MessageCalls(Transport):
         """
         body = encode_message(message)
         if wait_s is None:
-            response = self._request("POST", "/api/v1/messages", body=body)
+            query = None if durability == "fsync" else {"durability": durability}
+            response = self._request("POST", "/api/v1/messages", query=query, body=body)
             return self._decode(response, Receipt)
         timeout = Timeout(wait_s + _WAIT_MARGIN_S)
         query = {"wait": f"{wait_s:g}s"}
@@ -57,13 +68,14 @@ class MessageCalls(Transport):
         return decode_message(response.content, max_bytes=2 * MAX_MESSAGE_BYTES)
 
     def invoke(
-        self, name: str, content: object = None, *, performative: str = "request", timeout_s: float = 30.0
-    ) -> Reply:
-        """Send `content` (any JSON value) to an agent and return its answer."""
+        self, name: str, content: object = None, *, performative: str = "request", timeout_s: float = 30.0,
+        message_id: str | None = None,
+    ) -> Reply:  # fmt: skip
+        """Send `content` (any JSON value) to an agent and return its answer; the same under the same `message_id`."""
         response = self._request(
             "POST",
             f"{agent_path(name)}/invoke",
-            query={"timeout": f"{timeout_s:g}s", "performative": performative},
+            query={"timeout": f"{timeout_s:g}s", "performative": performative, "message_id": message_id},
             body=msgspec.json.encode(content),
             timeout=Timeout(timeout_s + _WAIT_MARGIN_S),
         )

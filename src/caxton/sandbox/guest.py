@@ -41,6 +41,7 @@ class Guest:
     """An instance. Not yet usable when made: run `boot()` to its end first. `close()` frees everything."""
 
     __slots__ = (
+        "_arg_values",
         "_args",
         "_context",
         "_cpu_ns",
@@ -51,6 +52,7 @@ class Guest:
         "_future",
         "_memory",
         "_result",
+        "_result_value",
         "_slice_began_ns",
         "_slot",
         "_started_ns",
@@ -85,6 +87,8 @@ class Guest:
         self._ticks = -1
         self._cpu_ns = self._started_ns = self._slice_began_ns = 0
         self._slot = ffi.new("slot_t *")
+        # Kept, because asking the slot for them makes a new object each time.
+        self._arg_values, self._result_value = self._slot.args, self._slot.result
         self._args = ffi.cast("int32_t *", self._slot.args) + _I32_PAYLOAD
         self._result = ffi.cast("int32_t *", self._slot.result) + _I32_PAYLOAD
         self._trap_out = ffi.addressof(self._slot, "trap")
@@ -154,9 +158,8 @@ class Guest:
             self._ticks = engine.ticks
             _set_deadline(self._context, _FIRST_SLICE_TICKS)
         engine.current = self
-        slot = self._slot
         future = _call_async(
-            self._context, self._deliver, slot.args, 1, slot.result, 1, self._trap_out, self._error_out
+            self._context, self._deliver, self._arg_values, 1, self._result_value, 1, self._trap_out, self._error_out
         )
         if not _poll(future):
             self._future = future

@@ -20,6 +20,7 @@ from caxton.core.crash import crash_point
 from caxton.core.errors import DataDirUnusable, JournalDamaged, StorageFailed
 from caxton.storage.schema import check_schema, migrate
 from caxton.storage.wal import check_header, check_log
+from caxton.storage.wide import in_few_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -235,10 +236,11 @@ class Database:
         try:
             connection.execute("BEGIN IMMEDIATE")
             crash_point("commit.begin")
-            for n, (sql, rows) in enumerate(statements):
+            for n, asked in enumerate(statements):
                 if n == (len(statements) + 1) // 2:
                     crash_point("commit.half")
-                connection.executemany(sql, rows)
+                for sql, rows in in_few_steps(asked):
+                    connection.executemany(sql, rows)
             crash_point("commit.before")
             connection.execute("COMMIT")
         except BaseException:

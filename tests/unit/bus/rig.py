@@ -195,9 +195,10 @@ class Rig:
 
     async def pump_suspects(self) -> None:
         """Until what a crash left behind was handled, each with its commit."""
+        self.pump()
         while self.bus.suspects.is_active:
-            self.pump()
             await self.commit()
+            self.pump()
 
     async def turn_loop(self) -> None:
         for _ in range(TURNS):

@@ -356,9 +356,6 @@ class BusMachine(RuleBasedStateMachine):
     @invariant()
     def room_taken_is_room_used(self) -> None:
         staged: dict[Receiver, list[bytes]] = {agent.receiver: [] for agent in self.agents.values()}
-        for receiver, envelope in self.rig.bus.suspects:
-            if not envelope.settled_us:
-                staged[receiver].append(envelope.body)
         for receiver, bodies in list(staged.items()):
             bodies += [envelope.body for envelope in receiver.held if not envelope.settled_us]
             for box in receiver.mailboxes:

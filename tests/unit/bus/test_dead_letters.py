@@ -584,6 +584,16 @@ async def test_full_store_refuses_senders_and_drops_nothing(rig: Rig) -> None:
     assert 0 in codes
 
 
+async def test_number_of_a_purged_letter_is_not_given_again_after_a_restart(rig: Rig) -> None:
+    (letter,) = await bury(rig, 1)
+    await rig.answer(rig.letters.purge(DEFAULT_WORKSPACE, ADA, letter))
+    again, _ = rig.recover(["a"])
+    again.post("a", 2)
+    await again.commit()
+    assert again.rows("SELECT seq FROM messages") > [(int(letter),)]
+    again.close()
+
+
 async def test_letters_take_room_on_the_disk_and_none_in_memory(rig: Rig) -> None:
     size = 64 << 10
     await bury(rig, "x" * size)

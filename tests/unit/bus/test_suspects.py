@@ -11,12 +11,13 @@ from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.suspects import ALONE_S
 from caxton.sandbox.codes import OK
 from caxton.testing.handlers import say
+from tests.unit.bus.rig import Rig
 
 if TYPE_CHECKING:
     from caxton.bus.turn import Turn
     from caxton.messages.message import AclMessage
     from caxton.testing.handlers import OnMessage, OnTimer
-    from tests.unit.bus.rig import Agent, Rig
+    from tests.unit.bus.rig import Agent
 
 
 class Killed(BaseException):
@@ -101,36 +102,39 @@ async def test_timer_that_kills_is_dropped_after_its_attempts(rig: Rig) -> None:
     run.close()
 
 
-async def test_suspects_run_alone_each_with_its_own_commit(rig: Rig) -> None:
-    rig.agent("a")
-    for n in range(3):
-        rig.post("a", n)
+async def in_hand(rig: Rig, *contents: object, agents: tuple[str, ...] = ("a",)) -> None:
+    """So many messages for each agent were handled when the node ends, and not committed."""
+    for name in agents:
+        rig.agent(name)
+        for content in contents:
+            rig.post(name, content)
     await rig.commit()
-    rig.pump()  # handled, and not committed
-    rig.post("a", "other")
-    await rig.turn_loop()
+    rig.pump()
+
+
+async def test_suspects_run_alone_each_between_commits_of_its_own(rig: Rig) -> None:
+    await in_hand(rig, 0, 1, 2)
     run, agents = rig.recover(["a"])
-    run.post("a", "new")
+    other = run.agent("other")
     run.start(agents["a"])
-    run.pump()
-    await run.commit()  # of their attempts
-    seen: list[list[object]] = []
-    while run.bus.suspects.is_active:
+    seen: list[int] = []
+    for _ in range(10):
+        run.post("other", len(seen))
+        before = len(agents["a"].contents), len(other.contents)
         run.pump()
-        seen.append(agents["a"].contents)
+        after = len(agents["a"].contents), len(other.contents)
+        seen.append(after[0] - before[0])
+        assert after[0] == before[0] or (after[0], after[1]) == (before[0] + 1, before[1]), "not alone"
         await run.commit()
-    assert seen == [[0], [0, 1], [0, 1, 2]]
+    assert (seen[:5], agents["a"].contents) == ([0, 1, 1, 1, 0], [0, 1, 2])
     assert {message.attempt for message in agents["a"].handler.delivered} == {2}
     run.pump()
-    assert agents["a"].contents == [0, 1, 2, "new"]
+    assert other.contents == list(range(10))
     run.close()
 
 
 async def test_nothing_is_handled_before_the_attempt_of_the_suspects_is_on_disk(rig: Rig) -> None:
-    rig.agent("a")
-    rig.post("a", 1)
-    await rig.commit()
-    rig.pump()
+    await in_hand(rig, 1)
     run, agents = rig.recover(["a"])
     run.start(agents["a"])
     run.pump()
@@ -143,44 +147,72 @@ async def test_nothing_is_handled_before_the_attempt_of_the_suspects_is_on_disk(
 
 
 async def test_mail_of_suspects_whose_agent_does_not_run_waits_in_its_order(rig: Rig) -> None:
-    rig.agent("a")
-    for n in range(3):
-        rig.post("a", n)
-    await rig.commit()
-    rig.pump()
-    for n in range(3, 6):
-        rig.post("a", n)
+    await in_hand(rig, 0, 1, 2)
     run, agents = rig.recover(["a"])
+    other = run.agent("other")
     run.post("a", "new")
+    run.post("other", 1)
     run.pump()
-    await run.commit()
-    run.pump()
-    assert not run.bus.suspects.is_active
+    assert (other.contents, run.bus.suspects.is_active) == ([1], False)  # nobody waits for an agent that does not run
     run.start(agents["a"])
-    run.pump()
+    await run.pump_suspects()
     assert agents["a"].contents == [0, 1, 2, "new"]
     run.close()
 
 
+@pytest.mark.parametrize("replicas", [1, 3])
+async def test_agent_that_starts_or_is_scaled_later_still_handles_its_suspects_alone(rig: Rig, replicas: int) -> None:
+    await in_hand(rig, "innocent 1", "innocent 2", "poison", agents=("a",))
+    ends, run, agents = 0, rig, {}
+    try:
+        for _ in range(10):
+            run, agents = run.recover(["a"])
+            run.pump()  # the node works before the agent is up
+            run.start(agents["a"], deadly, replicas=replicas)
+            try:
+                await run.pump_suspects()
+                await run.later(60)
+                await run.commit()
+                break
+            except Killed:
+                ends += 1
+    finally:
+        run.close()
+    assert ends == MAX_ATTEMPTS - 1
+    dead = Rig(rig.path, rig.clock)
+    assert ([content for content, *_ in dead.dead()], dead.pending()) == (["poison"], [])
+    dead.close()
+
+
+async def test_suspects_of_one_sender_that_fail_keep_their_order_and_none_is_forgotten(rig: Rig) -> None:
+    await in_hand(rig, 0, 1, 2)
+    run, agents = rig.recover(["a"])
+    run.start(agents["a"], lambda _turn, message: int(message.attempt == 2))
+    for _ in range(40):
+        await run.pump_suspects()
+        await run.later(1)
+        await run.commit()
+    given = [(bytes(message.content), message.attempt) for message in agents["a"].handler.delivered]
+    assert given == [(b"0", 2), (b"0", 3), (b"1", 2), (b"1", 3), (b"2", 2), (b"2", 3)]
+    assert (run.pending(), run.dead(), agents["a"].receiver.messages) == ([], [], 0)
+    run.close()
+
+
 async def test_long_running_suspect_lets_the_others_go_on(rig: Rig) -> None:
-    rig.agent("a")
-    rig.agent("b")
-    rig.post("a", "slow")
-    rig.post("b", 1)
-    await rig.commit()
-    rig.pump()
-    run, agents = rig.recover(["a", "b"])
+    await in_hand(rig, "slow")
+    run, agents = rig.recover(["a"])
+    other = run.agent("other")
     run.start(agents["a"], lambda _turn, _message: None, on_resume=lambda _turn: None)
-    run.start(agents["b"])
-    run.pump()
+    run.bus.pump(1.0)
     await run.commit()
+    run.post("other", 1)
     for _ in range(10):
         run.bus.pump(1.0)
-    assert agents["b"].contents == []
+    assert (len(agents["a"].contents), other.contents) == (1, [])
     run.clock.advance(ALONE_S + 0.1)
     for _ in range(10):
         run.bus.pump(1.0)
-    assert agents["b"].contents == [1]
+    assert other.contents == [1]
     run.close()
 
 
@@ -252,7 +284,6 @@ async def test_suspects_of_an_agent_that_is_removed_are_dead_letters_like_its_ot
     rig.post("a", 2)
     await rig.commit()
     again, agents = rig.recover(["a"])
-    assert again.bus.suspects.is_active
     again.bus.remove_receiver(agents["a"].receiver)
     await again.commit()
     assert [(content, reason) for content, reason, *_ in again.dead()] == [(1, REMOVED), (2, REMOVED)]

@@ -28,7 +28,8 @@ CREATE TABLE dead_letter_purges (
     purged_by TEXT NOT NULL,
     letters   INTEGER NOT NULL,
     waiting   INTEGER NOT NULL,         -- of those letters: not replayed
-    bytes     INTEGER NOT NULL          -- bodies of the waiting ones
+    bytes     INTEGER NOT NULL,         -- bodies of the waiting ones
+    last_seq  INTEGER NOT NULL          -- the newest of the letters: its number is not given again
 );
 
 ALTER TABLE kv ADD COLUMN checksum INTEGER;
