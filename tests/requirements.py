@@ -278,7 +278,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="What was in hand when the server died has had one attempt, and is handed over first and alone.",
         tests=(
             "test_what_is_in_hand_over_a_commit_has_had_an_attempt_when_the_node_ends",
-            "test_suspects_run_alone_each_with_its_own_commit",
+            "test_suspects_run_alone_each_between_commits_of_its_own",
             "test_nothing_is_handled_before_the_attempt_of_the_suspects_is_on_disk",
             "test_who_waited_is_not_remembered_and_the_message_is_repeated_like_any",
         ),
