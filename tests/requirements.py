@@ -127,6 +127,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="A full store refuses senders, keeps every letter, and opens again once there is room.",
         tests=(
             "test_full_store_refuses_senders_and_drops_nothing",
+            "test_full_store_of_letters_stops_every_way_in_and_keeps_what_is_on_its_way",
             "test_full_store_is_still_full_after_a_restart",
             "test_full_store_opens_again_once_there_is_room",
             "test_full_store_refuses_clients_until_there_is_room_and_loses_nothing",
@@ -171,6 +172,10 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_same_message_again_is_known_and_handled_once",
             "test_other_message_under_the_same_id_is_refused_and_changes_nothing",
             "test_receipt_survives_a_crash_with_its_message",
+            "test_same_post_again_is_one_message_whatever_became_of_the_first",
+            "test_another_post_under_the_id_is_refused_whatever_became_of_the_first",
+            "test_after_the_window_the_same_is_a_new_message",
+            "test_who_posts_again_while_the_first_still_waits_gets_the_reply_too",
             "test_clock_that_is_set_neither_shortens_nor_prolongs_the_window",
         ),
     ),
@@ -180,6 +185,8 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_message_that_waited_too_long_is_a_dead_letter_and_is_never_handled",
             "test_message_that_is_late_on_arrival_is_refused_and_leaves_nothing",
+            "test_message_in_hand_may_end_late_and_expires_only_if_it_fails",
+            "test_who_waits_for_the_reply_hears_that_it_expired",
             "test_clock_that_is_set_neither_ends_nor_prolongs_a_life",
             "test_life_goes_on_over_a_crash_also_while_the_node_is_down",
         ),
@@ -200,6 +207,8 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_poison_is_a_dead_letter_after_its_attempts_and_nothing_else_is",
             "test_child_that_kills_before_it_was_ever_written_is_found_too",
+            "test_handler_that_kills_the_process_buries_its_message_and_the_server_stays_up",
+            "test_handler_that_never_succeeds_buries_its_message_and_lets_the_next_ones_through",
             "test_timer_that_kills_is_dropped_after_its_attempts",
         ),
     ),
@@ -246,8 +255,183 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "delivery:kill-9": Requirement(
         source=MESSAGES,
-        text="What was accepted survives kill -9.",
-        tests=("test_nothing_acknowledged_is_lost_by_kill_9",),
+        text="What was accepted survives kill -9, once, in order, with all its effects.",
+        tests=(
+            "test_nothing_acknowledged_is_lost_by_kill_9",
+            "test_nothing_acknowledged_is_lost_doubled_or_overtaken_by_kill_9_under_load",
+            "test_server_that_dies_there_loses_doubles_and_alters_nothing",
+            "test_every_crash_point_of_the_server_has_its_scenario",
+        ),
+    ),
+    "delivery:checker": Requirement(
+        source=MESSAGES,
+        text="The proofs of delivery find what they look for.",
+        tests=("test_violation_is_found_and_named", "test_nothing_is_found_where_nothing_is_wrong"),
+    ),
+    "delivery:model": Requirement(
+        source=MESSAGES,
+        text="Whatever happens, in whatever order, what is on disk fits together and every message meets its fate.",
+        tests=("test_bus_does_what_its_model_says_whatever_happens",),
+    ),
+    "delivery:in-hand-at-a-crash": Requirement(
+        source=MESSAGES,
+        text="What was in hand when the server died has had one attempt, and is handed over first and alone.",
+        tests=(
+            "test_what_is_in_hand_over_a_commit_has_had_an_attempt_when_the_node_ends",
+            "test_suspects_run_alone_each_between_commits_of_its_own",
+            "test_nothing_is_handled_before_the_attempt_of_the_suspects_is_on_disk",
+            "test_who_waited_is_not_remembered_and_the_message_is_repeated_like_any",
+        ),
+    ),
+    "delivery:clock": Requirement(
+        source=MESSAGES,
+        text="Setting the clock while the server runs changes nothing but the expiry of tokens.",
+        tests=(
+            "test_a_life_with_a_clock_that_jumps_is_the_same_as_one_without",
+            "test_crashes_within_a_minute_are_counted_although_the_clock_jumps",
+            "test_token_expires_by_the_time_of_day",
+            "test_clock_that_is_set_neither_fires_nor_delays_a_timer",
+        ),
+    ),
+    "delivery:start": Requirement(
+        source=MESSAGES,
+        text="A start with much mail hands over all of it in order.",
+        tests=("test_node_with_much_mail_hands_over_all_of_it_in_order_and_starts_with_few_queries",),
+    ),
+    "delivery:no-room-is-no-failure": Requirement(
+        source=MESSAGES,
+        text="A handler that was told -3 waits and uses up no attempt, and fails only after 25 times.",
+        tests=(
+            "test_handler_that_finds_no_room_waits_for_it_and_uses_up_no_attempt",
+            "test_handler_that_finds_no_room_for_too_long_has_failed",
+            "test_closed_intake_makes_handlers_wait_and_fails_none",
+            "test_slow_consumer_holds_up_its_senders_all_the_way_and_gets_everything_in_order",
+        ),
+    ),
+    "delivery:asked-once": Requirement(
+        source=MESSAGES,
+        text="A message whose sender waits is tried once, and the sender is told of the failure.",
+        tests=(
+            "test_failure_reaches_the_caller_after_the_commit_and_the_message_is_tried_once",
+            "test_crash_is_told_with_trap_functions_and_log",
+        ),
+    ),
+    "delivery:stale-result": Requirement(
+        source=MESSAGES,
+        text="A handler that was given up settles nothing any more; its message is handed over again.",
+        tests=(
+            "test_result_that_comes_after_a_forced_stop_settles_nothing",
+            "test_handler_that_is_slow_over_a_restart_of_its_agent_is_resumed_no_more",
+            "test_dropped_handler_is_not_resumed_and_its_successor_is_not_disturbed",
+        ),
+    ),
+    "delivery:removed": Requirement(
+        source=MESSAGES,
+        text="Mail of an agent that is removed becomes dead letters, wherever it waits.",
+        tests=(
+            "test_mail_of_a_removed_agent_becomes_dead_letters_with_the_removal",
+            "test_message_on_its_way_to_an_agent_that_is_removed_becomes_a_dead_letter",
+            "test_suspects_of_an_agent_that_is_removed_are_dead_letters_like_its_other_mail",
+        ),
+    ),
+    "delivery:timers-end": Requirement(
+        source=MESSAGES,
+        text="A timer whose handler fails or kills 5 times is dropped.",
+        tests=(
+            "test_failing_timer_is_tried_again_and_given_up",
+            "test_timer_that_kills_is_dropped_after_its_attempts",
+            "test_timer_that_kills_after_a_commit_is_dropped_after_its_attempts",
+        ),
+    ),
+    "delivery:commits": Requirement(
+        source=MESSAGES,
+        text="Commits come as soon as somebody waits, else 50 ms after a change, or after 1,024 rows.",
+        tests=(
+            "test_when_nobody_waits_changes_gather_for_50_ms",
+            "test_many_changes_are_committed_at_once",
+            "test_each_message_of_a_batch_is_answered_for_itself_with_one_commit",
+        ),
+    ),
+    "messages:fields": Requirement(
+        source=MESSAGES,
+        text="Content is passed on byte for byte; unknown keys are dropped; the host fills in what it must.",
+        tests=(
+            "test_content_stays_the_bytes_its_sender_wrote",
+            "test_unknown_keys_are_ignored",
+            "test_keys_with_nothing_to_say_are_not_written",
+            "test_host_fills_in_what_a_client_may_not_or_need_not_say",
+            "test_message_survives_any_number_of_hops",
+            "test_every_field_has_a_line_and_every_line_its_field",
+        ),
+    ),
+    "messages:ids": Requirement(
+        source=MESSAGES,
+        text="Ids that the host gives are unique among all servers and runs.",
+        tests=("test_message_ids_and_sequence_never_repeat", "test_ids_of_two_runs_differ"),
+    ),
+    "messages:acts": Requirement(
+        source=MESSAGES,
+        text="The 22 acts of FIPA are taken, whatever their case; agree is no reply.",
+        tests=(
+            "test_there_are_the_22_acts_of_the_standard",
+            "test_case_and_underscores_do_not_count",
+            "test_agree_announces_the_reply_and_is_none",
+        ),
+    ),
+    "messages:receivers": Requirement(
+        source=MESSAGES,
+        text="A list reaches each once or nobody; a capability goes round among those who run; nobody is refused.",
+        tests=(
+            "test_message_that_cannot_go_to_all_its_receivers_goes_to_none",
+            "test_client_naming_an_agent_twice_sends_one_copy",
+            "test_capability_goes_round_among_those_who_offer_it",
+            "test_capability_prefers_those_who_run",
+            "test_receiver_comes_before_capability",
+            "test_a_message_to_nobody_is_refused",
+            "test_reply_to_several_names_each_client_alone",
+        ),
+    ),
+    "messages:asking-who-does-not-run": Requirement(
+        source=MESSAGES,
+        text="Who would wait for an agent that does not run is told at once.",
+        tests=("test_question_to_an_agent_that_does_not_run_is_refused_at_once",),
+    ),
+    "messages:replies": Requirement(
+        source=MESSAGES,
+        text="A reply is known by its reference or its conversation, and kept when it comes too late.",
+        tests=(
+            "test_reply_without_reference_is_known_by_its_conversation",
+            "test_message_that_refers_to_nothing_is_no_reply",
+            "test_two_questions_of_one_conversation_get_their_own_replies",
+            "test_reply_that_comes_too_late_is_kept_and_told_to_nobody",
+        ),
+    ),
+    "messages:rules": Requirement(
+        source=MESSAGES,
+        text="What breaks a rule of size, encoding, depth or type is refused by name.",
+        tests=(
+            "test_what_is_no_message_is_refused",
+            "test_what_two_parsers_could_read_differently_is_refused_from_outside",
+            "test_content_over_its_limit_is_refused_though_the_message_is_within_its_own",
+            "test_overlong_field_from_outside_is_refused_and_named",
+            "test_value_out_of_bounds_is_refused_with_its_field",
+            "test_rules_are_right",
+        ),
+    ),
+    "messages:conversations": Requirement(
+        source=MESSAGES,
+        text="A conversation shows what is kept of it, in order, and only what is on disk.",
+        tests=(
+            "test_conversation_is_in_order_bounded_and_outlives_a_restart",
+            "test_conversation_shows_only_what_is_on_disk",
+            "test_only_the_last_ones_are_remembered",
+            "test_large_messages_are_not_kept_in_memory",
+        ),
+    ),
+    "messages:forgotten-names": Requirement(
+        source=MESSAGES,
+        text="A name that is forgotten is unknown, and what waits for it becomes dead letters.",
+        tests=("test_waiting_mail_survives_a_crash_and_a_message_for_a_forgotten_name_is_a_dead_letter",),
     ),
     "delivery:disk-full": Requirement(
         source=MESSAGES,
@@ -256,15 +440,6 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_disk_that_fills_up_at_any_write_loses_nothing_and_the_node_goes_on_by_itself",
             "test_server_on_a_full_disk_settles_refuses_and_goes_on_by_itself",
             "test_nothing_new_is_taken_before_the_disk_is_quite_full",
-        ),
-    ),
-    "delivery:no-room-is-no-failure": Requirement(
-        source=MESSAGES,
-        text="A handler that finds no room for what it sends waits for it, and uses up no attempt for minutes.",
-        tests=(
-            "test_handler_that_finds_no_room_waits_for_it_and_uses_up_no_attempt",
-            "test_handler_that_finds_no_room_for_too_long_has_failed",
-            "test_closed_intake_makes_handlers_wait_and_fails_none",
         ),
     ),
     "delivery:disk-error": Requirement(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from caxton.bus.dead_letters import EXPIRED, FAILED, POISON
 from caxton.bus.envelope import DEFAULT_PRIORITY, MAX_ATTEMPTS
@@ -397,7 +398,13 @@ class BusMachine(RuleBasedStateMachine):
 
 EXAMPLES, STEPS = (int(n) for n in os.environ.get("FAULTS_MODEL", "200x50").split("x"))
 
-TestBusAgainstModel = BusMachine.TestCase
-TestBusAgainstModel.settings = settings(
-    max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+
+@pytest.mark.timeout(0 if EXAMPLES > 1000 else 120)
+def test_bus_does_what_its_model_says_whatever_happens() -> None:
+    run_state_machine_as_test(
+        BusMachine,
+        settings=settings(
+            max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )  # fmt: skip
