@@ -131,7 +131,8 @@ MUTANTS = (
     Mutant(
         "dropped when the mailbox is full",
         "bus/turn.py",
-        "            if target.is_full(len(data)):\n                self.was_blocked = True\n                return WOULD_BLOCK",
+        "            if target.is_full(len(data)):\n                self.was_blocked = True\n"
+        "                return WOULD_BLOCK",
         "            if target.is_full(len(data)):\n                return OK",
     ),
     Mutant(
@@ -149,8 +150,8 @@ MUTANTS = (
     Mutant(
         "receipts are not kept over a crash",
         "bus/receipts.py",
-        "        if durable:\n            self._journal.insert",
-        "        if not durable:\n            self._journal.insert",
+        "        if durable:\n            self._write(key, made)",
+        "        if not durable:\n            self._write(key, made)",
     ),
     Mutant(
         "an expired message is handled all the same",

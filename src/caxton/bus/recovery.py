@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import Envelope
 from caxton.bus.redelivery import with_attempt
-from caxton.storage.checksum import message_checksum
 from caxton.storage.inflight import timer_key
-from caxton.storage.verify import is_good_kv, quarantine, unreadable_rows
+from caxton.storage.verify import is_good_kv, is_good_message, quarantine, unreadable_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,11 +83,7 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     known = dict[str, str]().setdefault  # a million rows name the same few agents: one text for each
     for row in _unsettled(database):
         seq, workspace, sender, name, message_id, conversation_id, body, checksum, attempt, kept, *rest = row
-        try:
-            good = checksum is None or message_checksum(*row[:6], body=body) == checksum
-        except (TypeError, ValueError):  # a text that became a number, or is no UTF-8 any more
-            good = False
-        if not good:
+        if not is_good_message(*row[:6], body=body, checksum=checksum):
             put_aside(database, "messages", (seq,), body)
             continue
         envelope = Envelope(
