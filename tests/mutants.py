@@ -97,10 +97,17 @@ MUTANTS = (
     ),
     Mutant(
         "damaged mail is delivered",
+        "bus/recovery.py",
+        "good = checksum is None or message_checksum(*row[:6], body=body) == checksum",
+        "good = True",
+        ("tests/unit/bus/test_disk.py", "tests/integration/test_damage.py"),
+    ),
+    Mutant(
+        "damage is not named",
         "storage/verify.py",
         "    return found == checksum",
         "    return True",
-        ("tests/unit/bus/test_disk.py", "tests/integration/test_damage.py"),
+        ("tests/unit/storage", "tests/integration/test_storage.py"),
     ),
     Mutant(
         "a log that is unreadable in its middle is cut there",
@@ -131,9 +138,9 @@ MUTANTS = (
     Mutant(
         "dropped when the mailbox is full",
         "bus/turn.py",
-        "            if target.is_full(len(data)):\n                self.was_blocked = True\n"
-        "                return WOULD_BLOCK",
-        "            if target.is_full(len(data)):\n                return OK",
+        "                self.was_blocked = True\n                return WOULD_BLOCK\n            self._stage",
+        "                return OK\n            self._stage",
+        ("tests/unit/bus/test_turn.py",),
     ),
     Mutant(
         "what a failed handler did happens all the same",
@@ -150,14 +157,15 @@ MUTANTS = (
     Mutant(
         "receipts are not kept over a crash",
         "bus/receipts.py",
-        "        if durable:\n            self._write(key, made)",
-        "        if not durable:\n            self._write(key, made)",
+        "made = Remembered(digest, conversation_id, self._now_us(), durable)\n        if durable:",
+        "made = Remembered(digest, conversation_id, self._now_us(), durable)\n        if not durable:",
     ),
     Mutant(
         "an expired message is handled all the same",
         "bus/bus.py",
         "        if envelope.expires_us and self._has_ended(box, envelope):\n            return\n",
         "",
+        ("tests/unit/bus/test_lifetimes.py",),
     ),
     Mutant(
         "a message that is to be repeated holds up nobody",
@@ -225,6 +233,12 @@ MUTANTS = (
     ),
     Mutant(
         "every message is written",
+        "bus/bus.py",
+        "            self._journal.born.pop(envelope.seq, None)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a message that was buried before it was written stays behind as a row",
         "bus/journal.py",
         "            if not envelope.kept:\n                self.born.pop(envelope.seq, None)",
         "            pass",

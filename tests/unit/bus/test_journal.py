@@ -54,6 +54,17 @@ async def test_message_born_and_settled_between_two_commits_is_never_written(rig
     assert (rig.journal.commits, rig.journal.rows_written, rig.journal.changed_rows()) == (0, 0, 0)
 
 
+async def test_message_buried_before_its_first_commit_is_a_letter_and_no_row(rig: Rig) -> None:
+    rig.agent("a", lambda turn, _message: turn.send(say("b", "late")))
+    b = rig.receiver("b")
+    rig.post("a", 1)
+    rig.pump()
+    rig.bus.remove_receiver(b.receiver)
+    await rig.commit()
+    assert [content for content, *_ in rig.dead()] == ["late"]
+    assert rig.rows("SELECT seq FROM messages WHERE kept = 0") == []
+
+
 async def test_message_alive_at_a_commit_is_written_once_and_removed_once(rig: Rig) -> None:
     a, b = rig.agent("a"), rig.receiver("b")
     turn = rig.boot_turn(a)
