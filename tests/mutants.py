@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "damaged mail is delivered",
         "bus/recovery.py",
-        "good = checksum is None or message_checksum(*row[:6], body=body) == checksum",
-        "good = True",
+        "if not is_good_message(*row[:6], body=body, checksum=checksum):",
+        "if False:",
         ("tests/unit/bus/test_disk.py", "tests/integration/test_damage.py"),
     ),
     Mutant(
