@@ -717,6 +717,28 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_draining_ends_what_is_in_hand_and_begins_nothing",
         ),
     ),
+    "timers:attempts-over-a-restart": Requirement(
+        source=MESSAGES,
+        text="A timer whose handler fails 5 times is dropped.",
+        tests=("test_timer_that_kills_is_dropped_after_its_attempts",),
+        gap="a restart in between begins to count anew, unless the timer was in hand when the server ended",
+    ),
+    "logs:bounded-in-all": Requirement(
+        source=LIMITS,
+        text="Agents' logs are bounded in lines, bytes and days.",
+        tests=("test_lines_of_an_agent_are_bounded_in_bytes",),
+        gap="for each agent, not for all together",
+    ),
+    "speed:ring": Requirement(
+        source="docs/decisions/0006-budget-of-a-message.md",
+        text="120,000 messages/s around a ring of 1,000 guests with 100 in flight, 60,000 with 10,000 in flight.",
+        gap="109,000 to 111,000 and 55,000 to 58,000, pinned to one core",
+    ),
+    "speed:acknowledgements": Requirement(
+        source="docs/decisions/0006-budget-of-a-message.md",
+        text="60,000 posts/s in batches over one connection; acknowledgements at half load within 10 ms (p99).",
+        gap="46,000 to 51,000/s; 11 to 29 ms where one fsync in a hundred takes 3 ms",
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
     "fipa:protocols": Requirement(
         source=MESSAGES,
