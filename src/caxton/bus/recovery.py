@@ -82,13 +82,16 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     receivers: dict[tuple[str, str], Receiver | None] = {}
     known = dict[str, str]().setdefault  # a million rows name the same few agents: one text for each
     for row in _unsettled(database):
-        seq, workspace, sender, name, message_id, conversation_id, body, checksum, attempt, kept, *rest = row
-        if not is_good_message(*row[:6], body=body, checksum=checksum):
+        (
+            seq, workspace, sender, name, message_id, conversation_id, body, checksum, attempt, kept, priority,
+            expires_us,
+        ) = row  # fmt: skip
+        if not is_good_message(seq, workspace, sender, name, message_id, conversation_id, body, checksum):
             put_aside(database, "messages", (seq,), body)
             continue
         envelope = Envelope(
             seq, known(workspace, workspace), known(sender, sender), known(name, name), message_id, conversation_id,
-            body, now_us, attempt, kept=bool(kept), written=True, priority=rest[0], expires_us=rest[1],
+            body, now_us, attempt, kept=bool(kept), written=True, priority=priority, expires_us=expires_us,
         )  # fmt: skip
         owner = workspace, name
         receiver = (
