@@ -95,7 +95,7 @@ async def look(path: Path, clock: ManualClock) -> Found:
             rig.start(agent, take)
         rig.pump()
         found.quarantined = rig.rows("SELECT count(*) FROM quarantine")[0][0]
-        found.dead = rig.rows("SELECT count(*) FROM dead_letters")[0][0] + rig.bus.redelivery.dead_letters
+        found.dead = rig.rows("SELECT count(*) FROM dead_letters")[0][0] + rig.bus.letters.count
     finally:
         rig.close()
     return found

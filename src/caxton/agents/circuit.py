@@ -67,8 +67,8 @@ class Circuit:
             self._tickets[box] = self._ask()
             self._guard(in_pump=True)
 
-    def ended(self, box: Mailbox, *, has_succeeded: bool) -> None:
-        """A handling is over."""
+    def ended(self, box: Mailbox, *, has_succeeded: bool | None) -> None:
+        """A handling is over; None if that tells nothing of the agent."""
         ticket = self._tickets.pop(box) if box in self._tickets else self._ask()
         if ticket is not None:  # else it began before the circuit turned
             self._on(breaker.Ended(ticket, has_succeeded, self._clock.monotonic()))

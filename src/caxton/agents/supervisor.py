@@ -210,6 +210,9 @@ class Supervisor:
     def began(self, mailbox: Mailbox) -> None:
         self.circuit.began(mailbox)
 
+    def found_no_room(self, mailbox: Mailbox) -> None:
+        self.circuit.ended(mailbox, has_succeeded=None)
+
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         if envelope.timer_id < 0 and envelope.max_attempts == 1:
             return  # somebody waits for the reply and is told

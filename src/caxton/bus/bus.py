@@ -146,7 +146,7 @@ class Bus:
     def _pass_on(self, old: Receiver, new: Receiver, envelope: Envelope) -> None:
         old.give_room(len(envelope.body))
         new.take_room(len(envelope.body))
-        (self.enqueue_suspect if envelope.is_suspect else self.enqueue)(new, envelope)
+        self.enqueue(new, envelope)
 
     def now_us(self) -> int:
         return self._clock.wall_us()
@@ -172,22 +172,13 @@ class Bus:
             return
         boxes = receiver.mailboxes
         box = boxes[0] if len(boxes) == 1 else receiver.choose(envelope.conversation_id)
-        if envelope.priority == DEFAULT_PRIORITY:
+        if envelope.priority == DEFAULT_PRIORITY and not envelope.is_suspect:
             box.inbox.lane.append(envelope)
         else:
             box.inbox.put(envelope)
         if box.is_open and not box.queued and not box.busy:
             box.queued = True
             self._ready.append(box)
-
-    def enqueue_suspect(self, receiver: Receiver, envelope: Envelope) -> None:
-        """As `enqueue`, so that the pump sees that it must be handled alone."""
-        if not receiver.mailboxes:
-            self._hold(receiver, envelope)
-            return
-        box = receiver.choose(envelope.conversation_id)
-        box.inbox.put(envelope)
-        self.line_up(box)
 
     def _hold(self, receiver: Receiver, envelope: Envelope) -> None:
         """There is no mailbox: the agent is stopped, or was removed or replaced while this was on its way."""
@@ -219,8 +210,6 @@ class Bus:
         for envelope in waiting:
             if envelope.timer_id >= 0:
                 self.enqueue_timer(receiver, envelope)
-            elif envelope.is_suspect:
-                self.enqueue_suspect(receiver, envelope)
             else:
                 self.enqueue(receiver, envelope)
         self.wake()
@@ -547,6 +536,8 @@ class Bus:
         crash_point("fail.before")
         turn.release()
         if was_blocked and isinstance(result, int) and envelope is not None and self.redelivery.wait(box, envelope):
+            if receiver.is_watched:
+                receiver.supervisor.found_no_room(box)
             return
         self.failures += 1
         receiver.failed += 1

@@ -38,6 +38,9 @@ class Nobody:
     def began(self, mailbox: Mailbox) -> None:
         """Never called."""
 
+    def found_no_room(self, mailbox: Mailbox) -> None:
+        """Never called."""
+
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         """Never called."""
 

@@ -80,6 +80,10 @@ class Supervisor(Protocol):
         """A handling goes on after its first slice. Told only while `Receiver.is_watched`."""
         ...
 
+    def found_no_room(self, mailbox: Mailbox) -> None:
+        """A handling ended without a result: there was no room for what it sends. Told only while `is_watched`."""
+        ...
+
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         """`envelope` failed on its last attempt: it is a dead letter, or a timer that is gone."""
         ...

@@ -138,7 +138,7 @@ def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
         envelope.is_suspect = True
         bus.redelivery.count_attempt(receiver, envelope)
         if envelope.timer_id < 0:
-            bus.enqueue_suspect(receiver, envelope)
+            bus.enqueue(receiver, envelope)
         else:
             bus.enqueue_timer(receiver, envelope)
 

@@ -34,7 +34,6 @@ class Redelivery:
         self._bus, self._journal, self._clock = bus, journal, clock
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self._lifetimes = Timers(clock, self._expire, lambda _, envelope: bool(envelope.settled_us))
-        self.dead_letters = 0
 
     @property
     def waiting_lifetimes(self) -> int:

@@ -90,6 +90,7 @@ class FakeSupervisor:
         self.successes: list[int] = []
         self.begun: list[int] = []
         """Replicas; told only while the receiver is watched."""
+        self.without_room: list[int] = []
         self.given_up: list[tuple[int, str, int]] = []
         """(replica, message id, timer id or -1)."""
 
@@ -106,6 +107,9 @@ class FakeSupervisor:
     def began(self, mailbox: Mailbox) -> None:
         _require(mailbox.busy, "it is not in the middle of a message")
         self.begun.append(mailbox.replica)
+
+    def found_no_room(self, mailbox: Mailbox) -> None:
+        self.without_room.append(mailbox.replica)
 
     def gave_up(self, mailbox: Mailbox, envelope: Envelope) -> None:
         self.given_up.append((mailbox.replica, envelope.message_id, envelope.timer_id))

@@ -11,7 +11,7 @@ from caxton.agents.definition import define
 from caxton.bus.mailbox import Receiver
 from caxton.core.errors import BulkheadFull, CircuitOpen
 from caxton.core.views import AgentSpec, Bulkhead, CircuitBreaker
-from caxton.testing.handlers import FakeCrash, FakeSupervisor
+from caxton.testing.handlers import FakeCrash, FakeSupervisor, say
 from tests.unit.bus.conftest import anyio_backend, clock, rig
 from tests.unit.bus.rig import WORKSPACE, Agent, Caller
 
@@ -51,6 +51,10 @@ class GuardedSupervisor(FakeSupervisor):
     def succeeded(self, mailbox: Mailbox) -> None:
         super().succeeded(mailbox)
         self.circuit.ended(mailbox, has_succeeded=True)
+
+    def found_no_room(self, mailbox: Mailbox) -> None:
+        super().found_no_room(mailbox)
+        self.circuit.ended(mailbox, has_succeeded=None)
 
     def began(self, mailbox: Mailbox) -> None:
         super().began(mailbox)
@@ -410,3 +414,22 @@ async def test_view_tells_the_state_and_when_it_is_tried_again(rig: Rig) -> None
     at_opening = view.retry_at
     await rig.later(30)
     assert b.circuit.view().retry_at == at_opening == "2027-01-15T08:01:00.000+00:00"
+
+
+async def test_probe_that_finds_no_room_says_nothing_and_the_next_try_is_a_probe_again(rig: Rig) -> None:
+    def send_on(turn: Turn, _message: AclMessage) -> Outcome:
+        return 7 if b.is_broken else None
+
+    def go_on(turn: Turn) -> Outcome:
+        return turn.send(say("full", 1))
+
+    b = Guarded(rig, settings(), act=send_on, on_resume=go_on)
+    full = rig.receiver("full", max_messages=1)
+    rig.post("full", 0)
+    await b.open_it()
+    b.is_broken = False
+    await rig.later(TIMEOUT_S)  # the probe lasts longer than a slice, and ends without room
+    assert (b.state, b.receiver.is_held) == ("half_open", False)
+    rig.start(full)
+    await rig.later(30)
+    assert (b.state, full.contents, b.receiver.messages) == ("closed", [0, 1], 0)
