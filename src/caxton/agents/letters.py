@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from caxton.core.errors import DeadLetterDamaged, DeadLetterNotFound, InvalidReq
 from caxton.core.ids import parse_agent_name
 from caxton.core.units import parse_duration
 from caxton.core.views import DeadLetterView, ReplayReceipt
+from caxton.storage.answer import answer_of
 
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName
@@ -35,14 +35,7 @@ class LetterReader:
 
     async def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of one query."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Row]] = loop.create_future()
-
-        def done(rows: list[Row] | Exception) -> None:
-            loop.call_soon_threadsafe(_finish, answer, rows)
-
-        self._database.read(sql, parameters, done)
-        return await answer
+        return await answer_of(lambda done: self._database.read(sql, parameters, done))
 
     async def letters(self, wanted: LetterFilter, *, limit: int, oldest_first: bool = False) -> list[LetterRow]:
         """The first `limit` letters that are meant, in the order of their sequence."""
@@ -61,15 +54,6 @@ class LetterReader:
             logger.error("dead letter is damaged", extra={"action": "dlq.damaged", "id": letter_id})
             raise DeadLetterDamaged(letter_id)
         return row, body
-
-
-def _finish(answer: asyncio.Future[list[Row]], rows: list[Row] | Exception) -> None:
-    if answer.done():
-        return
-    if isinstance(rows, Exception):
-        answer.set_exception(rows)
-    else:
-        answer.set_result(rows)
 
 
 def letter_seq(letter_id: str) -> int | None:

@@ -21,6 +21,7 @@ from caxton.core.errors import (
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views import Receipt
 from caxton.messages.codec import ANY_SIZE, decode_message
+from caxton.storage.answer import answer_of
 
 if TYPE_CHECKING:
     from caxton.agents.service import AgentService
@@ -188,25 +189,9 @@ class MessageService:
             raise ShuttingDown
 
     async def _read(self, sql: str, parameters: Row) -> list[Row]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Row]] = loop.create_future()
-
-        def done(rows: list[Row] | Exception) -> None:
-            loop.call_soon_threadsafe(_finish, answer, rows)
-
-        self._database.read(sql, parameters, done)
-        return await answer
+        return await answer_of(lambda done: self._database.read(sql, parameters, done))
 
 
 def _replied(answer: asyncio.Future[bytes], envelope: Envelope) -> None:
     if not answer.done():
         answer.set_result(envelope.body)
-
-
-def _finish(answer: asyncio.Future[list[Row]], rows: list[Row] | Exception) -> None:
-    if answer.done():
-        return
-    if isinstance(rows, Exception):
-        answer.set_exception(rows)
-    else:
-        answer.set_result(rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.core.crash import crash_point
 from caxton.core.views import CompactReport, StorageView, VerifyFinding, VerifyReport
+from caxton.storage.answer import answer_of
 from caxton.storage.census import take_census
 from caxton.storage.verify import verify_file
 
@@ -71,30 +72,11 @@ class Upkeep:
             )
 
     async def _tidy(self) -> Usage:
-        error = await self._answer(lambda done: self._database.tidy(done, empty_log=True))
-        if error is not None:
-            raise error
+        await answer_of(lambda done: self._database.tidy(done, empty_log=True))
         return self._database.usage
 
     async def _run(self, work: Callable[[Any], Any]) -> Any:
-        answer = await self._answer(lambda done: self._database.run(work, done))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def _answer(self, ask: Callable[[Callable[[Any], None]], None]) -> Any:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-
-        def arrived(value: Any) -> None:
-            if not answer.done():
-                answer.set_result(value)
-
-        def done(value: Any) -> None:
-            loop.call_soon_threadsafe(arrived, value)
-
-        ask(done)
-        return await answer
+        return await answer_of(lambda done: self._database.run(work, done))
 
 
 def as_report(found: Report) -> VerifyReport:
