@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from caxton.core.errors import CaxtonError
 from caxton.core.views import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -150,14 +150,6 @@ CAN_MOUNT = (
     ).returncode
     == 0
 )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Ask again until it holds; the server looks once a second."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="LOUD: no file system can be mounted here, so no real disk was full")

@@ -6,7 +6,6 @@ import asyncio
 import re
 import signal
 import subprocess
-import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from caxton.core.views import AgentSpec, CircuitBreaker, DeadLetterFilter
 from caxton.testing.guests import ROOT
 from tests.faults.history import FSYNC, Pen, digest
 from tests.faults.load import AGENTS, WORKER, Address, Client, Server, copy, examine, finish
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,7 @@ class Stage:
         """A letter of a message that would be handled if it were replayed; its id."""
         self.admin.stop("w1")
         self.client.say("w1", fields={"ttl_ms": 1})
-        while not (letters := self.admin.dead_letters(DeadLetterFilter(agent="w1")).letters):
-            time.sleep(0.005)
+        letters = until(lambda: self.admin.dead_letters(DeadLetterFilter(agent="w1")).letters)
         self.admin.start("w1")
         return letters[0].id
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,13 @@ import pytest
 
 from caxton.client import CaxtonClient
 from tests.faults.load import AGENTS, ROOT, WORKER, Address, Client, Server, copy, examine, finish
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from caxton.core.views import DeadLetterView
 
 PATIENCE_S = 20.0
 
@@ -42,14 +44,14 @@ def staged(place: Path) -> Generator[tuple[Server, Client, Address]]:
 
 def letter_of(address: Address, agent: str) -> tuple[str, int, str | None]:
     """(reason, attempts, trap) of the one dead letter, once it is there."""
-    until = time.monotonic() + PATIENCE_S
     with CaxtonClient(address.url, address.token) as admin:
-        while not (letters := admin.dead_letters().letters):
-            assert time.monotonic() < until, "no dead letter"
+
+        def letters() -> list[DeadLetterView]:
             if admin.agent(agent).status == "failed":
                 admin.start(agent)  # four crashes within a minute: somebody has to look
-            time.sleep(0.02)
-    (letter,) = letters
+            return admin.dead_letters().letters
+
+        (letter,) = until(letters)
     return letter.reason, letter.attempts, letter.trap
 
 
