@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,16 @@ def _logging_as_before() -> Generator[None]:  # pyright: ignore[reportUnusedFunc
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Tests that a shell runs in the background ignore Ctrl-C, and so would the processes that they interrupt."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
