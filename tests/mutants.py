@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "damaged mail is delivered",
         "bus/recovery.py",
-        "if not is_good_message(*row[:6], body=body, checksum=checksum):",
-        "if False:",
+        "        if not is_good_message(seq, workspace, sender, name, message_id, conversation_id, body, checksum):",
+        "        if False:",
         ("tests/unit/bus/test_disk.py", "tests/integration/test_damage.py"),
     ),
     Mutant(
