@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.agents.definition import MAX_CAPABILITIES
+from caxton.bus.turn import ignore_refusal
 from caxton.core.errors import InvalidName
 from caxton.core.ids import parse_capability
-from caxton.sandbox.codes import INVALID, NOT_FOUND
+from caxton.sandbox.codes import NOT_FOUND
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.trap import Trap
 
@@ -41,11 +42,13 @@ class WasmRunner:
         # The hottest calls go straight to the guest and the turn, without a frame of ours in between.
         self.deliver = self.guest.deliver
         self.resume = self.guest.resume
+        self.send_message = turn.send
         self.kv_get, self.kv_set, self.kv_delete = turn.kv_get, turn.kv_set, turn.kv_delete
         self.set_timer, self.cancel_timer = turn.set_timer, turn.cancel_timer
         self.subscribe, self.unsubscribe = turn.subscribe, turn.unsubscribe
         self.now_us = clock.wall_us
         self.random = os.urandom
+        turn.on_refusal = self._refused
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -79,6 +82,7 @@ class WasmRunner:
         return self.guest.call("handle_timer", timer_id)
 
     def close(self) -> None:
+        self.turn.on_refusal = ignore_refusal  # the turn stays with its mailbox, and must not keep this
         self.guest.close()
 
     def _ask_capabilities(self) -> Generator[None, None, str | Trap]:
@@ -105,12 +109,8 @@ class WasmRunner:
 
     # --- host functions --------------------------------------------------------------------------------------
 
-    def send_message(self, data: bytes) -> int:
-        result = self.turn.send(data)
-        if result == INVALID and self.turn.refusal is not None:
-            self.log(3, f"send_message: {self.turn.refusal}".encode(), "host")
-            self.turn.refusal = None
-        return result
+    def _refused(self, reason: str) -> None:
+        self.log(3, f"send_message: {reason}".encode(), "host")
 
     def call_tool(self, request: bytes) -> int:
         return NOT_FOUND

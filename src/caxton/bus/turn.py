@@ -90,7 +90,7 @@ class Turn:
         "has_state",
         "kv",
         "now_us",
-        "refusal",
+        "on_refusal",
         "sends",
         "timers",
         "topics",
@@ -124,8 +124,8 @@ class Turn:
         self.topics: dict[str, bool] = {}
         self.was_blocked = False
         """It was told that there is no room for one of its messages now."""
-        self.refusal: str | None = None
-        """Why the last message was refused, for the agent's log."""
+        self.on_refusal: Callable[[str], None] = ignore_refusal
+        """Told why a message was refused, for the agent's log."""
 
     @property
     def receiver(self) -> Receiver:
@@ -163,7 +163,7 @@ class Turn:
         except MessageTooLarge:
             return TOO_LARGE
         except (InvalidMessage, MessageExpired) as exc:
-            self.refusal = str(exc)
+            self.on_refusal(str(exc))
             return INVALID
         name = message.receiver
         if type(name) is str and (target := self._receivers.get(name)) is not None:
@@ -181,7 +181,7 @@ class Turn:
         except UnknownReceiver:
             return UNKNOWN_RECEIVER
         except InvalidMessage as exc:
-            self.refusal = str(exc)
+            self.on_refusal(str(exc))
             return INVALID
         outside = sum(target is None for _, target in targets) * size
         if self._outside_bytes + outside > MAX_OUTSIDE_BYTES:
@@ -329,3 +329,7 @@ class Turn:
             self.has_state = False
             self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
             self._kv_growth = 0
+
+
+def ignore_refusal(_reason: str) -> None:
+    """Nobody keeps a log of what was refused."""

@@ -59,7 +59,6 @@ class Guest:
         "_store",
         "_ticks",
         "_trap_out",
-        "_view",
         "body",
         "engine",
         "host",
@@ -69,6 +68,7 @@ class Guest:
         "module",
         "result_bytes",
         "stopped",
+        "view",
     )
 
     def __init__(self, module: Module, limits: Limits, host: Host) -> None:
@@ -82,7 +82,7 @@ class Guest:
         self.stopped: Trap | None = None
         self.memory_bytes = 0
         self._memory: Any = None
-        self._view: Any = bytearray()
+        self.view: Any = bytearray()
         self._future: Any = None
         self._ticks = -1
         self._cpu_ns = self._started_ns = self._slice_began_ns = 0
@@ -142,7 +142,7 @@ class Guest:
                 self._future = None
             lib.wasmtime_store_delete(self._store)
             self._store = NULL
-            self._view = b""
+            self.view = b""
             self.memory_bytes = 0
 
     # --- calls -----------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class Guest:
         end = ptr + length
         if not 0 <= length <= MAX_TRANSFER_BYTES or (end > self.memory_bytes and end > self.refresh_memory()):
             return None
-        return self._view[ptr:end]
+        return self.view[ptr:end]
 
     def holds(self, ptr: int, length: int) -> bool:
         """Whether the region is inside the guest's memory."""
@@ -225,7 +225,7 @@ class Guest:
         end = ptr + len(data)
         if end > self.memory_bytes and end > self.refresh_memory():
             return False
-        self._view[ptr:end] = data
+        self.view[ptr:end] = data
         return True
 
     def refresh_memory(self) -> int:
@@ -237,7 +237,7 @@ class Guest:
         size = lib.wasmtime_memory_data_size(self._context, self._memory)
         if size != self.memory_bytes:
             base = lib.wasmtime_memory_data(self._context, self._memory)
-            self._view = ffi.buffer(base, size)
+            self.view = ffi.buffer(base, size)
             self.memory_bytes = size
         return size
 

@@ -43,8 +43,11 @@ def room(agent: Agent) -> tuple[int, int]:
 async def test_what_is_no_message_is_invalid_and_says_why(rig: Rig, data: bytes) -> None:
     a, b = rig.agent("a"), rig.agent("b")
     turn = rig.boot_turn(a)
+    reasons: list[str] = []
+    turn.on_refusal = reasons.append
     assert turn.send(data) == INVALID
-    assert turn.refusal
+    assert len(reasons) == 1
+    assert reasons[0]
     assert (turn.sends, room(b)) == ([], (0, 0))
 
 
