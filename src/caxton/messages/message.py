@@ -18,7 +18,9 @@ class AclMessage(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     receiver: str | list[str] = ""
     """Agent name, list of names, `topic://NAME`, or `client:NAME` for a reply to somebody outside."""
     capability: str | None = None
-    """Instead of a receiver: any agent that offers this capability."""
+    """Instead of a receiver: agents that offer this capability, chosen by `routing_strategy`."""
+    routing_strategy: str | None = None
+    """`best`, `broadcast`, `round-robin` or `least-loaded`."""
     content: msgspec.Raw = msgspec.Raw(b"")
     """Any JSON value."""
     reply_to: str | list[str] | None = None
@@ -27,6 +29,8 @@ class AclMessage(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     ontology: str | None = None
     protocol: str | None = None
     conversation_id: str | None = None
+    parent_conversation: str | None = None
+    """The conversation within which this one was begun."""
     reply_with: str | None = None
     in_reply_to: str | None = None
     reply_by: str | None = None

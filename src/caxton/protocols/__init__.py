@@ -1,0 +1,1 @@
+"""FIPA's interaction protocols: who may say what in which state. Pure."""
