@@ -39,7 +39,8 @@ MAX_ID_CHARS = 128
 """A message id that a client gives: room for a UUID and what it belongs to."""
 
 _SHORT_FIELDS = (
-    "capability", "language", "encoding", "ontology", "protocol", "conversation_id", "reply_with",
+    "capability", "routing_strategy", "language", "encoding", "ontology", "protocol", "conversation_id",
+    "parent_conversation", "reply_with",
     "in_reply_to", "reply_by", "message_id",
 )  # fmt: skip
 
