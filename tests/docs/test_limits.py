@@ -17,7 +17,10 @@ ROWS = {word(row[3]): row for row in rows(PAGE, "About", "Limit", "Value", "Cons
 
 SOURCE = Path(caxton.__file__).parent
 
-ROOMS = ("agents", "api", "bus", "core", "messages", "protocols", "observe", "sandbox", "security", "server", "storage")
+ROOMS = (
+    "agents", "api", "bus", "conversations", "core", "messages", "protocols", "observe", "sandbox", "security",
+    "server", "storage",
+)  # fmt: skip
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
