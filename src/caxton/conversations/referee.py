@@ -16,9 +16,10 @@ from caxton.conversations.rules import Violation, judge
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
 from caxton.core.errors import ProtocolViolation, quoted
 from caxton.core.suggest import nearest
+from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
-from caxton.protocols.machine import REJECTED_LATE
+from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, next_to_speak, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,6 +43,14 @@ MAX_WARNED = 10_000
 
 UNANSWERED = frozenset({"not-understood", "failure"})
 """An answer to an answer of this kind could be answered in the same way, and so on for ever."""
+
+ASKING = frozenset(
+    {
+        "request", "request-when", "request-whenever", "query-if", "query-ref", "cfp", "propose", "subscribe", "proxy",
+        "propagate",
+    }
+)  # fmt: skip
+"""Acts that want an answer. Many agents put a `reply_with` into everything they say."""
 
 
 class Referee:
@@ -82,8 +91,11 @@ class Referee:
 
     def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:
         """See the port."""
+        if message.protocol is None:
+            self._hear_free(envelope, message)
+            return True
         mode = self.modes.get(envelope.workspace, self.mode)
-        if mode == OFF or message.protocol is None:
+        if mode == OFF:
             return True
         self.judged += 1
         protocol = PROTOCOLS.get(message.protocol)
@@ -114,6 +126,44 @@ class Referee:
             self._answer_late(talk, envelope, message, target)
             return False
         return True
+
+    def buried(self, envelope: Envelope, reason: str, error: str) -> None:
+        """See the port. The initiator hears at once that a participant will not answer, and why."""
+        message = decode_message(envelope.body, max_bytes=ANY_SIZE)
+        protocol = PROTOCOLS.get(message.protocol or "")
+        if protocol is None or message.conversation_id is None:
+            return
+        talk = self._book.find((envelope.workspace, message.conversation_id))
+        if talk is None or talk.ended_us or talk.initiator != envelope.sender:
+            return
+        state = talk.state(envelope.receiver)
+        for act in ("failure", "refuse"):
+            after = step(talk.protocol, state, PARTICIPANT, act)
+            if after is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
+                self._give_up(talk, envelope, after, notices.undeliverable(talk, envelope, act, reason, error))
+                return
+
+    def _give_up(self, talk: Conversation, envelope: Envelope, after: str, notice: AclMessage) -> None:
+        now_us = self._clock.steady_us()
+        self._table.move(talk, envelope.receiver, after, now_us)
+        talk.due.pop(envelope.receiver, None)
+        self._book.changed(talk)
+        if not talk.live:
+            self._table.end(talk, now_us)
+        self._bus.mail.send(envelope.workspace, talk.initiator, notice)
+
+    def _hear_free(self, envelope: Envelope, message: AclMessage) -> None:
+        """Free messages are not judged; who asked whom and was not answered is known all the same."""
+        if message.in_reply_to is not None and message.performative != "agree":
+            self._table.asks_of(envelope.workspace).answered(envelope.receiver, message.in_reply_to, envelope.sender)
+        if message.reply_with is not None and message.performative in ASKING:
+            due_us = envelope.expires_us if message.reply_by is not None else None
+            self._table.asks_of(envelope.workspace).remember(
+                envelope.sender, message.reply_with, (envelope.receiver,), message.conversation_id,
+                self._clock.steady_us(), due_us or None,
+            )  # fmt: skip
+            if not self._watch.is_armed:
+                self._watch.arm()
 
     def _find(self, workspace: str, message: AclMessage, protocol: Protocol) -> Conversation | None:
         """The conversation that `message` names; None also if it is over and its initiator begins it anew."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import CLIENT_PREFIX
-from caxton.conversations.conversation import COMPLETED, OPEN, OUTCOMES, Conversation
-from caxton.conversations.waits import WaitGraph
+from caxton.conversations.conversation import CANCELLED, COMPLETED, IDLE, OUTCOMES, TOO_OLD, Conversation
+from caxton.conversations.waits import OpenAsks, WaitGraph
+from caxton.protocols.machine import CANCELLED as PAIR_CANCELLED
 from caxton.protocols.machine import INITIATOR, LATE, START, next_to_speak
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Table:
     def __init__(self, book: Book) -> None:
         self.book = book
         self.graphs: dict[str, WaitGraph] = {}
-        """By workspace."""
+        self.asks: dict[str, OpenAsks] = {}
+        """By workspace, both. Of free messages only the open questions are known, and only of this run."""
         self.ended: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
         """In this run, by outcome."""
         book.on_wake = self._count
@@ -47,8 +49,10 @@ class Table:
             if speaker is not None:
                 graph.wait(*_order(talk, participant, speaker))
 
-    def end(self, talk: Conversation, now_us: int, outcome: str = COMPLETED) -> None:
-        """Nothing is said in it any more."""
+    def end(self, talk: Conversation, now_us: int, outcome: str | None = None) -> None:
+        """Nothing is said in it any more. `outcome` is that of its protocol, unless given."""
+        if outcome is None:
+            outcome = CANCELLED if PAIR_CANCELLED in talk.pairs.values() else COMPLETED
         talk.ended_us, talk.outcome = now_us, outcome
         talk.due.clear()
         graph = self.graph(talk.workspace)
@@ -56,14 +60,20 @@ class Table:
             graph.done(waiter, waited)
         self.ended[outcome] += 1
         is_outside = talk.initiator.startswith(CLIENT_PREFIX)
-        self.book.end(talk, keep=is_outside or outcome not in (OPEN, COMPLETED))
+        self.book.end(talk, keep=is_outside or outcome in (IDLE, TOO_OLD))
 
     def graph(self, workspace: str) -> WaitGraph:
         """Who waits for whom in `workspace`."""
         found = self.graphs.get(workspace)
         if found is None:
             found = self.graphs[workspace] = WaitGraph()
+            self.asks[workspace] = OpenAsks(found)
         return found
+
+    def asks_of(self, workspace: str) -> OpenAsks:
+        """Open questions in free messages."""
+        self.graph(workspace)
+        return self.asks[workspace]
 
     def _count(self, talk: Conversation) -> None:
         graph = self.graph(talk.workspace)

@@ -67,6 +67,7 @@ class DeadlockWatch:
         """Find all deadlocks there are now; those that were not there before are told."""
         found: dict[tuple[str, tuple[str, ...]], Deadlock] = {}
         for workspace, graph in self._table.graphs.items():
+            self._table.asks_of(workspace).expire(self._clock.steady_us())
             for cycle in deadlocks(graph, lambda name, workspace=workspace: self._is_quiet(workspace, name)):
                 key = workspace, tuple(cycle)
                 found[key] = self.found.get(key) or self._tell(Deadlock(*key, self._clock.wall_us()))
