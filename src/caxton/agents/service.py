@@ -38,7 +38,7 @@ from caxton.core.errors import (
     TooManyInstances,
     WorkspaceNotFound,
 )
-from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName
+from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
 from caxton.core.views import AgentSettings, AgentSpec, AgentView
 from caxton.sandbox.module import Module
@@ -269,7 +269,8 @@ class AgentService:
         Later mail waits for the next agent of the name, unless the name is to be forgotten too (`forget`), which can
         also be asked for when the agent is gone already.
         """
-        if forget and (workspace, name) not in self._agents and name in self._bus.directory(workspace).known:
+        is_known = name in self._bus.directory(workspace).known and name not in RESERVED_NAMES
+        if forget and (workspace, name) not in self._agents and is_known:
             self._bus.forget_name(workspace, name)
             await self._journal.commit()
             return

@@ -151,6 +151,18 @@ class AgentAlreadyExists(CaxtonError):
         self.name = name
 
 
+class AgentNameReserved(CaxtonError):
+    """The name is that of an agent which is part of every node."""
+
+    code = "AGENT_NAME_RESERVED"
+
+    def __init__(self, name: str, reserved: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{name!r} is an agent of the server's own, like all of {', '.join(reserved)}; deploy under another name"
+        )
+        self.name, self.reserved = name, list(reserved)
+
+
 class AgentStateConflict(CaxtonError):
     """The agent is in a state in which this cannot be done."""
 

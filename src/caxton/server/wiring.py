@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from caxton.agents import native
 from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
+from caxton.agents.store import free_reserved_names
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -33,9 +35,11 @@ from caxton.storage.inflight import InFlight
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.native import NativeAgent
+    from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
 
 
@@ -54,11 +58,13 @@ class Rooms:
     receipts: Receipts
     log: LogBook
     agents: AgentService
+    natives: Sequence[NativeAgent]
     messages: MessageService
     dead_letters: DeadLetterService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
+    native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
@@ -73,12 +79,15 @@ class Rooms:
         self.dead_letters.start()
         crash_point("start.loaded")
         await self.agents.start_recovered(modules)
+        native.start(self.bus, self.native_receivers)
         crash_point("start.started")
         self.status.state = "ready"
 
     def _load(self) -> dict[str, bytes]:
         """All that the journal holds; returns the modules that the agents need."""
+        free_reserved_names(self.database)
         load_names(self.database, self.bus)
+        self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
         modules = self.agents.recover(self.database)
         in_flight = self.journal.in_flight.found
         load_topics(self.database, self.bus)
@@ -173,8 +182,12 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
+    natives: Sequence[NativeAgent] = (),
 ) -> Rooms:  # fmt: skip
-    """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`."""
+    """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
+
+    `natives` are agents beside those that every node has.
+    """
     clock = SystemClock() if clock is None else clock
     ballast = Ballast(data_dir, size_bytes=ballast_bytes)
     if ballast.free_bytes() < LOW_BYTES:
@@ -205,6 +218,7 @@ def build(
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
+        natives=[*natives],
         messages=MessageService(bus, postbox, journal, database, agents),
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
