@@ -67,16 +67,16 @@ def install(bus: Bus, agent: NativeAgent, log: LogBook | None = None, workspace:
         workspace: in which it can be written to.
     """
     supervisor = _Supervisor(bus, log)
-    receiver = Receiver(bus.directory(workspace), agent.name, supervisor)
+    receiver = Receiver(bus.names.directory(workspace), agent.name, supervisor)
     receiver.messages_per_s = MAX_NATIVE_MESSAGES_PER_S
     receiver.is_running = True
-    bus.set_mailboxes(receiver, 1)
+    bus.queues.set_mailboxes(receiver, 1)
     (box,) = receiver.mailboxes
     turn = Turn(bus, box)
     turn.on_refusal = supervisor.refused
     supervisor.handler = _Handler(agent, turn)
-    bus.add_receiver(receiver)
-    bus.open(box, supervisor.handler)
+    bus.names.add(receiver)
+    bus.queues.open(box, supervisor.handler)
     return receiver
 
 
@@ -84,7 +84,7 @@ def recover(bus: Bus, database: Database, agents: Iterable[NativeAgent], log: Lo
     """Install `agents` with the state they had; their mail waits until `start`. Comes before topics, timers, mail."""
     receivers = [install(bus, agent, log) for agent in agents]
     for receiver in receivers:
-        bus.hold(receiver)
+        bus.queues.hold(receiver)
         load_state(database, receiver)
     return receivers
 
@@ -92,7 +92,7 @@ def recover(bus: Bus, database: Database, agents: Iterable[NativeAgent], log: Lo
 def start(bus: Bus, receivers: Iterable[Receiver]) -> None:
     """Let them have their mail."""
     for receiver in receivers:
-        bus.let_go(receiver, in_pump=False)
+        bus.queues.let_go(receiver, in_pump=False)
 
 
 def reply_to(message: AclMessage, performative: str, content: object) -> AclMessage:
@@ -152,7 +152,7 @@ class _Supervisor:
     def crashed(self, mailbox: Mailbox, crash: Crash) -> None:
         self._say(ERROR, f"crashed ({crash.kind}): {crash.reason}")
         mailbox.handler = self.handler
-        self._bus.let_go(mailbox.receiver, in_pump=True)
+        self._bus.queues.let_go(mailbox.receiver, in_pump=True)
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         self._say(WARN, failure_text(status))

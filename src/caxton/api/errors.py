@@ -43,6 +43,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     e.AgentAlreadyExists: HTTPStatus.CONFLICT,
     e.MessageIdConflict: HTTPStatus.CONFLICT,
+    e.ProtocolViolation: HTTPStatus.CONFLICT,
     e.AgentNameReserved: HTTPStatus.CONFLICT,
     e.AgentStateConflict: HTTPStatus.CONFLICT,
     e.TaskIdConflict: HTTPStatus.CONFLICT,

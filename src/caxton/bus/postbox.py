@@ -77,13 +77,15 @@ class Postbox:
                     self._bus.replies.wait(workspace, message, waiter)
                 return Accepted(is_new=False, durable=earlier.durable)
         self._bus.intake.check()
-        directory = self._bus.directory(workspace)
+        directory = self._bus.names.directory(workspace)
         targets = directory.targets(message)
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
         if waiter is not None and waiter.admit is not None:
             waiter.admit(targets[0])
         self._check_room(directory, targets, len(message.content) + HOST_FIELD_BYTES)
+        if message.protocol is not None:
+            self._bus.referee.check(workspace, message, [target.name for target in targets])
         ends_us = 0
         if message.ttl_ms is not None or message.reply_by is not None:
             ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
@@ -112,9 +114,11 @@ class Postbox:
                 priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
             )  # fmt: skip
             target.take_room(len(body))
+            if message.protocol is not None and not bus.referee.passes(envelope, message, target):
+                continue
             if durable:
                 self._journal.born[seq] = envelope
-            bus.enqueue(target, envelope)
+            bus.queues.enqueue(target, envelope)
             if ends_us:
                 bus.redelivery.watch(target, envelope)
 
@@ -129,7 +133,7 @@ class Postbox:
         """
         bus = self._bus
         bus.intake.check(but=CAUSE)  # a replay makes room among the dead letters
-        target = bus.directory(letter.workspace).find(letter.receiver)
+        target = bus.names.directory(letter.workspace).find(letter.receiver)
         if target is None:
             raise UnknownReceiver(letter.receiver)
         now_us = bus.now_us()
@@ -144,7 +148,7 @@ class Postbox:
         )  # fmt: skip
         target.take_room(len(body))
         self._journal.born[envelope.seq] = envelope
-        bus.enqueue(target, envelope)
+        bus.queues.enqueue(target, envelope)
         if ends_us:
             bus.redelivery.watch(target, envelope)
         crash_point("replay.queued")

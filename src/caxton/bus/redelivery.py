@@ -33,7 +33,7 @@ class Redelivery:
     def __init__(self, bus: Bus, journal: Journal, clock: Clock) -> None:
         self._bus, self._journal, self._clock = bus, journal, clock
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
-        self._lifetimes = Timers(clock, self._expire, lambda _, envelope: bool(envelope.settled_us))
+        self._lifetimes = Timers(clock, self._expire, lambda lifetime: bool(lifetime[1].settled_us))
 
     @property
     def waiting_lifetimes(self) -> int:
@@ -85,7 +85,7 @@ class Redelivery:
 
     def _pause(self, box: Mailbox, envelope: Envelope) -> None:
         if box not in box.receiver.mailboxes:  # it was given up meanwhile
-            self._bus.put_back(box, envelope)
+            self._bus.queues.put_back(box, envelope)
             return
         waiting = box.inbox.pause(envelope)
         delay = retry_delay_s(envelope.attempt, self._random.random())
@@ -93,7 +93,7 @@ class Redelivery:
 
     def _resume(self, box: Mailbox, sender: str, waiting: deque[Envelope]) -> None:
         if box.inbox.resume(sender, waiting):
-            self._bus.line_up(box)
+            self._bus.queues.line_up(box)
             self._bus.wake()
 
     # --- the end ---------------------------------------------------------------------------------------------
@@ -130,14 +130,15 @@ class Redelivery:
 
     def watch(self, receiver: Receiver, envelope: Envelope) -> None:
         """Bury `envelope` when its time is over, wherever it waits then."""
-        self._lifetimes.add(envelope.expires_us, receiver, envelope)
+        self._lifetimes.add(envelope.expires_us, (receiver, envelope))
 
     def is_over(self, envelope: Envelope) -> bool:
         """Whether the time of `envelope` has passed."""
         return bool(envelope.expires_us) and self._clock.steady_us() >= envelope.expires_us
 
-    def _expire(self, receiver: Receiver, envelope: Envelope) -> None:
+    def _expire(self, lifetime: tuple[Receiver, Envelope]) -> None:
         """It stays where it is queued, and is skipped there: looking for it would cost more."""
+        receiver, envelope = lifetime
         if receiver.is_vacant:  # an agent may have got the name, and the mail, since
             receiver = receiver.directory.receivers.get(receiver.name, receiver)
         if envelope.settled_us or any(
@@ -145,7 +146,7 @@ class Redelivery:
         ):
             return  # it is done with, or being handled, and who fails then finds out
         self.bury(receiver, envelope, EXPIRED, None)
-        self._bus.bury_tombstones(receiver)
+        self._bus.queues.bury_tombstones(receiver)
         self._journal.touch()
 
 

@@ -241,6 +241,21 @@ class MessageExpired(CaxtonError):
         self.reply_by, self.late_s = reply_by, late_s
 
 
+class ProtocolViolation(CaxtonError):
+    """The message names an interaction protocol and may not be said now, by this sender to this receiver."""
+
+    code = "PROTOCOL_VIOLATION"
+
+    def __init__(
+        self, act: str, protocol: str, conversation_id: str | None, reason: str, state: str, allowed: list[str]
+    ) -> None:
+        instead = f"allowed now: {', '.join(allowed)}" if allowed else "nothing is allowed here now"
+        where = "a new conversation" if conversation_id is None else f"the conversation {quoted(conversation_id)}"
+        super().__init__(f"{act!r} is out of place in {where} ({quoted(protocol)}, state {state}): {reason}; {instead}")
+        self.act, self.protocol, self.conversation_id = act, protocol, conversation_id
+        self.reason, self.state, self.allowed = reason, state, allowed
+
+
 class MessageIdConflict(CaxtonError):
     """The same sender posted another message under this id a moment ago."""
 

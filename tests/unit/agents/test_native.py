@@ -159,7 +159,7 @@ async def test_state_timers_and_mail_are_there_again_after_a_crash_without_a_row
 
 
 async def test_mail_that_waits_for_the_name_is_its_own(rig: Rig) -> None:
-    rig.bus.remove_receiver(rig.agent("helper").receiver)
+    rig.bus.names.remove(rig.agent("helper").receiver)
     rig.post("helper", "early")
     agent = Scripted()
     native.install(rig.bus, agent)

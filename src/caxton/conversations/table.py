@@ -1,0 +1,79 @@
+"""Changes the state of conversations, and with it the graph of who waits for whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caxton.bus.envelope import CLIENT_PREFIX
+from caxton.conversations.conversation import COMPLETED, OPEN, OUTCOMES, Conversation
+from caxton.conversations.waits import WaitGraph
+from caxton.protocols.machine import INITIATOR, LATE, START, next_to_speak
+
+if TYPE_CHECKING:
+    from caxton.conversations.book import Book, Key
+    from caxton.protocols.machine import Protocol
+
+
+class Table:
+    """The conversations of the node that go on."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.graphs: dict[str, WaitGraph] = {}
+        """By workspace."""
+        self.ended: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
+        """In this run, by outcome."""
+        book.on_wake = self._count
+
+    def begin(self, key: Key, protocol: Protocol, initiator: str, parent: str | None, now_us: int) -> Conversation:
+        """A conversation of nobody yet."""
+        talk = Conversation(key[0], key[1], protocol, initiator, now_us)
+        talk.parent = parent
+        self.book.add(talk)
+        return talk
+
+    def move(self, talk: Conversation, participant: str, after: str) -> None:
+        """`participant` is in the state `after` now. Whoever calls looks whether the conversation is over."""
+        before = talk.pairs.get(participant, START)
+        talk.pairs[participant] = after
+        protocol = talk.protocol
+        talk.live += _is_live(protocol, after) - (before != START and _is_live(protocol, before))
+        speaker, spoke = next_to_speak(protocol, after), next_to_speak(protocol, before)
+        if speaker is not spoke:
+            graph = self.graph(talk.workspace)
+            if spoke is not None:
+                graph.done(*_order(talk, participant, spoke))
+            if speaker is not None:
+                graph.wait(*_order(talk, participant, speaker))
+
+    def end(self, talk: Conversation, now_us: int, outcome: str = COMPLETED) -> None:
+        """Nothing is said in it any more."""
+        talk.ended_us, talk.outcome = now_us, outcome
+        talk.due.clear()
+        graph = self.graph(talk.workspace)
+        for waiter, waited in talk.waits():
+            graph.done(waiter, waited)
+        self.ended[outcome] += 1
+        is_outside = talk.initiator.startswith(CLIENT_PREFIX)
+        self.book.end(talk, keep=is_outside or outcome not in (OPEN, COMPLETED))
+
+    def graph(self, workspace: str) -> WaitGraph:
+        """Who waits for whom in `workspace`."""
+        found = self.graphs.get(workspace)
+        if found is None:
+            found = self.graphs[workspace] = WaitGraph()
+        return found
+
+    def _count(self, talk: Conversation) -> None:
+        graph = self.graph(talk.workspace)
+        for waiter, waited in talk.waits():
+            graph.wait(waiter, waited)
+
+
+def _is_live(protocol: Protocol, state: str) -> bool:
+    return state != LATE and not protocol.is_end(state)
+
+
+def _order(talk: Conversation, participant: str, speaker: str) -> tuple[str, str]:
+    """(who waits, for whom)."""
+    return (participant, talk.initiator) if speaker == INITIATOR else (talk.initiator, participant)
