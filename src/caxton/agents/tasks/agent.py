@@ -15,6 +15,7 @@ from caxton.agents.native import answer
 from caxton.agents.tasks.contract import (
     EXPLANATIONS,
     CancelAsked,
+    ConversationEnded,
     Due,
     Event,
     Heard,
@@ -29,6 +30,7 @@ from caxton.agents.tasks.contract import (
 )
 from caxton.agents.tasks.record import learned
 from caxton.agents.tasks.store import Ledger, Task, conversation_of, task_of
+from caxton.conversations.notices import AMS, ENDED
 from caxton.core.errors import MailboxFull
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
@@ -99,6 +101,10 @@ class TaskAgent:
         ledger = Ledger(turn)
         task_id = task_of(message.conversation_id)
         task = None if task_id is None else ledger.get(task_id)
+        if task is not None and message.sender == AMS:
+            if (reason := _ending(message)) is not None:
+                self._event(task, ConversationEnded(turn.now_us, reason), b"", ledger, turn)
+            return OK
         if task is None or message.sender not in task.contract.bidders:
             return self._misplaced(message, turn)
         event = Heard(
@@ -243,6 +249,17 @@ def budget(task: Task) -> dict[str, float]:
 def iso(at_us: int) -> str:
     """Microseconds since 1970 as ISO 8601, UTC."""
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="milliseconds")
+
+
+def _ending(message: AclMessage) -> str | None:
+    """Why the node has ended the conversation; None for anything else that it says."""
+    try:
+        told = msgspec.json.decode(message.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return None
+    if message.performative != "failure" or told.get("error") != ENDED:
+        return None
+    return f"its conversation was ended: {told.get('outcome')}{f' by {by}' if (by := told.get('by')) else ''}"
 
 
 def _with_result(task: Task, name: str, content: bytes, ledger: Ledger) -> Task:

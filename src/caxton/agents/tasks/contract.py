@@ -10,7 +10,7 @@ Source: FIPA SC00029H; the cancel meta-protocol there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
@@ -37,6 +37,7 @@ BidderState = Literal[
     "cancelled",
 ]
 
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 OPEN = frozenset[TaskState]({"calling", "awarded"})
 
 MAX_REFERENCE_CHARS = 256
@@ -116,7 +117,14 @@ class CancelAsked(msgspec.Struct, frozen=True):
     reason: str
 
 
-Event = Heard | Due | CancelAsked
+class ConversationEnded(msgspec.Struct, frozen=True):
+    """Nothing can be said any more, and whoever ended it has told the bidders."""
+
+    at_us: int
+    reason: str
+
+
+Event = Heard | Due | CancelAsked | ConversationEnded
 
 
 class Say(msgspec.Struct, frozen=True):
@@ -184,8 +192,10 @@ def on_event(contract: Contract, event: Event, outlook: Outlook) -> tuple[Contra
             return _award(contract, at_us, outlook)
         case Due(at_us) if contract.state == "awarded":
             return _expire(contract, at_us)
-        case CancelAsked() if contract.is_open:
-            return _cancel(contract, event)
+        case CancelAsked(at_us, reason) if contract.is_open:
+            return _cancel(contract, at_us, reason or EXPLANATIONS["cancelled"])
+        case ConversationEnded(at_us, reason) if contract.is_open:
+            return _cancel(contract, at_us, reason)[0], []
         case _:
             return contract, []
 
@@ -313,8 +323,8 @@ def _expire(contract: Contract, at_us: int) -> tuple[Contract, list[Instruction]
     return _settle(msgspec.structs.replace(contract, bidders=bidders), at_us), said
 
 
-def _cancel(contract: Contract, event: CancelAsked) -> tuple[Contract, list[Instruction]]:
-    why, said = event.reason or EXPLANATIONS["cancelled"], list[Instruction]()
+def _cancel(contract: Contract, at_us: int, why: str) -> tuple[Contract, list[Instruction]]:
+    said: list[Instruction] = []
     bidders = dict(contract.bidders)
     for name, bidder in bidders.items():
         if bidder.state == "proposed":
@@ -323,9 +333,9 @@ def _cancel(contract: Contract, event: CancelAsked) -> tuple[Contract, list[Inst
             state, act = "cancelled", "cancel"
         else:
             continue
-        bidders[name] = _with(bidder, state=state, reason="cancelled", explanation=why, ended_us=event.at_us)
+        bidders[name] = _with(bidder, state=state, reason="cancelled", explanation=why, ended_us=at_us)
         said.append(Say(name, act, "cancelled", why, bidder.reply_with if act == "reject-proposal" else ""))
-    return _end(msgspec.structs.replace(contract, bidders=bidders), "cancelled", why, event.at_us), said
+    return _end(msgspec.structs.replace(contract, bidders=bidders), "cancelled", why, at_us), said
 
 
 def _settle(contract: Contract, at_us: int) -> Contract:

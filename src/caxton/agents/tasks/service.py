@@ -73,7 +73,7 @@ class TaskService:
         if task is None:
             self._bus.intake.check()
             call = replace(call, id=call.id or self._bus.message_id(self._bus.next_seq()))
-            names = _called(call, self._bus.directory(workspace))
+            names = _called(call, self._bus.names.directory(workspace))
             with self._turn(receiver, traceparent) as turn:
                 task = self._agent.create(replace(call, names=names), digest, turn)
         await self._journal.commit()
@@ -155,7 +155,7 @@ class TaskService:
         if workspace != DEFAULT_WORKSPACE:
             raise WorkspaceNotFound(workspace)
         self._check_open()
-        return self._bus.directory(workspace).receivers[self._agent.name]
+        return self._bus.names.directory(workspace).receivers[self._agent.name]
 
     def _check_open(self) -> None:
         if not self._is_open:
