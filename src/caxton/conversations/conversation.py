@@ -29,9 +29,10 @@ class _State(msgspec.Struct, omit_defaults=True):
     """What stands in one column of a row: nobody searches in it."""
 
     pairs: dict[str, str]
+    since: dict[str, int] = {}
     due: dict[str, int] = {}
     asked: str = ""
-    cancel: str = ""
+    cancels: dict[str, str] = {}
 
 
 _encode = msgspec.json.Encoder().encode
@@ -50,7 +51,7 @@ class Conversation:
 
     __slots__ = (
         "asked",
-        "cancel",
+        "cancels",
         "due",
         "ended_us",
         "id",
@@ -63,6 +64,7 @@ class Conversation:
         "pairs",
         "parent",
         "protocol",
+        "since",
         "started_us",
         "taken_in",
         "workspace",
@@ -76,12 +78,14 @@ class Conversation:
         self.parent: str | None = None
         self.pairs: dict[str, str] = {}
         """Participant → state."""
+        self.since: dict[str, int] = {}
+        """Participant → when it came into that state, steady µs."""
         self.due: dict[str, int] = {}
         """Participant → when its answer must be there, steady µs; only those who have such a time."""
         self.asked = ""
         """What an answer to the initiator's last message refers to (`reply_with`)."""
-        self.cancel = ""
-        """The same of its `cancel`."""
+        self.cancels: dict[str, str] = {}
+        """The same of its `cancel`: participant → reference; only those who have not answered it."""
         self.live = 0
         """Participants with whom the exchange goes on. Who let the time for proposals pass is not waited for."""
         self.messages = 0
@@ -115,7 +119,7 @@ class Conversation:
 
     def row(self, idle_us: int, max_age_us: int) -> Row:
         """For `SAVE`."""
-        state = _encode(_State(self.pairs, self.due, self.asked, self.cancel)).decode()
+        state = _encode(_State(self.pairs, self.since, self.due, self.asked, self.cancels)).decode()
         return (
             self.workspace, self.id, self.protocol.name, self.initiator, self.parent, state, self.messages,
             self.started_us, self.last_us, self.wake_us(idle_us, max_age_us), self.ended_us or None, self.outcome,
@@ -127,7 +131,8 @@ class Conversation:
         workspace, id_, protocol, initiator, parent, state, messages, started_us, last_us, ended_us, outcome = row
         found = cls(str(workspace), str(id_), PROTOCOLS[str(protocol)], str(initiator), int(str(started_us)))
         said = _decode(str(state))
-        found.pairs, found.due, found.asked, found.cancel = said.pairs, said.due, said.asked, said.cancel
+        found.pairs, found.since, found.due = said.pairs, said.since, said.due
+        found.asked, found.cancels = said.asked, said.cancels
         found.parent = None if parent is None else str(parent)
         found.messages, found.last_us = int(str(messages)), int(str(last_us))
         found.ended_us, found.outcome = int(str(ended_us or 0)), str(outcome)

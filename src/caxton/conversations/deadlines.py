@@ -72,12 +72,12 @@ class Deadlines:
 
     def cancel(self, talk: Conversation, by: str) -> None:
         """An operator ends a conversation: participants get a `cancel`, the initiator a `failure`."""
-        is_end = talk.protocol.is_end
+        is_end, now_us = talk.protocol.is_end, self._clock.steady_us()
         for participant, state in list(talk.pairs.items()):
             if not is_end(state):
-                self._table.move(talk, participant, PAIR_CANCELLED)
+                self._table.move(talk, participant, PAIR_CANCELLED, now_us)
                 self._bus.mail.send(talk.workspace, participant, notices.cancel(talk, by))
-        self._table.end(talk, self._clock.steady_us(), CANCELLED)
+        self._table.end(talk, now_us, CANCELLED)
         self._bus.mail.send(talk.workspace, talk.initiator, notices.ended(talk, CANCELLED, by))
 
     def _watch_all(self, talk: Conversation) -> None:
@@ -105,7 +105,7 @@ class Deadlines:
             del talk.due[participant]
             after = after_deadline(talk.protocol, talk.state(participant))
             if after is not None:
-                self._table.move(talk, participant, after)
+                self._table.move(talk, participant, after, now_us)
                 silent.append(participant)
         if not silent:
             return

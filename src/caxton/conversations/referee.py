@@ -102,13 +102,14 @@ class Referee:
         talk.messages += 1
         talk.is_recent = True
         if verdict.participant:
-            self._table.move(talk, verdict.participant, verdict.after)
+            self._table.move(talk, verdict.participant, verdict.after, now_us)
             self._note(talk, verdict.participant, envelope, message)
-        self._book.changed(talk)
-        if not self._watch.is_armed:
-            self._watch.arm()
-        if not talk.live and not talk.ended_us:
-            self._table.end(talk, now_us)
+        if not talk.ended_us:
+            self._book.changed(talk)
+            if not talk.live:
+                self._table.end(talk, now_us)
+            elif not self._watch.is_armed:
+                self._watch.arm()
         if verdict.after == REJECTED_LATE:
             self._answer_late(talk, envelope, message, target)
             return False
@@ -129,12 +130,14 @@ class Referee:
         if envelope.sender == talk.initiator:
             talk.asked = message.reply_with or envelope.message_id
             if message.performative == "cancel":
-                talk.cancel = talk.asked
+                talk.cancels[participant] = talk.asked
             if message.reply_by is not None:
                 ahead_us = parse_reply_by(message.reply_by) - self._clock.wall_us()
                 talk.due[participant] = due_us = self._clock.steady_us() + ahead_us
                 self._deadlines.watch(talk.key, due_us)
                 return
+        elif talk.cancels and talk.cancels.get(participant) == message.in_reply_to:
+            del talk.cancels[participant]
         if talk.due:
             talk.due.pop(participant, None)
 

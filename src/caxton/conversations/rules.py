@@ -64,7 +64,7 @@ def judge(
         if act in protocol.third_party:
             return Move("", "", "")
         return Violation(f"{sender} takes no part in this conversation", START)
-    answers_cancel = bool(in_reply_to) and in_reply_to == talk.cancel
+    answers_cancel = in_reply_to is not None and in_reply_to == talk.cancels.get(sender)
     return _step(talk, sender, state, PARTICIPANT, act, answers_cancel=answers_cancel)
 
 

@@ -32,10 +32,11 @@ class Table:
         self.book.add(talk)
         return talk
 
-    def move(self, talk: Conversation, participant: str, after: str) -> None:
+    def move(self, talk: Conversation, participant: str, after: str, now_us: int) -> None:
         """`participant` is in the state `after` now. Whoever calls looks whether the conversation is over."""
         before = talk.pairs.get(participant, START)
         talk.pairs[participant] = after
+        talk.since[participant] = now_us
         protocol = talk.protocol
         talk.live += _is_live(protocol, after) - (before != START and _is_live(protocol, before))
         speaker, spoke = next_to_speak(protocol, after), next_to_speak(protocol, before)

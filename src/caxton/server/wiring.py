@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from caxton.conversations.settings import ConversationSettings
     from caxton.agents.native import NativeAgent
     from caxton.bus.mailbox import Receiver
+    from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
 
 
