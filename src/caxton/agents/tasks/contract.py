@@ -210,7 +210,7 @@ def _heard(contract: Contract, event: Heard, outlook: Outlook) -> tuple[Contract
     match (bidder.state if bidder else ""), event.act:
         case "called", "propose":
             contract, said = _proposed(contract, event)
-        case ("called", "refuse" | "failure" | "not-understood") | ("proposed", "not-understood"):
+        case ("called" | "silent", "refuse" | "failure" | "not-understood") | ("proposed", "not-understood"):
             said = []
             contract = _put(
                 contract, event.name, state="refused", answered_us=event.at_us,

@@ -12,6 +12,7 @@ from caxton.agents.tasks.contract import (
     MAX_REFERENCE_CHARS,
     CancelAsked,
     Contract,
+    ConversationEnded,
     Due,
     Event,
     Heard,
@@ -142,6 +143,15 @@ def test_a_late_proposal_is_rejected_after_the_end_too() -> None:
     net.propose("a", 1)
     assert net.answers == {"a": ["reject-proposal late"]}
     assert net.contract.state == "no-bids"
+
+
+def test_who_refuses_late_has_refused() -> None:
+    net = Net("a", "b")
+    net.propose("a", 5)
+    net.due()
+    assert net.hear("b", "refuse", {"reason": "busy"}) == []
+    assert net.propose("b", 1) == []
+    assert net.states["b"] == "refused"
 
 
 def test_a_second_proposal_changes_nothing() -> None:
@@ -308,6 +318,14 @@ def test_cancelling_the_work_tells_the_winner_and_nobody_else() -> None:
     assert net.cancel("") == [Say("a", "cancel", "cancelled", "the task was cancelled")]
     assert net.hear("a", "inform", 1) == []
     assert net.contract.state == "cancelled"
+
+
+def test_when_the_conversation_is_ended_by_others_the_task_is_too_and_nobody_is_told_twice() -> None:
+    net = Net("a", "b")
+    net.propose("a", 1)
+    assert net.event(ConversationEnded(net.now_us, "by ada")) == []
+    assert (net.contract.state, net.contract.reason, net.contract.due_us) == ("cancelled", "by ada", 0)
+    assert net.states == {"a": "rejected", "b": "cancelled"}
 
 
 def test_what_has_ended_is_not_cancelled_and_no_deadline_passes_for_it() -> None:
