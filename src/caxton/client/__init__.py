@@ -14,6 +14,7 @@ from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
+from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
+class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, TaskCalls, LogCalls, StorageCalls, ServerCalls):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

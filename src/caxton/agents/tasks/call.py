@@ -24,8 +24,11 @@ MAX_CONTENT_BYTES = 64 << 10
 """It goes to every participant; what is larger belongs where all can fetch it."""
 
 MIN_DEADLINE_S = 0.1
-MAX_DEADLINE_S = MAX_RESULT_DEADLINE_S = 23 * 3_600.0
+MAX_DEADLINE_S = 23 * 3_600.0
 """Before a conversation in which nothing is said is ended."""
+
+MAX_RESULT_DEADLINE_S = 23 * 3_600.0
+"""Likewise."""
 
 PROTOCOLS = ("contract-net", "fipa-contract-net")
 
