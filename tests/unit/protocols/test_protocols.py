@@ -30,7 +30,7 @@ from caxton.protocols.machine import (
     next_to_speak,
     step,
 )
-from tests.unit.protocols.reference import CANCEL_ANSWERS, TEXTS, Exchange, parse
+from tests.unit.protocols.reference import CANCEL_ANSWERS, TEXTS, Exchange, beginning
 
 SEQUENCES = 10_000
 LONGEST = 24
@@ -81,7 +81,7 @@ class Walks:
         self.visits: Counter[str | None] = Counter()
         self.legal = self.with_faults = 0
         self._protocol = protocol
-        start = Exchange(parse(TEXTS[protocol.name]))
+        start = beginning(protocol.name)
         chance = random.Random(seed)  # noqa: S311
         for number in range(2 * SEQUENCES):
             name = f"{protocol.name}, sequence {number} of seed {seed}"
