@@ -71,9 +71,8 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *dead_letter_routes(services.dead_letters),
         *log_routes(services.logs, services.agents, stopping),
         *storage_routes(services.storage),
+        *conversation_routes(services.conversations),
     ]
-    if services.conversations is not None:
-        routes += conversation_routes(services.conversations)
 
     @cache
     def document() -> bytes:

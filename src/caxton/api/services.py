@@ -246,5 +246,4 @@ class Services:
     logs: LogService
     storage: StorageService
     server: ServerService
-    conversations: ConversationService | None = None
-    """None: there are no routes about conversations."""
+    conversations: ConversationService
