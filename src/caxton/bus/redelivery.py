@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from caxton.bus.dead_letters import EXPIRED, FAILED, REASONS
+from caxton.bus.dead_letters import EXPIRED, FAILED, PROTOCOL, REASONS
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
 from caxton.core.crash import crash_point
@@ -125,6 +125,8 @@ class Redelivery:
         self._bus.letters.bury(envelope, reason, error, crash)
         crash_point("letter.buried")
         self._bus.replies.buried(envelope, error or REASONS[reason], crash)
+        if reason != PROTOCOL:
+            self._bus.referee.buried(envelope, reason, error or REASONS[reason])
 
     # --- lifetimes -------------------------------------------------------------------------------------------
 

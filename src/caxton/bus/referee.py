@@ -29,6 +29,16 @@ class Referee(Protocol):
         """
         ...
 
+    def buried(self, envelope: Envelope, reason: str, error: str) -> None:
+        """`envelope` became a dead letter for `reason`, one of `dead_letters.REASONS` but not `protocol`.
+
+        Args:
+            envelope: its sender may wait for an answer that will never come.
+            reason: the word.
+            error: what happened, for people.
+        """
+        ...
+
 
 class NoReferee:
     """Lets everything pass."""
@@ -38,3 +48,6 @@ class NoReferee:
 
     def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:
         return True
+
+    def buried(self, envelope: Envelope, reason: str, error: str) -> None:
+        """Nobody is told."""

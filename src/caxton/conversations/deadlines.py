@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.timers import Timers
 from caxton.conversations import notices
-from caxton.conversations.book import WAKE_WITHIN_US, Key
-from caxton.conversations.conversation import CANCELLED, IDLE, TOO_OLD
+from caxton.conversations.book import WAKE_WITHIN_US
+from caxton.conversations.conversation import IDLE, TOO_OLD, Key
+from caxton.conversations.rules import move_of, moved_to
 from caxton.core.errors import StorageFailed
-from caxton.protocols.machine import CANCELLED as PAIR_CANCELLED
-from caxton.protocols.machine import after_deadline
+from caxton.protocols.machine import INITIATOR, after_deadline
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
@@ -30,6 +30,9 @@ MAX_AT_ONCE = 1000
 """Conversations taken from the journal in one look; with more, the next look is soon."""
 
 NEXT_LOOK_S = 0.5
+
+CANCEL_WITHIN_US = 30 * 1_000_000
+"""For the answer to a cancel that an operator had said."""
 
 
 class Deadlines:
@@ -70,15 +73,30 @@ class Deadlines:
         wait_s = NEXT_LOOK_S if len(found) >= MAX_AT_ONCE else LOOK_EVERY_S
         self._call = asyncio.get_running_loop().call_later(wait_s, self.look)
 
-    def cancel(self, talk: Conversation, by: str) -> None:
-        """An operator ends a conversation: participants get a `cancel`, the initiator a `failure`."""
-        is_end, now_us = talk.protocol.is_end, self._clock.steady_us()
+    def cancel(self, talk: Conversation, by: str) -> list[str]:
+        """An operator ends a conversation: the initiator's `cancel` is said for it to all with whom something is open.
+
+        They have `CANCEL_WITHIN_US` to answer it, as in FIPA's protocol for that; then it is over without them.
+
+        Returns:
+            Who was told; nobody who had been told before.
+        """
+        told: list[str] = []
+        now_us = self._clock.steady_us()
         for participant, state in list(talk.pairs.items()):
-            if not is_end(state):
-                self._table.move(talk, participant, PAIR_CANCELLED, now_us)
-                self._bus.mail.send(talk.workspace, participant, notices.cancel(talk, by))
-        self._table.end(talk, now_us, CANCELLED)
-        self._bus.mail.send(talk.workspace, talk.initiator, notices.ended(talk, CANCELLED, by))
+            move = move_of(talk.protocol.name, state, INITIATOR, "cancel", False)
+            if move is None:
+                continue
+            reference = self._bus.message_id(self._bus.next_seq())
+            self._table.move(talk, participant, move, now_us)
+            talk.expect_cancel(participant, reference)
+            talk.set_due(participant, now_us + CANCEL_WITHIN_US)
+            self._bus.mail.send(talk.workspace, participant, notices.cancel(talk, reference, by))
+            told.append(participant)
+        if told:
+            self.watch(talk.key, now_us + CANCEL_WITHIN_US)
+            self._book.changed(talk)
+        return told
 
     def _watch_all(self, talk: Conversation) -> None:
         self.watch(talk.key, talk.wake_us(self._book.idle_us, self._book.max_age_us))
@@ -101,18 +119,19 @@ class Deadlines:
     def _expire(self, talk: Conversation, now_us: int) -> None:
         """Those who should have answered by now did not: their state changes, and the initiator hears of it."""
         silent: list[str] = []
-        for participant in [name for name, due_us in talk.due.items() if due_us <= now_us]:
-            del talk.due[participant]
-            after = after_deadline(talk.protocol, talk.state(participant))
+        due = talk.due or {}
+        for participant in [name for name, due_us in due.items() if due_us <= now_us]:
+            del due[participant]
+            state = talk.state(participant)
+            after = after_deadline(talk.protocol, state)
             if after is not None:
-                self._table.move(talk, participant, after, now_us)
+                self._table.move(talk, participant, moved_to(talk.protocol, state, after), now_us)
                 silent.append(participant)
         if not silent:
             return
         self.passed += len(silent)
-        self._book.changed(talk)
-        if not talk.live:
-            self._table.end(talk, now_us)
+        if not talk.ended_us:
+            self._book.changed(talk)
         self._bus.mail.send(talk.workspace, talk.initiator, notices.deadline_passed(talk, silent))
 
     def _go_stale(self, talk: Conversation, now_us: int, outcome: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from caxton.messages.message import AclMessage
 
 if TYPE_CHECKING:
+    from caxton.bus.envelope import Envelope
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.rules import Violation
 
@@ -18,6 +19,11 @@ AMS = "ams"
 VIOLATION = "PROTOCOL_VIOLATION"
 DEADLINE = "DEADLINE_PASSED"
 ENDED = "CONVERSATION_ENDED"
+
+UNDELIVERABLE = "MESSAGE_UNDELIVERABLE"
+
+MAX_DETAIL_CHARS = 1000
+"""Of an error that a notice repeats."""
 
 MAX_NAMED = 100
 """Names in one notice; with more participants than that it says how many."""
@@ -51,15 +57,25 @@ def deadline_passed(talk: Conversation, silent: list[str]) -> AclMessage:
     return _notice("failure", (talk.protocol.name, talk.id), talk.asked, content)
 
 
-def ended(talk: Conversation, outcome: str, by: str | None = None) -> AclMessage:
+def ended(talk: Conversation, outcome: str) -> AclMessage:
     """To somebody who still waited in a conversation that is ended by the node."""
-    content = {"error": ENDED, "outcome": outcome} | ({"by": by} if by else {})
-    return _notice("failure", (talk.protocol.name, talk.id), talk.asked, content)
+    return _notice("failure", (talk.protocol.name, talk.id), talk.asked, {"error": ENDED, "outcome": outcome})
 
 
-def cancel(talk: Conversation, by: str) -> AclMessage:
-    """To a participant of a conversation that an operator ends."""
-    return _notice("cancel", (talk.protocol.name, talk.id), None, {"outcome": "cancelled", "by": by})
+def undeliverable(talk: Conversation, envelope: Envelope, act: str, reason: str, error: str) -> AclMessage:
+    """To the initiator: what it said became a dead letter, so the participant will not answer. `act` as it would be."""
+    content = {
+        "error": UNDELIVERABLE, "reason": reason, "detail": error[:MAX_DETAIL_CHARS], "receiver": envelope.receiver,
+        "message_id": envelope.message_id,
+    }  # fmt: skip
+    return _notice(act, (talk.protocol.name, talk.id), talk.asked, content)
+
+
+def cancel(talk: Conversation, reference: str, by: str) -> AclMessage:
+    """To a participant of a conversation that an operator ends: the cancel of its initiator, said for it."""
+    message = _notice("cancel", (talk.protocol.name, talk.id), None, {"by": by})
+    message.sender, message.reply_with = talk.initiator, reference
+    return message
 
 
 def late(talk: Conversation, proposal: AclMessage) -> AclMessage:

@@ -47,6 +47,7 @@ from caxton.core.views import (
     VerifyReport,
 )
 from caxton.messages.codec import encode_message
+from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
 from caxton.testing.fake_tasks import FakeTasks
 
@@ -459,6 +460,7 @@ class FakeNode:
 
     agents: FakeAgents = field(default_factory=FakeAgents)
     messages: FakeMessages = field(init=False)
+    conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     tasks: FakeTasks = field(init=False)
     logs: FakeLogs = field(default_factory=FakeLogs)
@@ -468,12 +470,13 @@ class FakeNode:
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
+        self.conversations = FakeConversations(self.messages.kept)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
     def services(self) -> Services:
         """As the API takes them."""
         return Services(
-            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
-            logs=self.logs, storage=self.storage, server=self.server,
+            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
+            storage=self.storage, server=self.server, conversations=self.conversations, tasks=self.tasks,
         )  # fmt: skip

@@ -153,18 +153,80 @@ async def test_stale_conversation_ends_and_who_waits_hears_of_it(
     talk.close()
 
 
-async def test_operator_ends_a_conversation_for_both_sides(talk: Talk) -> None:
+async def test_operator_cancels_in_the_name_of_the_initiator_and_the_participant_answers(talk: Talk) -> None:
+    talk.start("a", "b")
+    talk.says("a", "b", "request")
+    found = talk.find()
+    assert found is not None
+    assert talk.room.deadlines.cancel(found, "client:admin") == ["b"]
+    assert talk.room.deadlines.cancel(found, "client:admin") == []
+    talk.rig.pump()
+    assert talk.last("b") == ("a", "cancel", {"by": "client:admin"})
+    talk.says("b", "a", "inform", in_reply_to=talk.messages("b")[-1].reply_with)
+    assert talk.heard("a") == ["inform"]
+    assert found.outcome == "cancelled"
+    await talk.rig.later(60)
+    assert talk.heard("a") == ["inform"]
+
+
+async def test_conversation_that_an_operator_cancelled_ends_without_an_answer_too(talk: Talk) -> None:
     talk.start("a", "b")
     talk.says("a", "b", "request")
     found = talk.find()
     assert found is not None
     talk.room.deadlines.cancel(found, "client:admin")
     talk.rig.pump()
-    assert talk.last("b")[:2] == ("ams", "cancel")
-    assert talk.last("a") == (
-        "ams", "failure", {"error": "CONVERSATION_ENDED", "outcome": "cancelled", "by": "client:admin"},
-    )  # fmt: skip
-    talk.says("b", "a", "inform")
-    assert talk.heard("a") == ["failure"]
+    await talk.rig.commit()
+    await talk.rig.later(31)
+    assert talk.last("a")[1] == "failure"
+    assert talk.last("a")[2]["silent"] == ["b"]
     await talk.rig.commit()
     assert talk.rig.rows("SELECT workspace, outcome FROM conversations") == [(WORKSPACE, "cancelled")]
+    assert talk.edges() == set()
+
+
+# --- messages that nobody could handle ---------------------------------------------------------------------------
+
+
+async def test_initiator_hears_at_once_when_its_request_becomes_a_dead_letter(talk: Talk) -> None:
+    talk.start("a")
+    talk.agents["b"] = talk.rig.agent("b", lambda _turn, _message: 7)
+    talk.says("a", "b", "request", reply_with="r-1")
+    for _ in range(5):
+        await talk.rig.later(60)
+    sender, act, content = talk.last("a")
+    assert (sender, act, content["error"], content["reason"]) == ("ams", "failure", "MESSAGE_UNDELIVERABLE", "failed")
+    assert content["detail"] == "its handler returned 7"
+    assert talk.messages("a")[-1].in_reply_to == "r-1"
+    assert talk.state("b") == "failed"
+    assert talk.edges() == set()
+    assert len(talk.heard("a")) == 1
+
+
+async def test_bidder_that_cannot_handle_a_call_counts_as_refusing(talk: Talk) -> None:
+    talk.start("m", "x")
+    talk.agents["y"] = talk.rig.agent("y", lambda _turn, _message: 7)
+    talk.says("m", ["x", "y"], "cfp", NET)
+    for _ in range(5):
+        await talk.rig.later(60)
+    assert talk.last("m")[:2] == ("ams", "refuse")
+    assert talk.state("y") == "refused"
+
+
+async def test_deadline_and_expired_message_are_told_as_one(talk: Talk) -> None:
+    talk.start("a")
+    talk.agents["b"] = talk.rig.receiver("b")
+    talk.says("a", "b", "request", reply_by=talk.at(10))
+    await talk.rig.later(11)
+    assert talk.heard("a") == ["failure"]
+
+
+async def test_what_a_participant_said_to_a_broken_initiator_changes_nothing(talk: Talk) -> None:
+    talk.start("b")
+    talk.agents["a"] = talk.rig.agent("a", lambda _turn, _message: 7)
+    talk.says("a", "b", "request")
+    talk.says("b", "a", "agree")
+    for _ in range(5):
+        await talk.rig.later(60)
+    assert talk.state("b") == "agreed"
+    assert talk.heard("b") == ["request"]
