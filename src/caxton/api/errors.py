@@ -37,6 +37,8 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.AgentNotFound: HTTPStatus.NOT_FOUND,
     e.UnknownReceiver: HTTPStatus.NOT_FOUND,
     e.DeadLetterNotFound: HTTPStatus.NOT_FOUND,
+    e.ConversationNotFound: HTTPStatus.NOT_FOUND,
+    e.TaskNotFound: HTTPStatus.NOT_FOUND,
     e.TaskNotFound: HTTPStatus.NOT_FOUND,
     e.ConversationNotFound: HTTPStatus.NOT_FOUND,
     e.WorkspaceNotFound: HTTPStatus.NOT_FOUND,

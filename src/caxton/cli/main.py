@@ -68,6 +68,7 @@ def print_version(cli: Cli) -> None:
     cli.screen.answer({"version": VERSION}, lambda: cli.screen.line(f"caxton {VERSION}"))
 
 
+for part in (server, deploy, agent, message, conversation, task, trace, dlq, logs, status, storage, config, doctor):
 for part in (server, deploy, agent, message, conversation, trace, task, dlq, logs, status, storage, config, doctor):
     part.register(app)
 

@@ -239,6 +239,8 @@ def build(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
+    messages = MessageService(bus, postbox, journal, database, agents)
+    tasks = TaskAgent()
     tasks = TaskAgent()
     messages = MessageService(bus, postbox, journal, database, agents)
     status = NodeStatus(clock, data_dir)

@@ -469,6 +469,8 @@ class FakeNode:
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
+        self.conversations = FakeConversations(self.messages.kept)
+        self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
         self.server = FakeServer(self.agents, self.dead_letters)
@@ -477,6 +479,9 @@ class FakeNode:
     def services(self) -> Services:
         """As the API takes them."""
         return Services(
+            conversations=self.conversations,
+            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
+            logs=self.logs, storage=self.storage, server=self.server,
             agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
             storage=self.storage, server=self.server, conversations=self.conversations, tasks=self.tasks,
         )  # fmt: skip
