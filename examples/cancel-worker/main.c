@@ -66,9 +66,8 @@ static int32_t cancel(const caxton_message *message) {
     caxton_str id = job_id(message);
     caxton_message job;
     int64_t timer, done = 0;
-    if (caxton_recall_message("job", id, &job) < 0) return 0; /* its result has crossed the cancel */
-    if (!caxton_same(job.sender, message->sender)) {
-        caxton_str why = caxton_object_string("error", "this is the job of somebody else");
+    if (caxton_recall_message("job", id, &job) < 0 || !caxton_same(job.sender, message->sender)) {
+        caxton_str why = caxton_object_string("error", "there is no such job, or not any more");
         return caxton_settle(caxton_failure(message, why));
     }
     caxton_recall_int("done", id, &done);

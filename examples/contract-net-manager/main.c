@@ -1,7 +1,12 @@
 /* Hands a task to whoever bids least. */
 #include "../../sdk/c/caxton_conversation.h"
 
-enum { DEADLINE_MS = 5000 };
+/* For the bids, and again for the work. */
+static int64_t deadline_ms(const caxton_message *asker) {
+    int64_t ms = 5000;
+    caxton_json_int(asker->content, "deadline_ms", &ms);
+    return ms;
+}
 
 /* Kept of each contract net, under the id of its conversation:
  *   asker    the request that it serves
@@ -9,13 +14,10 @@ enum { DEADLINE_MS = 5000 };
  *   best     the lowest bid so far, which has got no answer yet; after that, the one accepted */
 
 static int32_t call_for_proposals(const caxton_message *message) {
-    caxton_str task, bidders, first;
-    int64_t deadline_ms = DEADLINE_MS;
-    caxton_json_int(message->content, "deadline_ms", &deadline_ms);
+    caxton_str task, bidders;
     bool is_complete = caxton_json_get(message->content, "task", &task)
                     && caxton_json_get(message->content, "bidders", &bidders);
-    caxton_items items = caxton_items_of(is_complete ? bidders : (caxton_str){0, 0});
-    if (deadline_ms <= 0 || !caxton_next_item(&items, &first)) {
+    if (!is_complete || deadline_ms(message) <= 0 || !caxton_count_items(bidders)) {
         caxton_str why = caxton_object_string(
             "error", "expected a request with {\"task\": t, \"bidders\": [names], \"deadline_ms\": n}");
         return caxton_settle(caxton_not_understood(message, why));
@@ -23,8 +25,8 @@ static int32_t call_for_proposals(const caxton_message *message) {
     caxton_conversation net = {.parent = message->conversation_id};
     caxton_text call = caxton_object();
     caxton_field_json(&call, "task", task);
-    int32_t result =
-        caxton_start_contract_net(&net, bidders, caxton_object_end(&call), deadline_ms);
+    int32_t result = caxton_start_contract_net(
+        &net, bidders, caxton_object_end(&call), deadline_ms(message));
     if (result == CAXTON_WOULD_BLOCK || result == CAXTON_RATE_LIMITED) return 1;
     if (result < 0)
         return caxton_settle(caxton_refuse(message, caxton_object_int("error", result)));
@@ -57,29 +59,21 @@ static int32_t award(caxton_str net) {
     caxton_logf(CAXTON_INFO, "%.*s has the task", CAXTON_PRINT(best.sender));
     caxton_text content = caxton_object();
     if (caxton_json_get(asker.content, "task", &task)) caxton_field_json(&content, "task", task);
-    return caxton_settle(caxton_accept_proposal(&best, caxton_object_end(&content)));
+    caxton_message accept = caxton_answer(&best, "accept-proposal", caxton_object_end(&content));
+    accept.reply_with = caxton_fresh_id();
+    accept.reply_by = caxton_reply_by_text(deadline_ms(&asker));
+    return caxton_settle(caxton_send(accept));
 }
 
 /* Crosses the sender off the list of those who have not answered; who was the last ends the round. */
 static int32_t cross_off(const caxton_message *message) {
-    caxton_str net = message->conversation_id, waiting, item, name;
-    bool was_waiting = false, is_first = true;
+    caxton_str net = message->conversation_id, waiting;
+    bool was_waiting;
     if (caxton_recall("waiting", net, &waiting) < 0) return 0;
-    caxton_items items = caxton_items_of(waiting);
-    caxton_text rest = {0};
-    while (caxton_next_item(&items, &item)) {
-        if (caxton_json_text(item, &name) && caxton_same(name, message->sender)) {
-            was_waiting = true;
-            continue;
-        }
-        caxton_put_byte(&rest, is_first ? '[' : ',');
-        caxton_put(&rest, item);
-        is_first = false;
-    }
+    waiting = caxton_names_without(waiting, message->sender, &was_waiting);
     if (!was_waiting) return 0;
-    if (is_first) return award(net);
-    caxton_put_byte(&rest, ']');
-    return caxton_keep("waiting", net, caxton_result(&rest)) < 0;
+    if (caxton_is(waiting, "[]")) return award(net);
+    return caxton_keep("waiting", net, waiting) < 0;
 }
 
 /* Of two bids the dearer is rejected at once: there is only one to keep, however many bid. */
@@ -150,7 +144,8 @@ CAXTON_ON_MESSAGE(message) {
     if (caxton_is_deadline(message)) {
         caxton_str waiting;
         bool is_open = caxton_recall("waiting", message->conversation_id, &waiting) == 0;
-        return is_open ? award(message->conversation_id) : 0;
+        return is_open ? award(message->conversation_id)
+                       : tell_failure(message->conversation_id, "the winner said nothing in time");
     }
     if (caxton_act(message, "refuse") || !caxton_wants_reply(message)) return lose_bidder(message);
     caxton_str why = caxton_object_string("error", "expected a request");

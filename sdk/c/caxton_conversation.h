@@ -74,6 +74,56 @@ CAXTON_FN caxton_str caxton_time_text(int64_t us_since_1970) {
     return (caxton_str){text, 27};
 }
 
+static inline caxton_str caxton_reply_by_text(int64_t ms_from_now) {
+    const int64_t limit_ms = 253402300800000; /* after the year 9999, and no overflow below */
+    bool fits = ms_from_now > -limit_ms && ms_from_now < limit_ms;
+    return fits ? caxton_time_text(caxton_now_us() + ms_from_now * 1000) : CAXTON_LOST;
+}
+
+/* ---- Lists of names ------------------------------------------------------------------------ */
+
+/* JSON text, as it stands in `receiver`. */
+
+/* Each occurrence of `name` is left out; "[]" if there was no other. */
+CAXTON_FN caxton_str caxton_names_without(caxton_str names, caxton_str name, bool *was_there) {
+    caxton_items items = caxton_items_of(names);
+    caxton_text rest = {0};
+    caxton_str item, text;
+    *was_there = false;
+    while (caxton_next_item(&items, &item)) {
+        if (caxton_json_text(item, &text) && caxton_same(text, name)) {
+            *was_there = true;
+            continue;
+        }
+        caxton_put_byte(&rest, rest.len ? ',' : '[');
+        caxton_put(&rest, item);
+    }
+    if (!rest.len) caxton_put_byte(&rest, '[');
+    caxton_put_byte(&rest, ']');
+    return caxton_result(&rest);
+}
+
+/* With `name` at the end. */
+CAXTON_FN caxton_str caxton_names_with(caxton_str names, caxton_str name) {
+    bool was_there;
+    caxton_text longer = {0};
+    names = caxton_names_without(names, name, &was_there);
+    if (!caxton_is_lost(names)) names.len--; /* up to its ']' */
+    caxton_put(&longer, names);
+    if (names.len > 1) caxton_put_byte(&longer, ',');
+    caxton_put_string(&longer, name);
+    caxton_put_byte(&longer, ']');
+    return caxton_result(&longer);
+}
+
+CAXTON_FN uint32_t caxton_count_items(caxton_str list) {
+    caxton_items items = caxton_items_of(list);
+    caxton_str item;
+    uint32_t count = 0;
+    while (caxton_next_item(&items, &item)) count++;
+    return count;
+}
+
 /* ---- Answers ------------------------------------------------------------------------------ */
 
 /* Each goes to `reply_to` or else the sender, in the same conversation and protocol, and refers to
@@ -141,12 +191,7 @@ CAXTON_FN caxton_message caxton_saying(
         .parent_conversation = conversation->parent,
         .reply_with = caxton_fresh_id(),
     };
-    if (deadline_ms) {
-        const int64_t limit_ms = 253402300800000; /* after the year 9999, and no overflow below */
-        bool fits = deadline_ms > -limit_ms && deadline_ms < limit_ms;
-        message.reply_by =
-            fits ? caxton_time_text(caxton_now_us() + deadline_ms * 1000) : CAXTON_LOST;
-    }
+    if (deadline_ms) message.reply_by = caxton_reply_by_text(deadline_ms);
     return message;
 }
 

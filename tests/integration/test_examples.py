@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caxton.testing.clock import ManualClock
 from caxton.testing.guests import EXAMPLES, ROOT, example
 from caxton.testing.rooms import open_node, until
+from tests.integration import conversation_talks
 
 if TYPE_CHECKING:
     from caxton.testing.rooms import LocalNode
@@ -115,7 +117,11 @@ TALKS = {
     "counter": talk_to_counter,
     "ring": talk_to_ring,
     "ping": talk_to_ping,
+    **conversation_talks.TALKS,
 }
+TALKS_WITH_CLOCK = conversation_talks.TALKS_WITH_CLOCK
+IN_ASSEMBLYSCRIPT = sorted(path.parent.name for path in EXAMPLES.glob("*/index.ts"))
+IN_C = sorted(path.parent.name for path in EXAMPLES.glob("*/main.c"))
 
 
 # --- what they do ------------------------------------------------------------------------------------------------
@@ -205,7 +211,7 @@ def built_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("name", ["echo", "pong", "counter", "ring", "ping"])
+@pytest.mark.parametrize("name", IN_C)
 async def test_sources_in_c_make_agents_that_behave_as_those_committed(
     tmp_path: Path, compiled_dir: Path, built_c: Path, name: str
 ) -> None:
@@ -213,14 +219,16 @@ async def test_sources_in_c_make_agents_that_behave_as_those_committed(
 
 
 @pytest.mark.slow
-async def test_source_in_assemblyscript_makes_an_agent_that_behaves_as_the_one_committed(
+async def test_sources_in_assemblyscript_make_agents_that_behave_as_those_committed(
     tmp_path: Path, compiled_dir: Path
 ) -> None:
     environment = {**os.environ, "PATH": f"{node_and_npm(tmp_path)}:{os.environ['PATH']}"}
     if not reaches_registry(environment):
         pytest.skip("no npm registry can be reached")
     build("as", tmp_path / "out", environment)
-    await behaves_the_same(tmp_path, compiled_dir, "echo-as", (tmp_path / "out" / "echo-as.wasm").read_bytes())
+    for name in IN_ASSEMBLYSCRIPT:
+        built = (tmp_path / "out" / f"{name}.wasm").read_bytes()
+        await behaves_the_same(tmp_path / name, compiled_dir, name, built)
 
 
 def reaches_registry(environment: dict[str, str]) -> bool:
@@ -252,11 +260,16 @@ def node_and_npm(directory: Path) -> Path:
 async def behaves_the_same(tmp_path: Path, compiled_dir: Path, name: str, built: bytes) -> None:
     transcripts: list[Transcript] = []
     for which, wasm in (("committed", example(name)), ("built", built)):
-        async with open_node(tmp_path / which, compiled=compiled_dir) as node:
-            transcripts.append(await TALKS[name](node, wasm))
+        clock = ManualClock() if name in TALKS_WITH_CLOCK else None
+        async with open_node(tmp_path / which, compiled=compiled_dir, clock=clock) as node:
+            if clock is None:
+                transcripts.append(await TALKS[name](node, wasm))
+            else:
+                transcripts.append(await TALKS_WITH_CLOCK[name](node, wasm, clock))
     assert transcripts[0] == transcripts[1]
 
 
 def test_every_example_has_its_source_and_every_source_its_example() -> None:
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert folders == {path.stem for path in EXAMPLES.glob("*.wasm")} == set(TALKS)
+    assert folders == {path.stem for path in EXAMPLES.glob("*.wasm")} == set(TALKS) | set(TALKS_WITH_CLOCK)
+    assert folders == {*IN_C, *IN_ASSEMBLYSCRIPT}

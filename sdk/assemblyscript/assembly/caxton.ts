@@ -225,6 +225,13 @@ export class Json {
     return new Json(changetype<usize>(bytes), bytes.byteLength, bytes);
   }
 
+  /** A JSON string. */
+  static quoted(text: string): Json {
+    const bytes = new Bytes();
+    bytes.quoted(text);
+    return bytes.json();
+  }
+
   get isAbsent(): bool {
     return this.len == 0;
   }
@@ -264,6 +271,16 @@ export class Json {
     return negative ? -value : value;
   }
 
+  /**
+   * Any JSON number as the nearest double; NaN if this is none. To pass a number on, pass the Json on:
+   * that loses nothing.
+   */
+  number(): f64 {
+    const first = this.len > 0 ? load<u8>(this.ptr) : 0;
+    if (first != 0x2d && (first < 0x30 || first > 0x39)) return NaN;
+    return F64.parseFloat(this.toString());
+  }
+
   get isTrue(): bool {
     return this.len == 4 && load<u32>(this.ptr) == 0x65757274; // "true", little-endian
   }
@@ -278,6 +295,21 @@ export class Json {
     while (fields.next())
       if (fields.key() == name) found = fields.value();
     return found;
+  }
+
+  /** The items of this list; empty if it is none. */
+  items(): Json[] {
+    const found: Json[] = [], end = this.ptr + this.len;
+    let p = skipSpace(this.ptr, end);
+    if (p >= end || load<u8>(p) != OPEN_BRACKET) return found;
+    for (;;) {
+      p = skipSpace(p + 1, end);
+      const behind = valueEnd(p, end);
+      if (behind == 0) return found;
+      found.push(this.part(p, behind));
+      p = skipSpace(behind, end);
+      if (p >= end || load<u8>(p) != COMMA) return found;
+    }
   }
 
   /** The value between two addresses inside this one. */
@@ -446,6 +478,8 @@ export class Message {
   sender: string = "";
   /** Instead of a receiver: whoever offers it. */
   capability: string = "";
+  /** Which of those that do. */
+  routingStrategy: string = "";
   /** As `receiver`. */
   replyTo: string = "";
   language: string = "";
@@ -453,6 +487,8 @@ export class Message {
   ontology: string = "";
   protocol: string = "";
   conversationId: string = "";
+  /** The conversation within which this one was begun. */
+  parentConversation: string = "";
   replyWith: string = "";
   inReplyTo: string = "";
   replyBy: string = "";
@@ -464,9 +500,14 @@ export class Message {
 
   /** Reads what `handle_message` was given; null if it is no JSON object. */
   static read(ptr: usize, len: i32): Message | null {
+    return Message.of(new Json(ptr, len, null));
+  }
+
+  /** Reads a message that was kept; null if it is no JSON object. */
+  static of(json: Json): Message | null {
     const message = new Message("", "", Json.ABSENT);
-    message.json = new Json(ptr, len, null);
-    const fields = new Fields(message.json);
+    message.json = json;
+    const fields = new Fields(json);
     while (fields.next()) message.take(fields.key(), fields.value());
     return fields.isSound ? message : null;
   }
@@ -485,6 +526,8 @@ export class Message {
     else if (key == "reply_by") this.replyBy = textOf(value);
     else if (key == "protocol") this.protocol = textOf(value);
     else if (key == "capability") this.capability = textOf(value);
+    else if (key == "routing_strategy") this.routingStrategy = textOf(value);
+    else if (key == "parent_conversation") this.parentConversation = textOf(value);
     else if (key == "language") this.language = textOf(value);
     else if (key == "encoding") this.encoding = textOf(value);
     else if (key == "ontology") this.ontology = textOf(value);
@@ -498,12 +541,14 @@ export class Message {
     putText(out, "performative", this.performative);
     putNames(out, "receiver", this.receiver);
     putText(out, "capability", this.capability);
+    putText(out, "routing_strategy", this.routingStrategy);
     putNames(out, "reply_to", this.replyTo);
     putText(out, "language", this.language);
     putText(out, "encoding", this.encoding);
     putText(out, "ontology", this.ontology);
     putText(out, "protocol", this.protocol);
     putText(out, "conversation_id", this.conversationId);
+    putText(out, "parent_conversation", this.parentConversation);
     putText(out, "reply_with", this.replyWith);
     putText(out, "in_reply_to", this.inReplyTo);
     putText(out, "reply_by", this.replyBy);
@@ -624,11 +669,20 @@ export function kvSet(key: string, value: Uint8Array): i32 {
   return kv_set(changetype<usize>(bytes), bytes.byteLength, value.dataStart, value.length);
 }
 
+/** `Json.ABSENT` if there is no such key. The value must be JSON. */
+export function kvGetJson(key: string): Json {
+  const value = kvGet(key);
+  return value == null ? Json.ABSENT : new Json(value.dataStart, value.length, value.buffer);
+}
+
+export function kvSetJson(key: string, value: Json): i32 {
+  const bytes = utf8(key);
+  return kv_set(changetype<usize>(bytes), bytes.byteLength, value.ptr, value.len);
+}
+
 /** Integers are kept as decimal text, so that people can read the store. */
 export function kvGetInteger(key: string, otherwise: i64 = 0): i64 {
-  const value = kvGet(key);
-  if (value == null) return otherwise;
-  return new Json(value.dataStart, value.length, value.buffer).integer(otherwise);
+  return kvGetJson(key).integer(otherwise);
 }
 
 export function kvSetInteger(key: string, value: i64): i32 {
