@@ -325,8 +325,8 @@ CAXTON_FN bool caxton_json_to_int(caxton_str json, int64_t *number) {
     return true;
 }
 
-/* Any JSON number that a double can hold, to within a few units of its last place. To pass a number
- * on, pass its text on: that loses nothing. */
+/* Any JSON number that a double can hold: up to 15 digits and 1e22 the nearest, beyond that within a
+ * few units of the last place. To pass a number on, pass its text on: that loses nothing. */
 CAXTON_FN bool caxton_json_to_number(caxton_str json, double *number) {
     const char *p = json.ptr, *end = p + json.len;
     uint64_t digits = 0;
@@ -355,17 +355,16 @@ CAXTON_FN bool caxton_json_to_number(caxton_str json, double *number) {
         if (is_small) exponent = -exponent;
     }
     if (p != end) return false;
-    double value = (double)digits, step = 10;
+    double value = (double)digits;
     power += exponent;
-    if (!digits) power = 0;
-    if (power < -400) power = -400; /* less than the least of all doubles */
+    if (power < -400) power = -400; /* beyond all doubles */
     if (power > 400) power = 400;
-    if (power < -300) { /* 1e300 still is a number, 1e400 is not */
-        value /= 1e300;
-        power += 300;
+    while (power && value > 0) {
+        double step = 1; /* powers up to 1e22 are exact */
+        bool is_up = power > 0;
+        for (int i = 0; i < 22 && power; i++, power += is_up ? -1 : 1) step *= 10;
+        value = is_up ? value * step : value / step;
     }
-    for (uint32_t rest = (uint32_t)(power < 0 ? -power : power); rest; rest >>= 1, step *= step)
-        if (rest & 1) value = power < 0 ? value / step : value * step;
     *number = negative ? -value : value;
     return value <= 1.7976931348623157e308;
 }

@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caxton.sandbox.engine import Engine
 from caxton.testing.clock import ManualClock
 from caxton.testing.guests import example
 from caxton.testing.rooms import open_node, until
 from tests.integration.conversation_talks import COSTS, hold_auction, hold_contract_net, hold_job, hold_subscription
+from tests.integration.driven_guest import DrivenGuest
 from tests.integration.overheard import content, final_states, said, said_in
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
+    from caxton.messages.message import AclMessage
     from caxton.testing.rooms import LocalNode
+
+NET = "a5" * 12
+"""The id of a conversation that is begun on a recording host, whose random bytes are known."""
 
 DEARER = {"reason": "dearer than another"}
 
@@ -288,3 +294,141 @@ async def test_conversation_id_that_is_too_long_for_a_key_is_refused(node: Local
     assert (reply["performative"], reply["content"]) == ("refuse", {"error": -1})
     await node.wait_for_quiet()
     assert (node.receiver("worker").kv, node.receiver("worker").timers) == ({}, {})
+
+
+# --- what a node with five obedient bidders does not show -------------------------------------------------------
+
+
+class Manager(DrivenGuest):
+    """A manager in the middle of a contract net."""
+
+    def hear(self, sender: str, act: str, content: Any = None, *, net: str = NET) -> list[tuple[str, str, Any]]:
+        """Hand it a message of the net; what it says to whom."""
+        return short(self.tell(
+            performative=act, sender=sender, receiver="manager", content=content, protocol="fipa-contract-net",
+            conversation_id=net, reply_with=f"of-{sender}",
+        ))  # fmt: skip
+
+
+def short(messages: list[AclMessage]) -> list[tuple[str, str, Any]]:
+    """Act, receiver and content."""
+    return [(message.performative, str(message.receiver), content(message)) for message in messages]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Generator[Engine]:
+    engine = Engine()
+    engine.hold_ticks()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def manager(engine: Engine) -> Generator[Manager]:
+    manager = Manager(engine, example("contract-net-manager"))
+    call, agreed = manager.tell(
+        performative="request", sender="client:me", conversation_id="asked", reply_with="r",
+        content={"task": 1, "bidders": ["ann", "bob", "cid"], "deadline_ms": 500},
+    )  # fmt: skip
+    assert (call.performative, call.conversation_id, agreed.performative) == ("cfp", NET, "agree")
+    assert call.reply_by == "2023-11-14T22:13:20.500000Z"
+    yield manager
+    manager.close()
+
+
+DEADLINE = {"error": "DEADLINE_PASSED", "silent": ["bob"]}
+
+
+def test_best_of_the_bids_in_time_is_accepted_once_the_node_says_that_the_time_is_over(manager: Manager) -> None:
+    assert manager.hear("ann", "propose", {"cost": 9}) == []
+    assert manager.hear("cid", "propose", {"cost": 4}) == [("reject-proposal", "ann", DEARER)]
+    assert manager.hear("ams", "failure", DEADLINE) == [("accept-proposal", "cid", {"task": 1})]
+    assert manager.hear("ams", "failure", {**DEADLINE, "error": "OTHER"}) == []
+    result = {"winner": "cid", "cost": 4, "result": "ok"}
+    assert manager.hear("cid", "inform", "ok") == [("inform", "client:me", result)]
+    assert manager.host.kv == {}
+
+
+def test_acceptance_has_a_deadline_and_a_silent_winner_is_reported(manager: Manager) -> None:
+    manager.hear("ann", "propose", {"cost": 9})
+    manager.hear("ams", "failure", DEADLINE)
+    (accepted,) = manager.sent()
+    assert (accepted.reply_by, accepted.in_reply_to) == ("2023-11-14T22:13:20.500000Z", "of-ann")
+    assert manager.hear("ams", "failure", {"error": "DEADLINE_PASSED", "silent": ["ann"]}) == [
+        ("failure", "client:me", {"error": "the winner said nothing in time"})
+    ]
+    assert manager.host.kv == {}
+
+
+def test_nobody_in_time_is_a_failure(manager: Manager) -> None:
+    assert manager.hear("ams", "failure", DEADLINE) == [("failure", "client:me", {"error": "nobody bids"})]
+    assert manager.hear("ann", "propose", {"cost": 1}) == [("reject-proposal", "ann", {"reason": "late"})]
+    assert manager.host.kv == {}
+
+
+def test_winner_that_fails_is_reported(manager: Manager) -> None:
+    manager.hear("ann", "propose", {"cost": 9})
+    manager.hear("bob", "refuse")
+    assert manager.hear("cid", "not-understood") == [("accept-proposal", "ann", {"task": 1})]
+    assert manager.hear("bob", "inform", "I did it") == []
+    assert manager.hear("ann", "failure") == [("failure", "client:me", {"error": "the winner did not do it"})]
+    assert manager.host.kv == {}
+
+
+def test_who_takes_its_bid_back_is_not_awarded(manager: Manager) -> None:
+    manager.hear("ann", "propose", {"cost": 1})
+    assert manager.hear("ann", "not-understood") == []
+    manager.hear("bob", "refuse")
+    assert manager.hear("cid", "propose", {"cost": 1000}) == [("accept-proposal", "cid", {"task": 1})]
+
+
+@pytest.mark.parametrize("bid", [None, {}, {"cost": "1"}, {"cost": None}, {"cost": [1]}])
+def test_bid_without_a_cost_is_rejected_and_counts_as_an_answer(manager: Manager, bid: Any) -> None:
+    manager.hear("ann", "propose", {"cost": 9})
+    manager.hear("bob", "refuse")
+    assert manager.hear("cid", "propose", bid) == [
+        ("reject-proposal", "cid", {"reason": "no cost"}), ("accept-proposal", "ann", {"task": 1}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("act", ["propose", "inform", "refuse", "failure", "not-understood"])
+def test_manager_bears_what_belongs_to_no_contract_net(manager: Manager, act: str) -> None:
+    before = dict(manager.host.kv)
+    rejected = [("reject-proposal", "ann", {"reason": "late"})] if act == "propose" else []
+    assert manager.hear("ann", act, {"cost": 1}, net="other") == rejected
+    assert manager.host.kv == before
+    assert manager.hear("eve", act, {}) in ([], [("reject-proposal", "eve", {"reason": "no cost"})])
+    assert manager.host.kv == before
+
+
+def test_cancel_and_unknown_acts_are_not_understood(manager: Manager) -> None:
+    for act in ("cancel", "cfp", "query-ref", "agree"):
+        assert manager.hear("client:me", act) == [("not-understood", "client:me", {"error": "expected a request"})]
+
+
+def test_winner_of_an_auction_that_does_not_pay_is_reported(engine: Engine) -> None:
+    auctioneer = DrivenGuest(engine, example("auctioneer"))
+    sale = {"item": 1, "bidders": ["ann"], "start": 5}
+    auctioneer.tell(performative="request", sender="client:me", conversation_id="sale", content=sale)
+    in_auction = {"protocol": "fipa-auction-english", "conversation_id": NET, "sender": "ann", "in_reply_to": NET}
+    sold = short(auctioneer.tell(performative="propose", content={"price": 5}, reply_with="b", **in_auction))
+    assert [line[0] for line in sold] == ["accept-proposal", "inform", "request"]
+    assert auctioneer.host.timers == {}
+    refused = short(auctioneer.tell(performative="refuse", content={"reason": "poor"}, **in_auction))
+    assert refused == [("failure", "client:me", {"error": "the winner does not pay", "winner": "ann"})]
+    assert auctioneer.host.kv == {}
+    auctioneer.close()
+
+
+def test_bid_at_another_price_or_for_an_earlier_call_does_not_count(engine: Engine) -> None:
+    auctioneer = DrivenGuest(engine, example("auctioneer"))
+    sale = {"item": 1, "bidders": ["ann", "bob"], "start": 5}
+    auctioneer.tell(performative="request", sender="client:me", conversation_id="sale", content=sale)
+    bid = {"performative": "propose", "protocol": "fipa-auction-english", "conversation_id": NET, "sender": "ann"}
+    assert short(auctioneer.tell(**bid, in_reply_to=NET, content={"price": 4})) == [
+        ("reject-proposal", "ann", {"price": 5})
+    ]
+    assert auctioneer.tell(**bid, in_reply_to="earlier", content={"price": 5}) == []
+    assert auctioneer.tell(**{**bid, "sender": "eve"}, in_reply_to=NET, content={"price": 5}) == []
+    assert len(auctioneer.host.timers) == 1
+    auctioneer.close()

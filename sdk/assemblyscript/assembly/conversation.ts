@@ -30,9 +30,9 @@ export function freshId(): string {
   return id;
 }
 
-/** ISO 8601 in UTC with milliseconds, as `reply_by` wants it; up to the year 9999. */
+/** ISO 8601 in UTC, as `reply_by` wants it; up to the year 9999. */
 export function replyByText(msFromNow: i64): string {
-  return new Date(nowUs() / 1000 + msFromNow).toISOString();
+  return new Date((nowUs() + 999) / 1000 + msFromNow).toISOString();
 }
 
 // ---- Answers ----------------------------------------------------------------------------------
