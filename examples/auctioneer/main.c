@@ -163,7 +163,8 @@ static int32_t report(const caxton_message *message) {
     caxton_message asker, leader;
     if (caxton_recall("call", id, &call_id) == 0 || caxton_recall_message("asker", id, &asker) < 0
         || caxton_recall_message("leader", id, &leader) < 0
-        || !(caxton_same(leader.sender, message->sender) || caxton_is_deadline(message))
+        || !(caxton_same(leader.sender, caxton_participant(message))
+             || caxton_is_deadline(message))
         || !caxton_json_get(leader.content, "price", &price))
         return 0;
     caxton_forget("asker", id);

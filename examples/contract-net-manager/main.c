@@ -65,12 +65,12 @@ static int32_t award(caxton_str net) {
     return caxton_settle(caxton_send(accept));
 }
 
-/* Crosses the sender off the list of those who have not answered; who was the last ends the round. */
+/* Crosses a bidder off the list of those who have not answered; who was the last ends the round. */
 static int32_t cross_off(const caxton_message *message) {
     caxton_str net = message->conversation_id, waiting;
     bool was_waiting;
     if (caxton_recall("waiting", net, &waiting) < 0) return 0;
-    waiting = caxton_names_without(waiting, message->sender, &was_waiting);
+    waiting = caxton_names_without(waiting, caxton_participant(message), &was_waiting);
     if (!was_waiting) return 0;
     if (caxton_is(waiting, "[]")) return award(net);
     return caxton_keep("waiting", net, waiting) < 0;
@@ -106,17 +106,22 @@ static int32_t take_bid(const caxton_message *bid) {
 
 /* Refused, failed or did not understand. */
 static int32_t lose_bidder(const caxton_message *message) {
-    caxton_str net = message->conversation_id, waiting;
+    caxton_str net = message->conversation_id, name = caxton_participant(message), waiting;
     caxton_message best;
     bool is_open = caxton_recall("waiting", net, &waiting) == 0;
-    bool is_best = caxton_recall_message("best", net, &best) == 0
-                && caxton_same(best.sender, message->sender);
-    caxton_logf(CAXTON_INFO, "%.*s: %.*s", CAXTON_PRINT(message->sender),
-                CAXTON_PRINT(message->performative));
+    bool is_best = caxton_recall_message("best", net, &best) == 0 && caxton_same(best.sender, name);
+    caxton_logf(CAXTON_INFO, "%.*s: %.*s", CAXTON_PRINT(name), CAXTON_PRINT(message->performative));
     if (!is_best) return cross_off(message);
     if (!is_open) return tell_failure(net, "the winner did not do it");
     caxton_forget("best", net); /* it takes its bid back */
     return 0;
+}
+
+/* All that was not answered in time. */
+static int32_t time_is_over(caxton_str net) {
+    caxton_str waiting;
+    if (caxton_recall("waiting", net, &waiting) == 0) return award(net);
+    return tell_failure(net, "the winner said nothing in time");
 }
 
 static int32_t pass_result_on(const caxton_message *result) {
@@ -141,12 +146,9 @@ CAXTON_ON_MESSAGE(message) {
     if (caxton_act(message, "request")) return call_for_proposals(message);
     if (caxton_act(message, "propose")) return take_bid(message);
     if (caxton_act(message, "inform")) return pass_result_on(message);
-    if (caxton_is_deadline(message)) {
-        caxton_str waiting;
-        bool is_open = caxton_recall("waiting", message->conversation_id, &waiting) == 0;
-        return is_open ? award(message->conversation_id)
-                       : tell_failure(message->conversation_id, "the winner said nothing in time");
-    }
+    if (caxton_is_deadline(message)) return time_is_over(message->conversation_id);
+    if (caxton_is_ended(message))
+        return tell_failure(message->conversation_id, "the conversation was ended");
     if (caxton_act(message, "refuse") || !caxton_wants_reply(message)) return lose_bidder(message);
     caxton_str why = caxton_object_string("error", "expected a request");
     return caxton_settle(caxton_not_understood(message, why));

@@ -19,7 +19,7 @@ static caxton_str others(const caxton_message *message, int *taken) {
     while (caxton_next_item(&items, &item)) {
         if (caxton_read_message(item, &subscriber)
             && caxton_same(subscriber.conversation_id, message->conversation_id)
-            && caxton_same(subscriber.sender, message->sender)) {
+            && (caxton_same(subscriber.sender, message->sender) || caxton_is(message->sender, "ams"))) {
             ++*taken;
             continue;
         }
@@ -60,6 +60,15 @@ static int32_t remove_subscriber(const caxton_message *message) {
     return caxton_settle(caxton_inform(message, (caxton_str){0, 0}));
 }
 
+/* The subscriber, or the node for it, says that what it was told belongs to nothing: it is gone. */
+static int32_t lose_subscriber(const caxton_message *message) {
+    int taken;
+    caxton_str rest = others(message, &taken);
+    if (!taken) return 0;
+    caxton_log_text(CAXTON_INFO, "a subscription is over");
+    return caxton_kv_set_bytes("subscribers", rest) < 0;
+}
+
 static int32_t publish(const caxton_message *message) {
     caxton_str value, item;
     caxton_message subscriber;
@@ -85,6 +94,7 @@ CAXTON_ON_MESSAGE(message) {
     if (caxton_act(message, "subscribe")) return add_subscriber(message);
     if (caxton_act(message, "cancel")) return remove_subscriber(message);
     if (caxton_act(message, "request")) return publish(message);
+    if (caxton_act(message, "not-understood")) return lose_subscriber(message);
     if (!caxton_wants_reply(message)) return 0;
     caxton_str why = caxton_object_string("error", "expected a subscribe, cancel or request");
     return caxton_settle(caxton_not_understood(message, why));

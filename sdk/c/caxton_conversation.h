@@ -252,12 +252,30 @@ static inline bool caxton_act(const caxton_message *message, const char *perform
     return caxton_is(message->performative, performative);
 }
 
-/* The node's word that `reply_by` has passed; `silent` in the content lists who said nothing. */
+/* What the node says itself comes from "ams", with a code as "error" in the content. */
+CAXTON_FN bool caxton__is_notice(const caxton_message *message, const char *error) {
+    caxton_str found;
+    return caxton_is(message->sender, "ams") && caxton_json_string(message->content, "error", &found)
+        && caxton_is(found, error);
+}
+
+/* `reply_by` has passed; "silent" in the content lists who said nothing. */
 static inline bool caxton_is_deadline(const caxton_message *message) {
-    caxton_str error;
-    return caxton_act(message, "failure") && caxton_is(message->sender, "ams")
-        && caxton_json_string(message->content, "error", &error)
-        && caxton_is(error, "DEADLINE_PASSED");
+    return caxton__is_notice(message, "DEADLINE_PASSED");
+}
+
+/* The node has ended the conversation, because nothing was said for too long. */
+static inline bool caxton_is_ended(const caxton_message *message) {
+    return caxton__is_notice(message, "CONVERSATION_ENDED");
+}
+
+/* Whose answer it is: the sender's, or that of the participant to whom nothing could be delivered,
+ * for whom the node says `refuse` or `failure`. */
+CAXTON_FN caxton_str caxton_participant(const caxton_message *message) {
+    caxton_str receiver;
+    bool is_for_another = caxton__is_notice(message, "MESSAGE_UNDELIVERABLE")
+                       && caxton_json_string(message->content, "receiver", &receiver);
+    return is_for_another ? receiver : message->sender;
 }
 
 /* ---- What an agent keeps of a conversation -------------------------------------------------- */

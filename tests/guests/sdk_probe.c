@@ -65,6 +65,8 @@ CAXTON_ON_MESSAGE(message) {
     else if (caxton_is(what, "time")) say(caxton_time_text(n));
     else if (caxton_is(what, "answers-cancel")) say_whether(caxton_answers_cancel(message));
     else if (caxton_is(what, "is-deadline")) say_whether(caxton_is_deadline(message));
+    else if (caxton_is(what, "is-ended")) say_whether(caxton_is_ended(message));
+    else if (caxton_is(what, "participant")) say(caxton_participant(message));
     else if (caxton_is(what, "keep")) return caxton_keep_message("asker", message->conversation_id, message) < 0;
     else if (caxton_is(what, "recall")) {
         if (caxton_recall_message("asker", message->conversation_id, &kept) < 0) say(caxton_s("none"));

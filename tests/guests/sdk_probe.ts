@@ -1,8 +1,8 @@
 // Does with the AssemblyScript SDK what each message asks for; sdk_probe.c is the same in C.
 import { Json, Level, Message, kvSet, log } from "./caxton";
 import {
-  Conversation, acceptProposal, agree, answersCancel, failure, forget, inform, isDeadline, keepMessage,
-  notUnderstood, propose, recallMessage, refuse, rejectProposal,
+  Conversation, acceptProposal, agree, answersCancel, failure, forget, inform, isDeadline, isEnded,
+  keepMessage, notUnderstood, participantOf, propose, recallMessage, refuse, rejectProposal,
 } from "./conversation";
 export { caxton_alloc } from "./caxton";
 
@@ -67,6 +67,8 @@ export function handle_message(ptr: usize, len: i32): i32 {
     for (let i = 0; i < items.length; i++) say(items[i].toString());
   } else if (what == "answers-cancel") sayWhether(answersCancel(message));
   else if (what == "is-deadline") sayWhether(isDeadline(message));
+  else if (what == "is-ended") sayWhether(isEnded(message));
+  else if (what == "participant") say(participantOf(message));
   else if (what == "keep") return i32(keepMessage("asker", message.conversationId, message) < 0);
   else if (what == "recall") {
     const kept = recallMessage("asker", message.conversationId);

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from caxton.conversations.notices import AMS
 from caxton.messages.codec import decode_message
 from caxton.protocols.catalogue import PROTOCOLS
 from caxton.protocols.machine import INITIATOR, PARTICIPANT, START, step
@@ -39,12 +40,13 @@ def content(message: AclMessage) -> Any:
 
 
 def final_states(node: LocalNode) -> dict[str, dict[tuple[str, str], str]]:
-    """Follow all that was said: protocol → (initiator, participant) → state. Fails at the first illegal act."""
+    """Follow all that agents said: protocol → (initiator, participant) → state. Fails at the first illegal act."""
+    assert node.rooms.conversations.referee.violations == 0
     states: dict[tuple[str, str, str], str] = {}
     initiators: dict[str, str] = {}
     found: dict[str, dict[tuple[str, str], str]] = {}
     for message, receiver in said(node):
-        if message.protocol is None:
+        if message.protocol is None or message.sender == AMS:
             continue
         conversation, protocol = message.conversation_id or message.message_id, PROTOCOLS[message.protocol]
         initiator = initiators.setdefault(conversation, message.sender)

@@ -31,7 +31,7 @@ def build_c(source: Path, out: Path) -> bytes:
     """One agent in C, with every warning an error."""
     command = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-ffreestanding", "-nostdlib"]
     command += ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-g0", "-Wl,--no-entry", "-Wl,-z,stack-size=16384"]
-    run([*command, "-o", str(out), str(source)])
+    run([*command, "-I", str(ROOT / "sdk" / "c"), "-o", str(out), str(source)])
     return out.read_bytes()
 
 

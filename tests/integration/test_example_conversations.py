@@ -8,7 +8,7 @@ import pytest
 
 from caxton.sandbox.engine import Engine
 from caxton.testing.clock import ManualClock
-from caxton.testing.guests import example
+from caxton.testing.guests import example, guest
 from caxton.testing.rooms import open_node, until
 from tests.integration.conversation_talks import COSTS, hold_auction, hold_contract_net, hold_job, hold_subscription
 from tests.integration.driven_guest import DrivenGuest
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NET = "a5" * 12
 """The id of a conversation that is begun on a recording host, whose random bytes are known."""
+
+TASK_IN_10_MS = {"task": 1, "bidders": ["ann", "bob", "cid"], "deadline_ms": 10}
 
 DEARER = {"reason": "dearer than another"}
 
@@ -85,6 +87,47 @@ async def test_bidder_that_is_named_twice_is_waited_for_once(node: LocalNode) ->
     await node.ask("ann", {"cost": 1})
     reply = await node.ask("manager", {"task": 1, "bidders": ["ann", "ann"]})
     assert reply["content"] == {"winner": "ann", "cost": 1, "result": {"done": 1}}
+
+
+async def test_best_bid_is_awarded_when_the_time_of_a_silent_bidder_is_over(
+    timeless: LocalNode, clock: ManualClock
+) -> None:
+    await deploy_bidders(timeless, {"ann": 2, "cid": 1}, bob=guest("sink"))
+    await timeless.post("manager", TASK_IN_10_MS, performative="request", conversation_id="asked")
+    await timeless.wait_for_line("manager", "cid bids 1")
+    await timeless.wait_for_quiet()
+    assert not [line for line in timeless.lines("manager") if "has the task" in line]
+    clock.advance(0.01)
+    await timeless.wait_for_line("manager", "cid has done it")
+    states = {"ann": "rejected", "bob": "called", "cid": "done"}
+    assert final_states(timeless)["fipa-contract-net"] == {("manager", name): end for name, end in states.items()}
+
+
+async def test_call_that_expires_in_the_mailbox_of_a_stopped_bidder_holds_nobody_up(
+    timeless: LocalNode, clock: ManualClock
+) -> None:
+    await deploy_bidders(timeless, {"ann": 2, "bob": 1})
+    await timeless.stop("bob")
+    await timeless.post("manager", {**TASK_IN_10_MS, "bidders": ["ann", "bob"]}, performative="request")
+    await timeless.wait_for_line("manager", "ann bids 2")
+    clock.advance(0.01)
+    await timeless.wait_for_line("manager", "ann has done it")
+
+
+async def test_bidder_that_fails_on_the_call_is_not_waited_for(node: LocalNode) -> None:
+    await deploy_bidders(node, {"ann": 2}, bob=guest("returns_nonzero"))
+    reply = await node.ask("manager", {"task": 1, "bidders": ["bob", "ann"], "deadline_ms": 3_600_000})
+    assert reply["content"] == {"winner": "ann", "cost": 2, "result": {"done": 1}}
+    assert "bob: refuse" in node.lines("manager")
+
+
+async def deploy_bidders(node: LocalNode, costs: dict[str, int], **others: bytes) -> None:
+    await node.deploy("manager", example("contract-net-manager"))
+    for name, wasm in others.items():
+        await node.deploy(name, wasm)
+    for name, cost in costs.items():
+        await node.deploy(name, example("contract-net-bidder"))
+        await node.ask(name, {"cost": cost})
 
 
 async def test_two_contract_nets_at_a_time_are_kept_apart(node: LocalNode) -> None:
@@ -404,6 +447,19 @@ def test_manager_bears_what_belongs_to_no_contract_net(manager: Manager, act: st
 def test_cancel_and_unknown_acts_are_not_understood(manager: Manager) -> None:
     for act in ("cancel", "cfp", "query-ref", "agree"):
         assert manager.hear("client:me", act) == [("not-understood", "client:me", {"error": "expected a request"})]
+
+
+def test_subscription_that_the_node_knows_nothing_of_is_given_up(engine: Engine) -> None:
+    publisher = DrivenGuest(engine, example("subscription-publisher"))
+    for name in ("ann", "bob"):
+        publisher.tell(performative="subscribe", sender=name, conversation_id=f"of-{name}")
+    publisher.tell(performative="not-understood", sender="eve", conversation_id="of-ann")
+    assert len(publisher.tell(performative="request", sender="client:me", content={"value": 1})) == 3
+    publisher.tell(performative="not-understood", sender="ams", conversation_id="of-ann", content={"error": "X"})
+    publisher.tell(performative="not-understood", sender="ams", conversation_id="of-nobody", content={"error": "X"})
+    told = publisher.tell(performative="request", sender="client:me", content={"value": 2})
+    assert short(told) == [("inform", "bob", {"value": 2}), ("inform", "client:me", {"told": 1})]
+    publisher.close()
 
 
 def test_winner_of_an_auction_that_does_not_pay_is_reported(engine: Engine) -> None:

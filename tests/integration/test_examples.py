@@ -34,7 +34,8 @@ Transcript = list[Any]
 
 def short(reply: dict[str, Any]) -> dict[str, Any]:
     """A reply without what differs from run to run."""
-    return {key: reply[key] for key in sorted(reply) if key not in ("message_id", "timestamp", "traceparent")}
+    varying = ("message_id", "timestamp", "traceparent", "reply_with")
+    return {key: reply[key] for key in sorted(reply) if key not in varying}
 
 
 async def talk_to_echo(node: LocalNode, wasm: bytes, name: str = "echo") -> Transcript:

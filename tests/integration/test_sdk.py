@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caxton.conversations import notices
 from caxton.sandbox.engine import Engine
-from caxton.testing.guests import GUESTS
+from caxton.testing.guests import GUESTS, ROOT
 from tests.integration.driven_guest import DrivenGuest
 from tests.integration.sdk_builds import build_assemblyscript, build_c, npm_environment
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from caxton.messages.message import AclMessage
 
@@ -66,18 +69,26 @@ def engine() -> Generator[Engine]:
 
 
 @pytest.fixture(scope="module", params=["c", pytest.param("assemblyscript", marks=pytest.mark.slow)])
-def probe(request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Generator[Probe]:
-    place = tmp_path_factory.mktemp("probe")
-    if request.param == "c":
-        wasm = build_c(GUESTS / "sdk_probe.c", place / "probe.wasm")
-    else:
-        environment = npm_environment(place)
-        if environment is None:
-            pytest.skip("no npm registry can be reached")
-        wasm = build_assemblyscript(GUESTS / "sdk_probe.ts", place / "sdk", environment)
-    made = Probe(engine, wasm)
+def language(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def probe(language: str, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Generator[Probe]:
+    source = GUESTS / ("sdk_probe.c" if language == "c" else "sdk_probe.ts")
+    made = Probe(engine, build(language, source, tmp_path_factory.mktemp("probe")))
     yield made
     made.close()
+
+
+def build(language: str, source: Path, place: Path) -> bytes:
+    """Skips the test if AssemblyScript cannot be had."""
+    if language == "c":
+        return build_c(source, place / "agent.wasm")
+    environment = npm_environment(place)
+    if environment is None:
+        pytest.skip("no npm registry can be reached")
+    return build_assemblyscript(source, place / "sdk", environment)
 
 
 def content(message: AclMessage) -> Any:
@@ -159,20 +170,20 @@ def test_cancel_names_the_conversation_and_its_answer_is_told_from_what_crossed_
         assert probe.ask_it("answers-cancel", received=crossing) == ["no"]
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({}, "yes"),
-        ({"sender": "bob"}, "no"),
-        ({"performative": "inform"}, "no"),
-        ({"error": "PROTOCOL_VIOLATION"}, "no"),
-        ({"error": None}, "no"),
-    ],
-)
-def test_deadline_is_the_nodes_word_only(probe: Probe, change: dict[str, Any], told: str) -> None:
-    message = {"sender": "ams", "performative": "failure", "error": "DEADLINE_PASSED", **change}
-    error = message.pop("error")
-    assert probe.ask_it("is-deadline", received=message, error=error) == [told]
+@pytest.mark.parametrize(("ask", "code"), [("is-deadline", notices.DEADLINE), ("is-ended", notices.ENDED)])
+def test_word_of_the_node_is_known_by_sender_and_code(probe: Probe, ask: str, code: str) -> None:
+    notice = {"sender": "ams", "performative": "failure"}
+    assert probe.ask_it(ask, received=notice, error=code) == ["yes"]
+    assert probe.ask_it(ask, received={**notice, "sender": "bob"}, error=code) == ["no"]
+    for other in (notices.VIOLATION, None, [code]):
+        assert probe.ask_it(ask, received=notice, error=other) == ["no"]
+
+
+def test_answer_that_the_node_gives_for_a_participant_is_the_participants(probe: Probe) -> None:
+    notice = {"sender": "ams", "performative": "refuse"}
+    assert probe.ask_it("participant", received=notice, error=notices.UNDELIVERABLE, receiver="bob") == ["bob"]
+    assert probe.ask_it("participant", received=notice, error=notices.DEADLINE, receiver="bob") == ["ams"]
+    assert probe.ask_it("participant", error=notices.UNDELIVERABLE, receiver="bob") == ["ann"]
 
 
 # --- reading and keeping -----------------------------------------------------------------------------------------
@@ -228,6 +239,23 @@ def test_kept_message_is_answered_later_as_if_it_had_just_come(probe: Probe) -> 
     assert set(probe.host.kv) >= {b"asker/c1"}
     probe.ask_it("forget")
     assert b"asker/c1" not in probe.host.kv
+
+
+# --- the manual ---------------------------------------------------------------------------------------------------
+
+
+def test_agent_of_the_manual_bids_and_does_what_it_wins(engine: Engine, language: str, tmp_path: Path) -> None:
+    folder, block, file = {"c": ("c", "c", "main.c"), "assemblyscript": ("assemblyscript", "ts", "index.ts")}[language]
+    page = (ROOT / "sdk" / folder / "README.md").read_text(encoding="utf-8")
+    source = tmp_path / file
+    source.write_text(re.findall(rf"```{block}\n(.*?)```", page, re.DOTALL)[-1], encoding="utf-8")
+    agent = DrivenGuest(engine, build(language, source, tmp_path))
+    (bid,) = agent.tell(performative="cfp", sender="ann", conversation_id="c1", reply_with="r1")
+    assert (bid.performative, bid.in_reply_to, content(bid)) == ("propose", "r1", {"cost": 30})
+    (result,) = agent.tell(performative="accept-proposal", sender="ann", conversation_id="c1")
+    assert (result.performative, result.conversation_id) == ("inform", "c1")
+    assert agent.tell(performative="reject-proposal", sender="ann", conversation_id="c1") == []
+    agent.close()
 
 
 # --- lists of names and times, which AssemblyScript has itself ---------------------------------------------------

@@ -151,10 +151,29 @@ export function answersCancel(message: Message): bool {
   return message.inReplyTo != "" && message.inReplyTo == cancelId(message.conversationId);
 }
 
-/** The node's word that `replyBy` has passed; `silent` in the content lists who said nothing. */
+/** What the node says itself comes from "ams", with a code as "error" in the content. */
+function isNotice(message: Message, error: string): bool {
+  return message.sender == "ams" && message.content.get("error").text() == error;
+}
+
+/** `replyBy` has passed; "silent" in the content lists who said nothing. */
 export function isDeadline(message: Message): bool {
-  return message.performative == "failure" && message.sender == "ams"
-    && message.content.get("error").text() == "DEADLINE_PASSED";
+  return isNotice(message, "DEADLINE_PASSED");
+}
+
+/** The node has ended the conversation, because nothing was said for too long. */
+export function isEnded(message: Message): bool {
+  return isNotice(message, "CONVERSATION_ENDED");
+}
+
+/**
+ * Whose answer it is: the sender's, or that of the participant to whom nothing could be delivered, for
+ * whom the node says `refuse` or `failure`.
+ */
+export function participantOf(message: Message): string {
+  if (!isNotice(message, "MESSAGE_UNDELIVERABLE")) return message.sender;
+  const receiver = message.content.get("receiver").text();
+  return receiver == null ? message.sender : receiver;
 }
 
 // ---- What an agent keeps of a conversation ------------------------------------------------------
