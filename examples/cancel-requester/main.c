@@ -51,8 +51,9 @@ static int32_t obey(const caxton_message *message) {
 static void log_answer(const caxton_message *message) {
     bool of_cancel = caxton_answers_cancel(message);
     caxton_logf(
-        CAXTON_INFO, "%s: %.*s %.*s", of_cancel ? "cancel" : "job",
-        CAXTON_PRINT(message->performative), CAXTON_PRINT(message->content));
+        CAXTON_INFO, "%s: %.*s%s%.*s", of_cancel ? "cancel" : "job",
+        CAXTON_PRINT(message->performative), message->content.len ? " " : "",
+        CAXTON_PRINT(message->content));
     if (caxton_act(message, "agree")) return;
     if (of_cancel && !caxton_act(message, "inform")) return; /* it goes on */
     caxton_kv_delete("conversation", sizeof "conversation" - 1);

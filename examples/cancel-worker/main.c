@@ -76,7 +76,7 @@ static int32_t cancel(const caxton_message *message) {
         caxton_forget("conversation", caxton_int_text(timer));
     }
     forget(id);
-    caxton_logf(CAXTON_INFO, "cancelled after %lld steps", (long long)done);
+    caxton_logf(CAXTON_INFO, "cancelled; steps done: %lld", (long long)done);
     return caxton_settle(caxton_inform(message, caxton_object_int("done", done)));
 }
 

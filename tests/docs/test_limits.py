@@ -38,6 +38,8 @@ NOT_LIMITS = {
     "agents.letter_purges.LOOK_FOR_OLD_S": "how often old letters are looked for",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
     "bus.postbox.HOST_FIELD_BYTES": "an estimate",
+    "agents.conversations.MAX_LOOKED_AT": "how many rows one page of a narrow list looks at; the next goes on",
+    "conversations.notices.MAX_DETAIL_CHARS": "how much of an error a notice repeats",
     "conversations.book.WAKE_WITHIN_US": "how long before a deadline a conversation is in memory",
     "conversations.deadlines.LOOK_EVERY_S": "how often the journal is asked for deadlines",
     "conversations.deadlines.MAX_AT_ONCE": "how many of them at once",

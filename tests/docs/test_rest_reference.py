@@ -17,10 +17,18 @@ from caxton.core import errors
 from caxton.core.views import (
     AgentSettings,
     AgentView,
+    CancelReceipt,
+    CauseView,
     CompactReport,
+    ConversationDetail,
+    ConversationView,
+    CriticalPath,
     DeadLetterDetail,
     DeadLetterView,
+    DeadlockView,
     LogLine,
+    ParticipantView,
+    PastWait,
     Problem,
     PurgeReceipt,
     Receipt,
@@ -28,6 +36,7 @@ from caxton.core.views import (
     ServerView,
     StorageView,
     VerifyReport,
+    WaitView,
 )
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
@@ -84,8 +93,9 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt,
-    ReplayReceipt, ServerView, StorageView, VerifyReport,
+    AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
+    CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
+    Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport, WaitView,
 ]  # fmt: skip
 
 

@@ -298,7 +298,7 @@ async def test_cancelled_request_is_answered_with_inform_and_no_result_follows(n
     assert jobs[2][3] == {"done": 3}
     assert 3 <= jobs[-1][3]["done"] < 3_600_000
     assert final_states(node)["fipa-request"] == {("requester", "worker"): "cancelled"}
-    assert node.lines("requester")[2:] == ["job: agree ", f'cancel: inform {{"done":{jobs[-1][3]["done"]}}}']
+    assert node.lines("requester")[2:] == ["job: agree", f'cancel: inform {{"done":{jobs[-1][3]["done"]}}}']
     for name in ("worker", "requester"):
         assert (node.receiver(name).kv, node.receiver(name).timers) == ({}, {}), name
 

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads annotations at run time)
 
 from caxton.api.agents import agent_routes
+from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import problem_reply
@@ -70,6 +71,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *dead_letter_routes(services.dead_letters),
         *log_routes(services.logs, services.agents, stopping),
         *storage_routes(services.storage),
+        *conversation_routes(services.conversations),
     ]
 
     @cache

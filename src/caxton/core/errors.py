@@ -341,6 +341,29 @@ class DeadLetterNotFound(CaxtonError):
         self.id = letter_id
 
 
+class ConversationNotFound(CaxtonError):
+    """Nothing is known of such a conversation in this workspace: none began, or it ended long ago."""
+
+    code = "CONVERSATION_NOT_FOUND"
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(
+            f"there is no conversation {quoted(conversation_id)} that follows a protocol; 'caxton conversations list' "
+            "shows those that are known, 'caxton message list' has free messages"
+        )
+        self.conversation_id = conversation_id
+
+
+class ConversationOver(CaxtonError):
+    """A conversation has ended, so nothing can be done in it any more."""
+
+    code = "CONVERSATION_OVER"
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(f"conversation {quoted(conversation_id)} has ended; there is nothing left to cancel")
+        self.conversation_id = conversation_id
+
+
 class DeadLetterDamaged(CaxtonError):
     """What the disk holds of a dead letter is not what was written."""
 

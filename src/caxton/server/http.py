@@ -229,6 +229,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     stopping = asyncio.Event()
     services = Services(
         agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, logs=rooms.log,
+        conversations=rooms.conversations,
         storage=rooms.upkeep, server=rooms.status,
     )  # fmt: skip
     app = build_app(
