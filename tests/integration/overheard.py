@@ -41,7 +41,7 @@ def content(message: AclMessage) -> Any:
 
 def final_states(node: LocalNode) -> dict[str, dict[tuple[str, str], str]]:
     """Follow all that agents said: protocol → (initiator, participant) → state. Fails at the first illegal act."""
-    assert node.rooms.conversations.referee.violations == 0
+    assert node.rooms.conversation_room.referee.violations == 0
     states: dict[tuple[str, str, str], str] = {}
     initiators: dict[str, str] = {}
     found: dict[str, dict[tuple[str, str], str]] = {}
