@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from caxton.agents.native import answer
+from caxton.agents.tasks.bid import MAX_REASON_CHARS
 from caxton.agents.tasks.contract import (
     EXPLANATIONS,
     CancelAsked,
@@ -22,6 +23,7 @@ from caxton.agents.tasks.contract import (
     Instruction,
     Keep,
     Learn,
+    Lost,
     Outlook,
     Say,
     absent,
@@ -30,7 +32,7 @@ from caxton.agents.tasks.contract import (
 )
 from caxton.agents.tasks.record import learned
 from caxton.agents.tasks.store import Ledger, Task, conversation_of, task_of
-from caxton.conversations.notices import AMS, ENDED
+from caxton.conversations.notices import AMS, ENDED, UNDELIVERABLE
 from caxton.core.errors import MailboxFull
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
@@ -102,11 +104,16 @@ class TaskAgent:
         task_id = task_of(message.conversation_id)
         task = None if task_id is None else ledger.get(task_id)
         if task is not None and message.sender == AMS:
-            if (reason := _ending(message)) is not None:
-                self._event(task, ConversationEnded(turn.now_us, reason), b"", ledger, turn)
+            if (event := _told_by_node(message, turn.now_us)) is not None:
+                self._event(task, event, b"", ledger, turn)
             return OK
         if task is None or message.sender not in task.contract.bidders:
             return self._misplaced(message, turn)
+        if _answers_other(message, task.id):
+            if message.performative == "inform":
+                event = Lost(message.sender, "somebody else has cancelled its part", turn.now_us)
+                self._event(task, event, b"", ledger, turn)
+            return OK
         event = Heard(
             message.sender, message.performative, bytes(message.content), message.reply_with or "", turn.now_us
         )
@@ -220,15 +227,15 @@ class TaskAgent:
         contract = task.contract
         message = AclMessage(
             performative=said.act, receiver=said.name, protocol=PROTOCOL, conversation_id=conversation_of(task.id),
-            reply_with=f"{said.act}-{task.id}-{said.name}", in_reply_to=said.in_reply_to or None,
+            reply_with=_reference(said.act, task.id, said.name), in_reply_to=said.in_reply_to or None,
         )  # fmt: skip
         content: dict[str, Any]
         if said.act == "cfp":
             message.reply_by = iso(contract.deadline_us)
             content = {"task": msgspec.Raw(ledger.content(task.id))} | budget(task)
         elif said.act == "accept-proposal":
-            left_us = contract.due_us - turn.now_us
-            message.ttl_ms = max(left_us // 1000, 1)  # to begin after its time would be of no use
+            # To begin after its time would be of no use; but it must not go before the `cancel` that follows it.
+            message.ttl_ms = max(contract.due_us - turn.now_us + CANCEL_US, 1000) // 1000
             content = {"task": msgspec.Raw(ledger.content(task.id)), "result_by": iso(contract.due_us)}
             content["bid"] = contract.bidders[said.name].figures
         else:
@@ -251,15 +258,29 @@ def iso(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="milliseconds")
 
 
-def _ending(message: AclMessage) -> str | None:
-    """Why the node has ended the conversation; None for anything else that it says."""
+def _reference(act: str, task_id: str, name: str) -> str:
+    """What the answer to our `act` refers to."""
+    return f"{act}-{task_id}-{name}"
+
+
+def _answers_other(message: AclMessage, task_id: str) -> bool:
+    """Whether this answers something that was said in our name and not by us: the `cancel` of an operator."""
+    mine = _reference("", task_id, message.sender)
+    return message.performative in ("inform", "failure") and not (message.in_reply_to or mine).endswith(mine)
+
+
+def _told_by_node(message: AclMessage, now_us: int) -> Event | None:
+    """What a notice of the node means for its task; None if nothing."""
     try:
         told = msgspec.json.decode(message.content, type=dict[str, Any])
     except msgspec.DecodeError:
         return None
-    if message.performative != "failure" or told.get("error") != ENDED:
-        return None
-    return f"its conversation was ended: {told.get('outcome')}{f' by {by}' if (by := told.get('by')) else ''}"
+    if told.get("error") == ENDED:
+        return ConversationEnded(now_us, f"its conversation was ended: {told.get('outcome')}")
+    if told.get("error") == UNDELIVERABLE:
+        reason = f"it cannot be reached ({told.get('reason')}): {told.get('detail')}"
+        return Lost(str(told.get("receiver")), reason[:MAX_REASON_CHARS], now_us)
+    return None
 
 
 def _with_result(task: Task, name: str, content: bytes, ledger: Ledger) -> Task:

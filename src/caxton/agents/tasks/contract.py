@@ -124,7 +124,15 @@ class ConversationEnded(msgspec.Struct, frozen=True):
     reason: str
 
 
-Event = Heard | Due | CancelAsked | ConversationEnded
+class Lost(msgspec.Struct, frozen=True):
+    """The exchange with a bidder is over without a word of it: nothing can be said to it any more."""
+
+    name: str
+    reason: str
+    at_us: int
+
+
+Event = Heard | Due | CancelAsked | ConversationEnded | Lost
 
 
 class Say(msgspec.Struct, frozen=True):
@@ -188,6 +196,8 @@ def on_event(contract: Contract, event: Event, outlook: Outlook) -> tuple[Contra
     match event:
         case Heard():
             return _heard(contract, event, outlook)
+        case Lost():
+            return _lost(contract, event, outlook)
         case Due(at_us) if contract.state == "calling":
             return _award(contract, at_us, outlook)
         case Due(at_us) if contract.state == "awarded":
@@ -221,12 +231,29 @@ def _heard(contract: Contract, event: Heard, outlook: Outlook) -> tuple[Contract
         case "accepted", "inform":
             return _finished(contract, event)
         case "accepted", "failure" | "refuse" | "not-understood":
-            return _broke(contract, event)
+            return _broke(contract, event.name, read_reason(event.content) or event.act, event.at_us)
         case _:
             return contract, []
+    return _look(contract, said, event.at_us, outlook)
+
+
+def _lost(contract: Contract, event: Lost, outlook: Outlook) -> tuple[Contract, list[Instruction]]:
+    bidder = contract.bidders.get(event.name)
+    if bidder is not None and bidder.state in ("called", "proposed", "silent"):
+        contract = _put(contract, event.name, state="absent", reason=event.reason, ended_us=event.at_us)
+        return _look(contract, [], event.at_us, outlook)
+    if bidder is not None and bidder.state == "accepted":
+        return _broke(contract, event.name, event.reason, event.at_us)
+    return contract, []
+
+
+def _look(
+    contract: Contract, said: list[Instruction], at_us: int, outlook: Outlook
+) -> tuple[Contract, list[Instruction]]:
+    """Make the award as soon as there is nobody left to wait for."""
     if contract.state == "calling" and all(one.state != "called" for one in contract.bidders.values()):
-        contract, answers = _award(contract, event.at_us, outlook)
-        said = [*said, *answers]
+        contract, answers = _award(contract, at_us, outlook)
+        return contract, [*said, *answers]
     return contract, said
 
 
@@ -305,11 +332,10 @@ def _finished(contract: Contract, event: Heard) -> tuple[Contract, list[Instruct
     return _settle(contract, event.at_us), [Keep(event.name), learn]
 
 
-def _broke(contract: Contract, event: Heard) -> tuple[Contract, list[Instruction]]:
-    reason = read_reason(event.content) or event.act
-    figures = contract.bidders[event.name].figures
-    contract = _put(contract, event.name, state="failed", reason=reason, ended_us=event.at_us)
-    return _settle(contract, event.at_us), [Learn(event.name, figures, None, event.at_us)]
+def _broke(contract: Contract, name: str, reason: str, at_us: int) -> tuple[Contract, list[Instruction]]:
+    figures = contract.bidders[name].figures
+    contract = _put(contract, name, state="failed", reason=reason, ended_us=at_us)
+    return _settle(contract, at_us), [Learn(name, figures, None, at_us)]
 
 
 def _expire(contract: Contract, at_us: int) -> tuple[Contract, list[Instruction]]:

@@ -19,6 +19,7 @@ from caxton.agents.tasks.contract import (
     Instruction,
     Keep,
     Learn,
+    Lost,
     Outlook,
     Say,
     absent,
@@ -326,6 +327,22 @@ def test_when_the_conversation_is_ended_by_others_the_task_is_too_and_nobody_is_
     assert net.event(ConversationEnded(net.now_us, "by ada")) == []
     assert (net.contract.state, net.contract.reason, net.contract.due_us) == ("cancelled", "by ada", 0)
     assert net.states == {"a": "rejected", "b": "cancelled"}
+
+
+def test_a_bidder_that_is_lost_is_not_waited_for_and_does_not_win() -> None:
+    net = Net("a", "b", "c")
+    net.propose("a", 1)
+    net.event(Lost("a", "gone", net.now_us))
+    net.propose("b", 2)
+    assert net.event(Lost("c", "gone", net.now_us)) == [Say("b", "accept-proposal")]
+    assert net.states == {"a": "absent", "b": "accepted", "c": "absent"}
+
+
+def test_a_winner_that_is_lost_has_failed() -> None:
+    net = awarded("a", "b")
+    assert net.event(Lost("a", "gone", net.now_us)) == [Learn("a", {"cost": 0.0}, None, net.now_us)]
+    assert (net.contract.state, net.contract.reason) == ("failed", "gone")
+    assert net.event(Lost("a", "gone", net.now_us)) == net.event(Lost("nobody", "gone", net.now_us)) == []
 
 
 def test_what_has_ended_is_not_cancelled_and_no_deadline_passes_for_it() -> None:

@@ -169,21 +169,27 @@ async def test_any_market_with_a_crash_somewhere_awards_the_best_by_the_oracle(m
     assert (found.leftovers(), found.tasks.timers) == ([], {})
 
 
-async def test_a_bidder_that_crashes_for_good_on_the_call_is_silent(market: Opener) -> None:
-    found = market({"broken": bid(1, crashes_on={"cfp": 99}), "other": bid(5)})
+@pytest.mark.parametrize("watched", [True, False], ids=["referee", "no-referee"])
+async def test_a_bidder_that_crashes_for_good_on_the_call_is_not_waited_for(market: Opener, watched: bool) -> None:
+    found = market({"broken": bid(1, crashes_on={"cfp": 99}), "other": bid(5)}, watched=watched)
     await found.create()
     await found.run()
     task = await found.task()
-    assert (task.awarded_to, [one.status for one in task.bidders]) == (["other"], ["silent", "done"])
+    assert task.awarded_to == ["other"]
+    assert [one.status for one in task.bidders] == ["absent" if watched else "silent", "done"]
+    assert found.refused() == []
 
 
-async def test_a_winner_that_crashes_for_good_on_the_award_lets_the_task_expire(market: Opener) -> None:
-    found = market({"broken": bid(1, crashes_on={"accept-proposal": 99}), "other": bid(5)})
+@pytest.mark.parametrize("watched", [True, False], ids=["referee", "no-referee"])
+async def test_a_winner_that_crashes_for_good_on_the_award_fails_the_task(market: Opener, watched: bool) -> None:
+    found = market({"broken": bid(1, crashes_on={"accept-proposal": 99}), "other": bid(5)}, watched=watched)
     await found.create()
     await found.run()
     task = await found.task()
-    assert (task.status, task.awarded_to) == ("expired", ["broken"])
-    assert (found.answers("broken"), found.answers("other")) == (["cancel expired"], ["reject-proposal outbid"])
+    assert (task.status, task.awarded_to) == ("failed" if watched else "expired", ["broken"])
+    assert found.answers("broken") == ([] if watched else ["cancel expired"])
+    assert found.answers("other") == ["reject-proposal outbid"]
+    assert found.refused() == []
 
 
 async def test_the_call_carries_the_task_and_its_limits_and_the_award_the_bid(market: Opener) -> None:
