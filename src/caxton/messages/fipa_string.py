@@ -195,14 +195,13 @@ def _read_text(cursor: Cursor, name: str) -> str:
 
 def _content(written: str, *, is_json: bool) -> bytes:
     """The content as JSON: what was written, checked, or a JSON string of it."""
-    data = written.strip(" \t\r\n").encode() if is_json else msgspec.json.encode(written)
-    if len(data) > MAX_CONTENT_BYTES:
-        raise MessageTooLarge(len(data), MAX_CONTENT_BYTES)
-    if is_json:
-        try:
-            check_json(data)  # unchecked, it could bring fields of its own into the JSON that is made of the message
-        except InvalidMessage as exc:
-            raise InvalidMessage(f"content: {str(exc).partition(': ')[2]}", field="content") from exc
+    if not is_json:
+        return msgspec.json.encode(written)
+    data = written.strip(" \t\r\n").encode()
+    try:
+        check_json(data)  # unchecked, it could bring fields of its own into the JSON that is made of the message
+    except InvalidMessage as exc:
+        raise InvalidMessage(f"content: {str(exc).partition(': ')[2]}", field="content") from exc
     return data
 
 
