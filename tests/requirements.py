@@ -31,6 +31,32 @@ class Requirement:
 
 
 REQUIREMENTS: dict[str, Requirement] = {
+    # --- agents of the server's own --------------------------------------------------------------------------
+    "native:same-guarantees": Requirement(
+        source=MESSAGES,
+        text="Mail, state and timers of the server's own agents are as durable as any other's, without a deployment.",
+        tests=(
+            "test_killed_node_comes_back_with_what_its_native_agent_knew",
+            "test_state_timers_and_mail_are_there_again_after_a_crash_without_a_row_in_agents",
+        ),
+    ),
+    "native:failure": Requirement(
+        source=MESSAGES,
+        text="One that fails leaves nothing behind, is there again at once, and its message is repeated or buried.",
+        tests=(
+            "test_message_that_raises_comes_again_alone_and_leaves_nothing_behind",
+            "test_after_five_attempts_it_is_a_dead_letter_and_a_caller_who_waits_hears_at_once",
+            "test_timer_that_raises_is_tried_again_and_is_gone_after_its_attempts",
+        ),
+    ),
+    "native:names": Requirement(
+        source=MESSAGES,
+        text="Nothing is deployed under a reserved name; an agent that has one gets another and keeps all it had.",
+        tests=(
+            "test_nobody_can_be_deployed_put_or_forgotten_under_a_name_of_the_nodes_own",
+            "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
+        ),
+    ),
     # --- delivery --------------------------------------------------------------------------------------------
     "delivery:accepted-is-on-disk": Requirement(
         source=MESSAGES,

@@ -42,6 +42,8 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     e.AgentAlreadyExists: HTTPStatus.CONFLICT,
     e.MessageIdConflict: HTTPStatus.CONFLICT,
+    e.ProtocolViolation: HTTPStatus.CONFLICT,
+    e.AgentNameReserved: HTTPStatus.CONFLICT,
     e.AgentStateConflict: HTTPStatus.CONFLICT,
     e.WasmTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.MessageTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
