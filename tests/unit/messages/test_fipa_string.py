@@ -326,7 +326,8 @@ def test_error_text_repeats_no_flood_and_no_control_characters() -> None:
 
 
 SYNTAX = re.compile(
-    rb"(?P<open>\()|(?P<close>\))|(?P<blank>[ \n]+)|(?P<time>[+-]?\d{8}T\d{9}[A-Za-z]?(?=[\s)]))|(?P<number>-?\d+(?=[\s)]))"
+    rb"(?P<open>\()|(?P<close>\))|(?P<blank>[ \n]+)"
+    rb"|(?P<time>[+-]?\d{8}T\d{9}[A-Za-z]?(?=[\s)]))|(?P<number>-?\d+(?=[\s)]))"
     rb'|(?P<sized>#(\d+)")|(?P<text>"(?:\\"|[^"])*?(?<!\\)")|(?P<word>[^\x00-\x20()#0-9\-@"][^\x00-\x20()"]*)'
 )
 """Tokens of SC00070I, its words without quotes, as JADE has them."""
