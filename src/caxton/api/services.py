@@ -15,16 +15,25 @@ if TYPE_CHECKING:
         AgentSettings,
         AgentSpec,
         AgentView,
+        CancelReceipt,
         CompactReport,
+        ConversationDetail,
+        ConversationFilter,
+        ConversationPage,
+        CriticalPath,
         DeadLetterDetail,
         DeadLetterFilter,
         DeadLetterPage,
+        DeadlockView,
         LogLine,
         PurgeReceipt,
         Receipt,
         ReplayReceipt,
         ServerView,
         StorageView,
+        TaskDetail,
+        TaskSpec,
+        TaskView,
         VerifyReport,
     )
     from caxton.messages.message import AclMessage
@@ -146,6 +155,63 @@ class DeadLetterService(Protocol):
         ...
 
 
+class ConversationService(Protocol):
+    """Follows the conversations that have a protocol, and knows who waits for whom."""
+
+    async def list(
+        self, workspace: WorkspaceName, wanted: ConversationFilter, *, limit: int, after: str | None
+    ) -> ConversationPage:
+        """Those that match, begun last first; `after` is the `next` of the page before. Raises `InvalidRequest`."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, conversation_id: str) -> ConversationDetail:
+        """One with its participants. Raises `ConversationNotFound`."""
+        ...
+
+    async def cancel(self, workspace: WorkspaceName, principal: Principal, conversation_id: str) -> CancelReceipt:
+        """Send `cancel` in the initiator's name to all whose exchange goes on; on disk when this returns.
+
+        Those who were told before are not told again. Raises `ConversationNotFound`, `ConversationOver`.
+        """
+        ...
+
+    async def deadlocks(self, workspace: WorkspaceName) -> Sequence[DeadlockView]:
+        """Cycles of agents that nobody but somebody outside, or a deadline, can end."""
+        ...
+
+    async def why(self, workspace: WorkspaceName, conversation_id: str) -> CriticalPath:
+        """What a conversation waits for, or what its time went into; free messages too.
+
+        Raises `ConversationNotFound` if neither a state nor a message of it is kept.
+        """
+        ...
+
+
+class TaskService(Protocol):
+    """Delegates tasks to agents that bid for them."""
+
+    async def create(
+        self, workspace: WorkspaceName, principal: Principal, spec: TaskSpec, *, traceparent: str = ""
+    ) -> tuple[TaskDetail, bool]:
+        """Call for proposals: that is on disk when this returns. Whether it is new, or was created under its id before.
+
+        Raises `InvalidValue`, `UnknownReceiver`, `TasksFull`, `TaskIdConflict`, …
+        """
+        ...
+
+    async def list(self, workspace: WorkspaceName, *, status: str | None, limit: int) -> list[TaskView]:
+        """The open ones, then those that ended, the last first."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, task_id: str, *, wait_s: float | None = None) -> TaskDetail:
+        """One task, once it has ended or `wait_s` have passed. Raises `TaskNotFound`."""
+        ...
+
+    async def cancel(self, workspace: WorkspaceName, task_id: str, *, reason: str = "") -> TaskDetail:
+        """End an open task, once however often it is asked. Raises `TaskNotFound`, `TaskEnded`."""
+        ...
+
+
 class LogService(Protocol):
     """The agents' logs. `agents` None means all."""
 
@@ -205,6 +271,8 @@ class Services:
     agents: AgentService
     messages: MessageService
     dead_letters: DeadLetterService
+    tasks: TaskService
     logs: LogService
     storage: StorageService
     server: ServerService
+    conversations: ConversationService

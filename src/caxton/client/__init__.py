@@ -8,12 +8,14 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
+from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
+from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
+class CaxtonClient(
+    AgentCalls, MessageCalls, ConversationCalls, TaskCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls
+):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

@@ -7,14 +7,15 @@ them. What begins and ends between two commits is never written, as with message
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from caxton.conversations.conversation import COLUMNS, SAVE, Conversation
+from caxton.conversations.conversation import COLUMNS, SAVE, load, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from caxton.bus.journal import Source
+    from caxton.conversations.conversation import Conversation, Key
     from caxton.storage.database import Row, Statement
 
 MAX_IN_MEMORY = 20_000
@@ -31,8 +32,9 @@ _WAKING = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL AND wake_
 _RECENT = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL ORDER BY last_us DESC LIMIT ?"  # noqa: S608
 _KEYS = "SELECT workspace, id FROM conversations WHERE ended_us IS NULL"
 
-Key = tuple[str, str]
-"""Workspace and id."""
+
+Edges: TypeAlias = tuple[tuple[str, str], ...]
+"""(who waits, for whom)."""
 
 
 class Commits(Protocol):
@@ -53,14 +55,17 @@ class Book:
         """How long nothing may be said, and how long a conversation may last."""
         self.max_in_memory = MAX_IN_MEMORY
         self._talks: dict[Key, Conversation] = {}
-        self._asleep: set[int] = set()
-        """Hashes of the keys of those that go on in the journal only: a text for each would take three times that."""
+        self._asleep: dict[int, Edges | None] = {}
+        """Those that go on in the journal only: hash of the key (a text would take more) → their edges in the graph.
+
+        None: of an earlier run, so they have none there yet.
+        """
         self._changed: dict[Key, Conversation] = {}
         self._ended: OrderedDict[Key, Conversation] = OrderedDict()
+        self.on_sleep: Callable[[Conversation], None] = lambda _: None
+        """Told of each conversation that leaves memory; sees that its edges are right."""
         self.on_wake: Callable[[Conversation], None] = lambda _: None
         """Told of each conversation that comes back from the journal of an earlier run."""
-        self._counted: set[int] = set()
-        """Of those: whose waits are known, since they were in memory in this run."""
         self._looked_at = -1
         journal.sources.append(self)
 
@@ -122,13 +127,13 @@ class Book:
         rows: list[Row] = []
         for talk in self._changed.values():
             talk.taken_in = number
-            rows.append(talk.row(self.idle_us, self.max_age_us))
+            rows.append(row_of(talk, self.idle_us, self.max_age_us))
         self._changed.clear()
         return [(SAVE, rows)]
 
     def load(self, query: Callable[[str, Row], list[Row]]) -> list[Conversation]:
         """Take up what an earlier run left; returns those that are in memory now."""
-        self._asleep = {hash((str(workspace), str(id_))) for workspace, id_ in query(_KEYS, ())}
+        self._asleep = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_KEYS, ())}
         return [self._take_in(row) for row in query(_RECENT, (self.max_in_memory,))]
 
     def due(self, before_us: int, limit: int) -> list[Conversation]:
@@ -147,17 +152,17 @@ class Book:
         return self._take_in(rows[0]) if rows else None  # another key can have the same hash
 
     def _take_in(self, row: Row) -> Conversation:
-        talk = Conversation.load(row)
+        talk = load(row)
         talk.taken_in = 1
         key = talk.key
-        self._asleep.discard(hash(key))
+        edges = self._asleep.pop(hash(key), None)
         if talk.ended_us:
             return talk
         self._talks[key] = talk
-        if hash(key) in self._counted:
-            self._counted.discard(hash(key))
-        else:
+        if edges is None:
             self.on_wake(talk)
+        else:
+            talk.edges = edges
         if len(self._talks) > self.max_in_memory:
             self._make_room(talk.last_us, keep=talk)
         return talk
@@ -174,14 +179,13 @@ class Book:
         wanted = len(self._talks) - self.max_in_memory + self.max_in_memory // 8
         for key in list(self._talks):
             talk = self._talks.pop(key)
-            near = min(talk.due.values(), default=1 << 62) < now_us + WAKE_WITHIN_US
+            near = min((talk.due or {}).values(), default=1 << 62) < now_us + WAKE_WITHIN_US
             if near or talk is keep or key in self._changed or not 0 < talk.taken_in <= done or talk.is_recent:
                 talk.is_recent = False
                 self._talks[key] = talk  # behind the others
                 continue
-            number = hash(key)
-            self._asleep.add(number)
-            self._counted.add(number)
+            self.on_sleep(talk)
+            self._asleep[hash(key)] = talk.edges
             wanted -= 1
             if wanted <= 0:
                 return

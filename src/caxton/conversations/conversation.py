@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from caxton.protocols.catalogue import PROTOCOLS
-from caxton.protocols.machine import LATE, START, next_to_speak
+from caxton.protocols.machine import LATE, PARTICIPANT, START, Protocol, next_to_speak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from caxton.protocols.machine import Protocol
 
 OPEN = "open"
 COMPLETED = "completed"
@@ -20,130 +18,124 @@ IDLE = "idle"
 TOO_OLD = "too-old"
 CANCELLED = "cancelled"
 OUTCOMES = (COMPLETED, IDLE, TOO_OLD, CANCELLED)
-"""How a conversation ended: by its protocol, for want of messages, for its age, by an operator."""
+"""How a conversation ended: by its protocol, for want of messages, for its age, by a cancel."""
 
 Row = tuple[object, ...]
-
-
-class _State(msgspec.Struct, omit_defaults=True):
-    """What stands in one column of a row: nobody searches in it."""
-
-    pairs: dict[str, str]
-    since: dict[str, int] = {}
-    due: dict[str, int] = {}
-    asked: str = ""
-    cancels: dict[str, str] = {}
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_State).decode
+Key: TypeAlias = tuple[str, str]
+"""Workspace and id."""
 
 SAVE = (
     "INSERT OR REPLACE INTO conversations (workspace, id, protocol, initiator, parent, state, messages, started_us, "
     "last_us, wake_us, ended_us, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 COLUMNS = "workspace, id, protocol, initiator, parent, state, messages, started_us, last_us, ended_us, outcome"
-"""What `Conversation.load` wants, in this order."""
+"""What `load` wants, in this order."""
 
 
-class Conversation:
-    """Mutable, and small: there may be a million of them."""
+class Conversation(msgspec.Struct, gc=False, eq=False):
+    """Mutable, and small: there may be a million of them. Times are those of the steady clock, in µs."""
 
-    __slots__ = (
-        "asked",
-        "cancels",
-        "due",
-        "ended_us",
-        "id",
-        "initiator",
-        "is_recent",
-        "last_us",
-        "live",
-        "messages",
-        "outcome",
-        "pairs",
-        "parent",
-        "protocol",
-        "since",
-        "started_us",
-        "taken_in",
-        "workspace",
-    )
-
-    def __init__(self, workspace: str, id_: str, protocol: Protocol, initiator: str, now_us: int) -> None:
-        self.workspace = workspace
-        self.id = id_
-        self.protocol = protocol
-        self.initiator = initiator
-        self.parent: str | None = None
-        self.pairs: dict[str, str] = {}
-        """Participant → state."""
-        self.since: dict[str, int] = {}
-        """Participant → when it came into that state, steady µs."""
-        self.due: dict[str, int] = {}
-        """Participant → when its answer must be there, steady µs; only those who have such a time."""
-        self.asked = ""
-        """What an answer to the initiator's last message refers to (`reply_with`)."""
-        self.cancels: dict[str, str] = {}
-        """The same of its `cancel`: participant → reference; only those who have not answered it."""
-        self.live = 0
-        """Participants with whom the exchange goes on. Who let the time for proposals pass is not waited for."""
-        self.messages = 0
-        self.started_us = self.last_us = now_us
-        """Steady µs."""
-        self.ended_us = 0
-        """Steady µs; 0 while it goes on."""
-        self.outcome = OPEN
-        self.taken_in = 0
-        """The commit that last wrote it; 0: none has."""
-        self.is_recent = True
-        """Something happened since somebody last looked whether it may leave memory."""
+    key: Key
+    protocol: Protocol
+    initiator: str
+    started_us: int
+    last_us: int
+    parent: str | None = None
+    pairs: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Participant → state."""
+    since: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    """Participant → when it came into that state."""
+    due: dict[str, int] | None = None
+    """Participant → when its answer must be there; only those who have such a time."""
+    cancels: dict[str, str] | None = None
+    """Participant → what its answer to the initiator's `cancel` refers to; only those who have not answered it."""
+    asked: str = ""
+    """What an answer to the initiator's last message refers to (`reply_with`)."""
+    live: int = 0
+    """Participants with whom the exchange goes on. Who let the time for proposals pass is not waited for."""
+    messages: int = 0
+    ended_us: int = 0
+    """0 while it goes on."""
+    outcome: str = OPEN
+    taken_in: int = 0
+    """The commit that last wrote it; 0: none has."""
+    is_recent: bool = True
+    """Something happened since somebody last looked whether it may leave memory."""
+    edges: tuple[tuple[str, str], ...] = ()
+    """(who waits, for whom), as they stand in the graph."""
 
     @property
-    def key(self) -> tuple[str, str]:
-        return self.workspace, self.id
+    def workspace(self) -> str:
+        return self.key[0]
+
+    @property
+    def id(self) -> str:
+        return self.key[1]
 
     def state(self, participant: str) -> str:
         return self.pairs.get(participant, START)
 
     def waits(self) -> Iterator[tuple[str, str]]:
         """(who waits, for whom), one for each participant with whom something is open."""
+        if self.ended_us:
+            return
         for participant, state in self.pairs.items():
-            wait = waiting(self.protocol, state, self.initiator, participant)
-            if wait is not None:
-                yield wait
+            speaker = next_to_speak(self.protocol, state)
+            if speaker is not None:
+                yield (self.initiator, participant) if speaker == PARTICIPANT else (participant, self.initiator)
+
+    def set_due(self, participant: str, due_us: int) -> None:
+        """Its answer must be there until then."""
+        if self.due is None:
+            self.due = {}
+        self.due[participant] = due_us
+
+    def expect_cancel(self, participant: str, reference: str) -> None:
+        """It has to answer a `cancel` that says `reference`."""
+        if self.cancels is None:
+            self.cancels = {}
+        self.cancels[participant] = reference
 
     def wake_us(self, idle_us: int, max_age_us: int) -> int:
-        """When something happens although nobody says anything, steady µs."""
-        return min(self.last_us + idle_us, self.started_us + max_age_us, *self.due.values())
-
-    def row(self, idle_us: int, max_age_us: int) -> Row:
-        """For `SAVE`."""
-        state = _encode(_State(self.pairs, self.since, self.due, self.asked, self.cancels)).decode()
-        return (
-            self.workspace, self.id, self.protocol.name, self.initiator, self.parent, state, self.messages,
-            self.started_us, self.last_us, self.wake_us(idle_us, max_age_us), self.ended_us or None, self.outcome,
-        )  # fmt: skip
-
-    @classmethod
-    def load(cls, row: Row) -> Conversation:
-        """From a row of `COLUMNS`. Raises `ValueError` or `KeyError` when it is not one of ours."""
-        workspace, id_, protocol, initiator, parent, state, messages, started_us, last_us, ended_us, outcome = row
-        found = cls(str(workspace), str(id_), PROTOCOLS[str(protocol)], str(initiator), int(str(started_us)))
-        said = _decode(str(state))
-        found.pairs, found.since, found.due = said.pairs, said.since, said.due
-        found.asked, found.cancels = said.asked, said.cancels
-        found.parent = None if parent is None else str(parent)
-        found.messages, found.last_us = int(str(messages)), int(str(last_us))
-        found.ended_us, found.outcome = int(str(ended_us or 0)), str(outcome)
-        is_end = found.protocol.is_end
-        found.live = sum(state != LATE and not is_end(state) for state in found.pairs.values())
-        return found
+        """When something happens although nobody says anything."""
+        return min(self.last_us + idle_us, self.started_us + max_age_us, *(self.due or {}).values())
 
 
-def waiting(protocol: Protocol, state: str, initiator: str, participant: str) -> tuple[str, str] | None:
-    """(who waits, for whom) in `state`; None when nobody does."""
-    speaker = next_to_speak(protocol, state)
-    if speaker is None:
-        return None
-    return (initiator, participant) if speaker == "participant" else (participant, initiator)
+class _State(msgspec.Struct, omit_defaults=True):
+    """What stands in one column of a row: nobody searches in it."""
+
+    pairs: dict[str, str]
+    since: dict[str, int]
+    due: dict[str, int] | None = None
+    cancels: dict[str, str] | None = None
+    asked: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_State).decode
+
+
+def row_of(talk: Conversation, idle_us: int, max_age_us: int) -> Row:
+    """For `SAVE`."""
+    state = _encode(_State(talk.pairs, talk.since, talk.due or None, talk.cancels or None, talk.asked)).decode()
+    return (
+        *talk.key, talk.protocol.name, talk.initiator, talk.parent, state, talk.messages, talk.started_us,
+        talk.last_us, talk.wake_us(idle_us, max_age_us), talk.ended_us or None, talk.outcome,
+    )  # fmt: skip
+
+
+def load(row: Row) -> Conversation:
+    """From a row of `COLUMNS`. Raises `ValueError` or `KeyError` when it is not one of ours."""
+    workspace, id_, protocol, initiator, parent, state, messages, started_us, last_us, ended_us, outcome = row
+    said, rules = _decode(str(state)), PROTOCOLS[str(protocol)]
+    return Conversation(
+        (str(workspace), str(id_)), rules, str(initiator), int(str(started_us)), int(str(last_us)),
+        None if parent is None else str(parent), said.pairs, said.since, said.due, said.cancels, said.asked,
+        live=sum(is_live(rules, one) for one in said.pairs.values()), messages=int(str(messages)),
+        ended_us=int(str(ended_us or 0)), outcome=str(outcome),
+    )  # fmt: skip
+
+
+def is_live(protocol: Protocol, state: str) -> bool:
+    """Whether the exchange with a participant in `state` goes on."""
+    return state not in (LATE, START) and not protocol.is_end(state)

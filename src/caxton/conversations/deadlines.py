@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.timers import Timers
 from caxton.conversations import notices
-from caxton.conversations.book import WAKE_WITHIN_US, Key
-from caxton.conversations.conversation import IDLE, TOO_OLD
+from caxton.conversations.book import WAKE_WITHIN_US
+from caxton.conversations.conversation import IDLE, TOO_OLD, Key
+from caxton.conversations.rules import move_of, moved_to
 from caxton.core.errors import StorageFailed
-from caxton.protocols.machine import INITIATOR, after_deadline, step
+from caxton.protocols.machine import INITIATOR, after_deadline
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
@@ -83,13 +84,13 @@ class Deadlines:
         told: list[str] = []
         now_us = self._clock.steady_us()
         for participant, state in list(talk.pairs.items()):
-            after = step(talk.protocol, state, INITIATOR, "cancel")
-            if after is None:
+            move = move_of(talk.protocol.name, state, INITIATOR, "cancel", False)
+            if move is None:
                 continue
             reference = self._bus.message_id(self._bus.next_seq())
-            self._table.move(talk, participant, after, now_us)
-            talk.cancels[participant] = reference
-            talk.due[participant] = now_us + CANCEL_WITHIN_US
+            self._table.move(talk, participant, move, now_us)
+            talk.expect_cancel(participant, reference)
+            talk.set_due(participant, now_us + CANCEL_WITHIN_US)
             self._bus.mail.send(talk.workspace, participant, notices.cancel(talk, reference, by))
             told.append(participant)
         if told:
@@ -118,18 +119,19 @@ class Deadlines:
     def _expire(self, talk: Conversation, now_us: int) -> None:
         """Those who should have answered by now did not: their state changes, and the initiator hears of it."""
         silent: list[str] = []
-        for participant in [name for name, due_us in talk.due.items() if due_us <= now_us]:
-            del talk.due[participant]
-            after = after_deadline(talk.protocol, talk.state(participant))
+        due = talk.due or {}
+        for participant in [name for name, due_us in due.items() if due_us <= now_us]:
+            del due[participant]
+            state = talk.state(participant)
+            after = after_deadline(talk.protocol, state)
             if after is not None:
-                self._table.move(talk, participant, after, now_us)
+                self._table.move(talk, participant, moved_to(talk.protocol, state, after), now_us)
                 silent.append(participant)
         if not silent:
             return
         self.passed += len(silent)
-        self._book.changed(talk)
-        if not talk.live:
-            self._table.end(talk, now_us)
+        if not talk.ended_us:
+            self._book.changed(talk)
         self._bus.mail.send(talk.workspace, talk.initiator, notices.deadline_passed(talk, silent))
 
     def _go_stale(self, talk: Conversation, now_us: int, outcome: str) -> None:

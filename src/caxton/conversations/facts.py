@@ -5,6 +5,7 @@ Whoever keeps conversations makes these records of them; `path` and the doors ne
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caxton.conversations.waits import Ask
+    from caxton.messages.message import AclMessage
 
 OPEN = "open"
 BEING_CANCELLED = "cancelling"
 ENDED = "ended"
 STATUSES = (OPEN, BEING_CANCELLED, ENDED)
 """Of a conversation."""
+
+NODE = "ams"
+"""Who speaks for the node."""
 
 ASKED = "asked"
 """State of a free message that wants an answer."""
@@ -118,6 +123,23 @@ def waits_for_answers(ask: Ask) -> Iterator[Wait]:
             waiter=ask.waiter, waited=waited, conversation_id=ask.conversation_id, protocol=None, state=ASKED,
             since_us=ask.since_us, deadline_us=ask.reply_by_us,
         )  # fmt: skip
+
+
+def message_facts(message: AclMessage) -> MessageFacts:
+    """What counts of a message. One in which the node says that a deadline passed names those who were silent."""
+    receivers = message.receiver if isinstance(message.receiver, list) else [message.receiver]
+    silent: list[str] = []
+    if message.sender == NODE and message.performative == "failure":
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            silent = msgspec.json.decode(message.content, type=_DeadlinePassed).silent
+    return MessageFacts(
+        message_id=message.message_id, sender=message.sender, receivers=tuple(one for one in receivers if one),
+        performative=message.performative, at_us=message.timestamp, silent=tuple(silent),
+    )  # fmt: skip
+
+
+class _DeadlinePassed(msgspec.Struct):
+    silent: list[str] = []
 
 
 # --- as the doors show it ----------------------------------------------------------------------------------------

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from caxton.bus.dead_letters import PROTOCOL
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.conversations import notices
-from caxton.conversations.rules import Violation, judge
+from caxton.conversations.rules import Violation, judge, move_of
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
 from caxton.core.errors import ProtocolViolation, quoted
 from caxton.core.suggest import nearest
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
-from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, next_to_speak, step
+from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, next_to_speak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.deadlines import Deadlines
+    from caxton.conversations.rules import Move
     from caxton.conversations.settings import Mode
     from caxton.conversations.table import Table
     from caxton.conversations.watch import DeadlockWatch
@@ -43,6 +44,9 @@ MAX_WARNED = 10_000
 
 UNANSWERED = frozenset({"not-understood", "failure"})
 """An answer to an answer of this kind could be answered in the same way, and so on for ever."""
+
+CLOSING = frozenset({"inform"})
+"""Acts that begin an auction and end it: under the id of one that is over they do not begin another."""
 
 ASKING = frozenset(
     {
@@ -102,25 +106,28 @@ class Referee:
         if protocol is None:
             return self._unknown_passes(envelope, message, target, strict=mode == STRICT)
         talk = self._find(envelope.workspace, message, protocol)
-        act = message.performative
-        verdict = judge(talk, protocol, envelope.sender, envelope.receiver, act, in_reply_to=message.in_reply_to)
+        sender, receiver, act = envelope.sender, envelope.receiver, message.performative
+        verdict = judge(talk, protocol, sender, receiver, act, message.in_reply_to)
         if isinstance(verdict, Violation):
             return self._refuse(envelope, message, target, verdict, warn_only=mode == WARN)
         now_us = self._clock.steady_us()
         if talk is None:
             key = envelope.workspace, message.conversation_id or envelope.message_id
-            talk = self._table.begin(key, protocol, envelope.sender, message.parent_conversation, now_us)
+            talk = self._table.begin(key, protocol, sender, message.parent_conversation, now_us)
         talk.last_us = now_us
         talk.messages += 1
         talk.is_recent = True
-        if verdict.participant:
-            self._table.move(talk, verdict.participant, verdict.after, now_us)
-            self._note(talk, verdict.participant, envelope, message)
+        if verdict.after:
+            is_initiator = sender == talk.initiator
+            participant = receiver if is_initiator else sender
+            if is_initiator:
+                self._note_question(talk, participant, envelope, message)
+            elif talk.due or talk.cancels:
+                self._note_answer(talk, participant, message)
+            self._table.move(talk, participant, verdict, now_us)
         if not talk.ended_us:
             self._book.changed(talk)
-            if not talk.live:
-                self._table.end(talk, now_us)
-            elif not self._watch.is_armed:
+            if not self._watch.is_armed:
                 self._watch.arm()
         if verdict.after == REJECTED_LATE:
             self._answer_late(talk, envelope, message, target)
@@ -137,28 +144,27 @@ class Referee:
         if talk is None or talk.ended_us or talk.initiator != envelope.sender:
             return
         state = talk.state(envelope.receiver)
-        for act in ("failure", "refuse"):
-            after = step(talk.protocol, state, PARTICIPANT, act)
-            if after is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
-                self._give_up(talk, envelope, after, notices.undeliverable(talk, envelope, act, reason, error))
+        for act in ("failure", "refuse", "reject-proposal"):
+            move = move_of(talk.protocol.name, state, PARTICIPANT, act, False)
+            if move is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
+                self._give_up(talk, envelope, move, notices.undeliverable(talk, envelope, act, reason, error))
                 return
 
-    def _give_up(self, talk: Conversation, envelope: Envelope, after: str, notice: AclMessage) -> None:
-        now_us = self._clock.steady_us()
-        self._table.move(talk, envelope.receiver, after, now_us)
-        talk.due.pop(envelope.receiver, None)
-        self._book.changed(talk)
-        if not talk.live:
-            self._table.end(talk, now_us)
+    def _give_up(self, talk: Conversation, envelope: Envelope, move: Move, notice: AclMessage) -> None:
+        if talk.due:
+            talk.due.pop(envelope.receiver, None)
+        self._table.move(talk, envelope.receiver, move, self._clock.steady_us())
+        if not talk.ended_us:
+            self._book.changed(talk)
         self._bus.mail.send(envelope.workspace, talk.initiator, notice)
 
     def _hear_free(self, envelope: Envelope, message: AclMessage) -> None:
         """Free messages are not judged; who asked whom and was not answered is known all the same."""
         if message.in_reply_to is not None and message.performative != "agree":
-            self._table.asks_of(envelope.workspace).answered(envelope.receiver, message.in_reply_to, envelope.sender)
+            self._table.asks(envelope.workspace).answered(envelope.receiver, message.in_reply_to, envelope.sender)
         if message.reply_with is not None and message.performative in ASKING:
             due_us = envelope.expires_us if message.reply_by is not None else None
-            self._table.asks_of(envelope.workspace).remember(
+            self._table.asks(envelope.workspace).remember(
                 envelope.sender, message.reply_with, (envelope.receiver,), message.conversation_id,
                 self._clock.steady_us(), due_us or None,
             )  # fmt: skip
@@ -172,21 +178,26 @@ class Referee:
         talk = self._book.find((workspace, message.conversation_id))
         if talk is None or not talk.ended_us:
             return talk
-        is_anew = message.sender == talk.initiator and message.performative in protocol.openings
+        act = message.performative
+        is_anew = message.sender == talk.initiator and act in protocol.openings and act not in CLOSING
         return None if is_anew else talk
 
-    def _note(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
-        """What an answer will refer to, and until when it must be there."""
-        if envelope.sender == talk.initiator:
-            talk.asked = message.reply_with or envelope.message_id
-            if message.performative == "cancel":
-                talk.cancels[participant] = talk.asked
-            if message.reply_by is not None:
-                ahead_us = parse_reply_by(message.reply_by) - self._clock.wall_us()
-                talk.due[participant] = due_us = self._clock.steady_us() + ahead_us
-                self._deadlines.watch(talk.key, due_us)
-                return
-        elif talk.cancels and talk.cancels.get(participant) == message.in_reply_to:
+    def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
+        """What the answer will refer to, and until when it must be there."""
+        talk.asked = message.reply_with or envelope.message_id
+        if message.performative == "cancel":
+            talk.expect_cancel(participant, talk.asked)
+        if message.reply_by is not None:
+            due_us = self._clock.steady_us() + parse_reply_by(message.reply_by) - self._clock.wall_us()
+            talk.set_due(participant, due_us)
+            self._deadlines.watch(talk.key, due_us)
+        elif talk.due:
+            talk.due.pop(participant, None)
+
+    @staticmethod
+    def _note_answer(talk: Conversation, participant: str, message: AclMessage) -> None:
+        """It is there: nobody waits for it any more."""
+        if talk.cancels and message.in_reply_to is not None and talk.cancels.get(participant) == message.in_reply_to:
             del talk.cancels[participant]
         if talk.due:
             talk.due.pop(participant, None)

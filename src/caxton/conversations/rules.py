@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from caxton.conversations.conversation import is_live
+from caxton.protocols.catalogue import PROTOCOLS
 from caxton.protocols.machine import INITIATOR, PARTICIPANT, START, allowed, step
 
 if TYPE_CHECKING:
@@ -15,12 +18,12 @@ MAX_PARTICIPANTS = 10_000
 
 
 class Move(NamedTuple):
-    """The message is in order."""
+    """The message is in order. The same object for the same step, since there are few of them and many messages."""
 
-    participant: str
-    """Whose state changes; empty for a message from somebody who was brought in and has no state."""
-    before: str
     after: str
+    """State of the participant; empty if it has none, since somebody else brought it in."""
+    more_live: int
+    """How many more (or less) exchanges go on: -1, 0 or 1."""
 
 
 class Violation(NamedTuple):
@@ -33,8 +36,11 @@ class Violation(NamedTuple):
     """Acts that the sender may say instead, to this receiver."""
 
 
+THIRD_PARTY = Move("", 0)
+
+
 def judge(
-    talk: Conversation | None, protocol: Protocol, sender: str, receiver: str, act: str, *, in_reply_to: str | None
+    talk: Conversation | None, protocol: Protocol, sender: str, receiver: str, act: str, in_reply_to: str | None
 ) -> Move | Violation:
     """What a message means for its conversation.
 
@@ -45,51 +51,59 @@ def judge(
         receiver: likewise.
         act: performative as FIPA spells it.
         in_reply_to: as in the message.
+
+    Returns:
+        The move is that of the participant: of the receiver if the initiator speaks, else of the sender.
     """
     if talk is None:
-        return _opening(protocol, receiver, act)
+        return move_of(protocol.name, START, INITIATOR, act, False) or Violation(
+            "there is no such conversation, or it is over", START, protocol.openings
+        )
     if talk.protocol is not protocol:
         return Violation(
             f"the conversation follows {talk.protocol.name}; begin another one, with this as its parent_conversation",
             talk.protocol.name,
         )
-    if sender == talk.initiator and (receiver != sender or talk.state(receiver) == START):
-        return _of_initiator(talk, receiver, act)
+    if sender == talk.initiator:
+        state = talk.pairs.get(receiver, START)
+        move = move_of(protocol.name, state, INITIATOR, act, False)
+        if state == START and len(talk.pairs) >= MAX_PARTICIPANTS:
+            return Violation(f"a conversation has at most {MAX_PARTICIPANTS} participants", START)
+        return move or _out_of_place(protocol, state, INITIATOR)
+    state = talk.pairs.get(sender)
+    if state is None or receiver != talk.initiator:
+        return _of_others(talk, sender, receiver, act)
+    answers_cancel = in_reply_to is not None and talk.cancels is not None and talk.cancels.get(sender) == in_reply_to
+    return move_of(protocol.name, state, PARTICIPANT, act, answers_cancel) or _out_of_place(
+        protocol, state, PARTICIPANT
+    )
+
+
+@cache
+def move_of(protocol: str, state: str, role: Role, act: str, answers_cancel: bool) -> Move | None:
+    """`machine.step` and what follows from it; None if the act is out of place. Few arguments ever occur."""
+    rules = PROTOCOLS[protocol]
+    after = step(rules, state, role, act, answers_cancel=answers_cancel)
+    return None if after is None else moved_to(rules, state, after)
+
+
+def moved_to(protocol: Protocol, before: str, after: str) -> Move:
+    """A move that nobody made, such as a deadline that passed."""
+    return Move(after, is_live(protocol, after) - is_live(protocol, before))
+
+
+def _of_others(talk: Conversation, sender: str, receiver: str, act: str) -> Move | Violation:
+    """From somebody whom the initiator never addressed, or to somebody who did not begin the conversation."""
+    protocol = talk.protocol
     if sender not in talk.pairs and act in protocol.openings:
         return Violation(f"{talk.initiator} began a conversation under this id; the id is taken", START)
     if receiver != talk.initiator:
-        return Violation(f"in this conversation one speaks with {talk.initiator}, who began it", _state(talk, sender))
-    state = talk.pairs.get(sender)
-    if state is None:
-        if act in protocol.third_party:
-            return Move("", "", "")
-        return Violation(f"{sender} takes no part in this conversation", START)
-    answers_cancel = in_reply_to is not None and in_reply_to == talk.cancels.get(sender)
-    return _step(talk, sender, state, PARTICIPANT, act, answers_cancel=answers_cancel)
+        reason = f"in this conversation one speaks with {talk.initiator}, who began it"
+        return Violation(reason, talk.state(sender))
+    if act in protocol.third_party and talk.live:
+        return THIRD_PARTY
+    return Violation(f"{sender} takes no part in this conversation", START)
 
 
-def _opening(protocol: Protocol, receiver: str, act: str) -> Move | Violation:
-    after = step(protocol, START, INITIATOR, act)
-    if after is None:
-        return Violation("there is no such conversation, or it is over", START, protocol.openings)
-    return Move(receiver, START, after)
-
-
-def _of_initiator(talk: Conversation, receiver: str, act: str) -> Move | Violation:
-    state = talk.state(receiver)
-    if state == START and len(talk.pairs) >= MAX_PARTICIPANTS:
-        return Violation(f"a conversation has at most {MAX_PARTICIPANTS} participants", START)
-    return _step(talk, receiver, state, INITIATOR, act)
-
-
-def _step(
-    talk: Conversation, participant: str, state: str, role: Role, act: str, *, answers_cancel: bool = False
-) -> Move | Violation:
-    after = step(talk.protocol, state, role, act, answers_cancel=answers_cancel)
-    if after is None:
-        return Violation("it may not be said now", state, allowed(talk.protocol, state, role))
-    return Move(participant, state, after)
-
-
-def _state(talk: Conversation, name: str) -> str:
-    return talk.pairs.get(name, START)
+def _out_of_place(protocol: Protocol, state: str, role: Role) -> Violation:
+    return Violation("it may not be said now", state, allowed(protocol, state, role))

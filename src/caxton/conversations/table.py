@@ -1,4 +1,8 @@
-"""Changes the state of conversations, and with it the graph of who waits for whom."""
+"""Changes the state of conversations, and knows from it who waits for whom.
+
+Most waits are over before anybody asks for them. So the graph is brought up to date only when it is looked at, for the
+conversations that have changed since.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.conversations.conversation import CANCELLED, COMPLETED, IDLE, OUTCOMES, TOO_OLD, Conversation
 from caxton.conversations.waits import OpenAsks, WaitGraph
 from caxton.protocols.machine import CANCELLED as PAIR_CANCELLED
-from caxton.protocols.machine import INITIATOR, LATE, START, next_to_speak
 
 if TYPE_CHECKING:
-    from caxton.conversations.book import Book, Key
+    from caxton.conversations.book import Book
+    from caxton.conversations.conversation import Key
+    from caxton.conversations.rules import Move
     from caxton.protocols.machine import Protocol
 
 
@@ -20,71 +25,79 @@ class Table:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self.graphs: dict[str, WaitGraph] = {}
-        self.asks: dict[str, OpenAsks] = {}
-        """By workspace, both. Of free messages only the open questions are known, and only of this run."""
         self.ended: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
         """In this run, by outcome."""
-        book.on_wake = self._count
+        self._graphs: dict[str, WaitGraph] = {}
+        self._asks: dict[str, OpenAsks] = {}
+        """By workspace, both. Of free messages only the open questions are known, and only of this run."""
+        self.touched: dict[Key, Conversation] = {}
+        """Whose waits may differ from those in the graph."""
+        book.on_wake, book.on_sleep = self._touch, self._let_go
 
     def begin(self, key: Key, protocol: Protocol, initiator: str, parent: str | None, now_us: int) -> Conversation:
         """A conversation of nobody yet."""
-        talk = Conversation(key[0], key[1], protocol, initiator, now_us)
-        talk.parent = parent
+        talk = Conversation(key, protocol, initiator, now_us, now_us, parent)
         self.book.add(talk)
         return talk
 
-    def move(self, talk: Conversation, participant: str, after: str, now_us: int) -> None:
-        """`participant` is in the state `after` now. Whoever calls looks whether the conversation is over."""
-        before = talk.pairs.get(participant, START)
-        talk.pairs[participant] = after
+    def move(self, talk: Conversation, participant: str, move: Move, now_us: int) -> None:
+        """`participant` comes into another state. If nobody has anything left to say, the conversation is over."""
+        talk.pairs[participant] = move.after
         talk.since[participant] = now_us
-        protocol = talk.protocol
-        talk.live += _is_live(protocol, after) - (before != START and _is_live(protocol, before))
-        speaker, spoke = next_to_speak(protocol, after), next_to_speak(protocol, before)
-        if speaker is not spoke:
-            graph = self.graph(talk.workspace)
-            if spoke is not None:
-                graph.done(*_order(talk, participant, spoke))
-            if speaker is not None:
-                graph.wait(*_order(talk, participant, speaker))
+        talk.live += move.more_live
+        if talk.live or talk.ended_us:
+            self.touched[talk.key] = talk
+        else:
+            self.end(talk, now_us)
 
     def end(self, talk: Conversation, now_us: int, outcome: str | None = None) -> None:
         """Nothing is said in it any more. `outcome` is that of its protocol, unless given."""
         if outcome is None:
             outcome = CANCELLED if PAIR_CANCELLED in talk.pairs.values() else COMPLETED
-        talk.ended_us, talk.outcome = now_us, outcome
-        talk.due.clear()
-        graph = self.graph(talk.workspace)
-        for waiter, waited in talk.waits():
-            graph.done(waiter, waited)
+        talk.ended_us, talk.outcome, talk.due = now_us, outcome, None
+        if talk.edges:
+            self.touched[talk.key] = talk
+        else:
+            self.touched.pop(talk.key, None)
         self.ended[outcome] += 1
-        is_outside = talk.initiator.startswith(CLIENT_PREFIX)
-        self.book.end(talk, keep=is_outside or outcome in (IDLE, TOO_OLD))
+        self.book.end(talk, keep=outcome in (IDLE, TOO_OLD) or talk.initiator.startswith(CLIENT_PREFIX))
 
     def graph(self, workspace: str) -> WaitGraph:
-        """Who waits for whom in `workspace`."""
-        found = self.graphs.get(workspace)
+        """Who waits for whom in `workspace`, now."""
+        for talk in self.touched.values():
+            self._draw(talk)
+        self.touched.clear()
+        return self._graph(workspace)
+
+    def workspaces(self) -> list[str]:
+        """Those in which somebody waited in this run."""
+        return list({*self._graphs, *(workspace for workspace, _ in self.touched)})
+
+    def asks(self, workspace: str) -> OpenAsks:
+        """Open questions in free messages."""
+        self._graph(workspace)
+        return self._asks[workspace]
+
+    def _graph(self, workspace: str) -> WaitGraph:
+        found = self._graphs.get(workspace)
         if found is None:
-            found = self.graphs[workspace] = WaitGraph()
-            self.asks[workspace] = OpenAsks(found)
+            found = self._graphs[workspace] = WaitGraph()
+            self._asks[workspace] = OpenAsks(found)
         return found
 
-    def asks_of(self, workspace: str) -> OpenAsks:
-        """Open questions in free messages."""
-        self.graph(workspace)
-        return self.asks[workspace]
-
-    def _count(self, talk: Conversation) -> None:
-        graph = self.graph(talk.workspace)
-        for waiter, waited in talk.waits():
+    def _draw(self, talk: Conversation) -> None:
+        graph, edges = self._graph(talk.workspace), tuple(talk.waits())
+        if edges == talk.edges:
+            return
+        for waiter, waited in edges:
             graph.wait(waiter, waited)
+        for waiter, waited in talk.edges:
+            graph.done(waiter, waited)
+        talk.edges = edges
 
+    def _let_go(self, talk: Conversation) -> None:
+        if self.touched.pop(talk.key, None) is not None:
+            self._draw(talk)
 
-def _is_live(protocol: Protocol, state: str) -> bool:
-    return state != LATE and not protocol.is_end(state)
-
-
-def _order(talk: Conversation, participant: str, speaker: str) -> tuple[str, str]:
-    """(who waits, for whom)."""
-    return (participant, talk.initiator) if speaker == INITIATOR else (talk.initiator, participant)
+    def _touch(self, talk: Conversation) -> None:
+        self.touched[talk.key] = talk

@@ -55,19 +55,20 @@ class DeadlockWatch:
 
     def _look(self) -> None:
         self.is_armed = False
-        graphs = self._table.graphs
-        now = (self._bus.settled, self._bus.failures, *(graph.version for graph in graphs.values()))
+        graphs = [self._table.graph(workspace) for workspace in self._table.workspaces()]
+        now = (self._bus.settled, self._bus.failures, *(graph.version for graph in graphs))
         if now != self._seen:
             self._seen = now
             self.look()
-        if any(len(graph) for graph in graphs.values()):
+        if any(len(graph) for graph in graphs):
             self.arm()
 
     def look(self) -> None:
         """Find all deadlocks there are now; those that were not there before are told."""
         found: dict[tuple[str, tuple[str, ...]], Deadlock] = {}
-        for workspace, graph in self._table.graphs.items():
-            self._table.asks_of(workspace).expire(self._clock.steady_us())
+        for workspace in self._table.workspaces():
+            self._table.asks(workspace).expire(self._clock.steady_us())
+            graph = self._table.graph(workspace)
             for cycle in deadlocks(graph, lambda name, workspace=workspace: self._is_quiet(workspace, name)):
                 key = workspace, tuple(cycle)
                 found[key] = self.found.get(key) or self._tell(Deadlock(*key, self._clock.wall_us()))

@@ -32,8 +32,12 @@ ACTIONS: dict[str, frozenset[str]] = {
     "logs:read": _LOOK,
     "messages:read": _LOOK,
     "messages:write": _TOUCH,
+    "conversations:read": _LOOK,
+    "conversations:write": _TOUCH,
     "dead-letters:read": _LOOK,
     "dead-letters:write": _TOUCH,
+    "tasks:read": _LOOK,
+    "tasks:write": _TOUCH,
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
 }

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from caxton.conversations.facts import ConversationFacts, Exchange, detail, summary, waits_for_answers, waits_in
+from caxton.conversations.facts import (
+    ConversationFacts,
+    Exchange,
+    detail,
+    message_facts,
+    summary,
+    waits_for_answers,
+    waits_in,
+)
 from caxton.conversations.waits import Ask
 from caxton.core.views import ParticipantView
+from caxton.messages.message import AclMessage
 from caxton.protocols.machine import INITIATOR, PARTICIPANT, Role
 
 S = 1_000_000
@@ -78,3 +88,31 @@ def test_detail_has_the_exchanges_by_name_and_for_how_long_was_waited() -> None:
     )  # fmt: skip
     assert (view.exchanges[2].waiter, view.exchanges[2].waited_s, view.exchanges[2].deadline) == (None, None, None)
     assert (view.parent, view.children) == ("w", ["y"])
+
+
+def said(content: bytes, *, sender: str = "ams", act: str = "failure") -> AclMessage:
+    return AclMessage(
+        performative=act, sender=sender, receiver=["m", "n"], content=msgspec.Raw(content), message_id="m-1",
+        timestamp=7,
+    )  # fmt: skip
+
+
+def test_node_names_those_who_were_silent() -> None:
+    facts = message_facts(said(b'{"error":"DEADLINE_PASSED","silent":["b1","b2"]}'))
+    assert (facts.silent, facts.receivers, facts.at_us, facts.message_id) == (("b1", "b2"), ("m", "n"), 7, "m-1")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"7", b"[", b'{"silent":7}', b'{"silent":[7]}', b"{}", b"\xff", b'{"silent":["\xff"]}']
+)
+def test_node_that_names_nobody_is_no_error(content: bytes) -> None:
+    assert message_facts(said(content)).silent == ()
+
+
+@pytest.mark.parametrize(("sender", "act"), [("b1", "failure"), ("ams", "inform")])
+def test_only_a_failure_of_the_node_speaks_for_others(sender: str, act: str) -> None:
+    assert message_facts(said(b'{"silent":["b1"]}', sender=sender, act=act)).silent == ()
+
+
+def test_message_to_a_capability_has_no_receiver() -> None:
+    assert message_facts(AclMessage(performative="request", sender="a", capability="sorting")).receivers == ()
