@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from caxton.conversations.facts import AgentFacts, ConversationFacts, Exchange, Wait, waits_for_answers, waits_in
@@ -26,6 +27,7 @@ class Present:
 
     def __init__(self, workspace: str, room: Conversations, bus: Bus, agents: AgentService) -> None:
         self._workspace, self._room, self._bus, self._agents = workspace, room, bus, agents
+        self._by_waiter: dict[str, list[Wait]] | None = None
 
     def waits_in(self, conversation_id: str) -> list[Wait]:
         """Who waits for whom in one of them."""
@@ -34,11 +36,13 @@ class Present:
         return found + [wait for wait in self._free() if wait.conversation_id == conversation_id]
 
     def waits_of(self, name: str) -> list[Wait]:
-        """For whom somebody waits."""
-        talks = (talk for talk in self._room.book.in_memory() if talk.workspace == self._workspace)
-        mine = (talk for talk in talks if name == talk.initiator or name in talk.pairs)
-        found = [wait for talk in mine for wait in waits_in(facts_of(talk))]
-        return [wait for wait in (*found, *self._free()) if wait.waiter == name]
+        """For whom somebody waits, as it was when this was asked first: a path asks about many."""
+        if self._by_waiter is None:
+            self._by_waiter = {}
+            talks = (talk for talk in self._room.book.in_memory() if talk.workspace == self._workspace)
+            for wait in chain(chain.from_iterable(waits_in(facts_of(talk)) for talk in talks), self._free()):
+                self._by_waiter.setdefault(wait.waiter, []).append(wait)
+        return self._by_waiter.get(name, [])
 
     def parent_of(self, conversation_id: str) -> str | None:
         """The conversation within which one was begun."""
