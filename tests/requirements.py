@@ -14,6 +14,7 @@ CLI = "docs/reference/cli.md"
 LIMITS = "docs/reference/limits.md"
 CONFIG = "docs/reference/configuration.md"
 AGENT_CONFIG = "docs/reference/agent-config.md"
+PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
 MAP = "ARCHITECTURE.md"
 
@@ -825,6 +826,45 @@ REQUIREMENTS: dict[str, Requirement] = {
         source="docs/decisions/0006-budget-of-a-message.md",
         text="60,000 posts/s in batches over one connection; acknowledgements at half load within 10 ms (p99).",
         gap="46,000 to 51,000/s; 11 to 39 ms where one fsync in a hundred takes 3 ms",
+    ),
+    # --- protocols -------------------------------------------------------------------------------------------
+    "protocols:as-in-the-standard": Requirement(
+        source=PROTOCOLS,
+        text="Eleven FIPA protocols: nothing is accepted that the standard does not have, nothing refused that it has.",
+        tests=(
+            "test_random_sequences_are_judged_as_by_the_reference",
+            "test_random_sequences_try_every_state_and_take_every_move",
+            "test_allowed_acts_are_exactly_those_that_are_accepted",
+            "test_moves_of_both_sides_are_those_of_the_code",
+        ),
+    ),
+    "protocols:late-proposals": Requirement(
+        source=PROTOCOLS,
+        text="A proposal after its deadline is rejected; one that came in time can be accepted at any time.",
+        tests=(
+            "test_late_proposal_is_rejected_and_late_refusal_is_taken",
+            "test_proposal_in_time_outlives_the_deadline",
+            "test_second_proposal_is_refused",
+        ),
+    ),
+    "protocols:deadlines": Requirement(
+        source=PROTOCOLS,
+        text="After a deadline nobody waits for the participant any more.",
+        tests=(
+            "test_after_a_deadline_nobody_waits_for_the_participant",
+            "test_time_runs_out_where_the_participant_owes_the_initiator_an_answer",
+            "test_deadlines_are_those_of_the_code",
+        ),
+    ),
+    "protocols:cancel": Requirement(
+        source=PROTOCOLS,
+        text="An initiator may cancel at any time; what crosses with the cancel is told from the answer to it.",
+        tests=(
+            "test_notice_that_crosses_with_a_cancel_is_no_answer_to_it",
+            "test_cancel_may_be_answered_though_the_end_crossed_with_it",
+            "test_cancel_is_answered_by_inform_or_failure_only",
+            "test_answers_to_a_cancel_are_those_of_the_code",
+        ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------
     "fipa:protocols": Requirement(

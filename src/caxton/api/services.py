@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         ReplayReceipt,
         ServerView,
         StorageView,
+        TaskDetail,
+        TaskSpec,
+        TaskView,
         VerifyReport,
     )
     from caxton.messages.message import AclMessage
@@ -152,6 +155,31 @@ class DeadLetterService(Protocol):
         ...
 
 
+class TaskService(Protocol):
+    """Delegates tasks to agents that bid for them."""
+
+    async def create(
+        self, workspace: WorkspaceName, principal: Principal, spec: TaskSpec, *, traceparent: str = ""
+    ) -> tuple[TaskDetail, bool]:
+        """Call for proposals: that is on disk when this returns. Whether it is new, or was created under its id before.
+
+        Raises `InvalidValue`, `UnknownReceiver`, `TasksFull`, `TaskIdConflict`, …
+        """
+        ...
+
+    async def list(self, workspace: WorkspaceName, *, status: str | None, limit: int) -> list[TaskView]:
+        """The open ones, then those that ended, the last first."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, task_id: str, *, wait_s: float | None = None) -> TaskDetail:
+        """One task, once it has ended or `wait_s` have passed. Raises `TaskNotFound`."""
+        ...
+
+    async def cancel(self, workspace: WorkspaceName, task_id: str, *, reason: str = "") -> TaskDetail:
+        """End an open task, once however often it is asked. Raises `TaskNotFound`, `TaskEnded`."""
+        ...
+
+
 class ConversationService(Protocol):
     """Follows the conversations that have a protocol, and knows who waits for whom."""
 
@@ -181,6 +209,31 @@ class ConversationService(Protocol):
 
         Raises `ConversationNotFound` if neither a state nor a message of it is kept.
         """
+        ...
+
+
+class TaskService(Protocol):
+    """Delegates tasks to agents that bid for them."""
+
+    async def create(
+        self, workspace: WorkspaceName, principal: Principal, spec: TaskSpec, *, traceparent: str = ""
+    ) -> tuple[TaskDetail, bool]:
+        """Call for proposals: that is on disk when this returns. Whether it is new, or was created under its id before.
+
+        Raises `InvalidValue`, `UnknownReceiver`, `TasksFull`, `TaskIdConflict`, …
+        """
+        ...
+
+    async def list(self, workspace: WorkspaceName, *, status: str | None, limit: int) -> list[TaskView]:
+        """The open ones, then those that ended, the last first."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, task_id: str, *, wait_s: float | None = None) -> TaskDetail:
+        """One task, once it has ended or `wait_s` have passed. Raises `TaskNotFound`."""
+        ...
+
+    async def cancel(self, workspace: WorkspaceName, task_id: str, *, reason: str = "") -> TaskDetail:
+        """End an open task, once however often it is asked. Raises `TaskNotFound`, `TaskEnded`."""
         ...
 
 
@@ -243,6 +296,7 @@ class Services:
     agents: AgentService
     messages: MessageService
     dead_letters: DeadLetterService
+    tasks: TaskService
     logs: LogService
     storage: StorageService
     server: ServerService
