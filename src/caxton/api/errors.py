@@ -39,8 +39,6 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.DeadLetterNotFound: HTTPStatus.NOT_FOUND,
     e.ConversationNotFound: HTTPStatus.NOT_FOUND,
     e.TaskNotFound: HTTPStatus.NOT_FOUND,
-    e.TaskNotFound: HTTPStatus.NOT_FOUND,
-    e.ConversationNotFound: HTTPStatus.NOT_FOUND,
     e.WorkspaceNotFound: HTTPStatus.NOT_FOUND,
     e.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     e.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,

@@ -69,7 +69,6 @@ def print_version(cli: Cli) -> None:
 
 
 for part in (server, deploy, agent, message, conversation, task, trace, dlq, logs, status, storage, config, doctor):
-for part in (server, deploy, agent, message, conversation, trace, task, dlq, logs, status, storage, config, doctor):
     part.register(app)
 
 

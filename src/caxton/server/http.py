@@ -231,9 +231,6 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         conversations=rooms.conversations,
         agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, tasks=rooms.tasks,
         logs=rooms.log, storage=rooms.upkeep, server=rooms.status,
-        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, logs=rooms.log,
-        conversations=rooms.conversations, tasks=rooms.tasks,
-        storage=rooms.upkeep, server=rooms.status,
     )  # fmt: skip
     app = build_app(
         services,

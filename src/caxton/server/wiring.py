@@ -241,8 +241,6 @@ def build(
     )  # fmt: skip
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
-    tasks = TaskAgent()
-    messages = MessageService(bus, postbox, journal, database, agents)
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,

@@ -471,8 +471,6 @@ class FakeNode:
         self.messages = FakeMessages(self.agents)
         self.conversations = FakeConversations(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
-        self.tasks = FakeTasks(lambda name: name in self.agents.views)
-        self.conversations = FakeConversations(self.messages.kept)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
@@ -482,6 +480,4 @@ class FakeNode:
             conversations=self.conversations,
             agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, storage=self.storage, server=self.server,
-            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
-            storage=self.storage, server=self.server, conversations=self.conversations, tasks=self.tasks,
         )  # fmt: skip

@@ -136,7 +136,6 @@ class Api:
         self.node = FakeNode()
         self.stopping = asyncio.Event()
         names = ("agents", "messages", "conversations", "dead_letters", "tasks", "logs", "storage", "server")
-        names = ("agents", "messages", "conversations", "tasks", "dead_letters", "logs", "storage", "server")
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(
             Services(**rooms),
