@@ -112,6 +112,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_graph_without_a_cycle_has_no_deadlock",
             "test_cycle_is_no_deadlock_while_one_of_it_has_something_to_do",
             "test_cycle_is_no_deadlock_while_one_of_it_waits_for_somebody_else_too",
+            "test_deadlock_of_three_is_named_with_its_conversations",
             "test_deadlocks_are_those_whose_agents_have_nothing_left_to_do",
         ),
     ),
@@ -129,6 +130,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="From each wait of a conversation a path leads over the reasons to a cause; cycles are named.",
         tests=(
             "test_path_leads_from_the_initiator_over_a_nested_conversation_to_the_agent_that_is_stopped",
+            "test_path_leads_over_nested_conversations_to_the_agent_that_is_stopped",
             "test_cause_tells_what_the_last_agent_does",
             "test_cycle_over_conversations_is_named_and_followed_once",
             "test_every_path_is_a_chain_of_waits_that_ends_in_a_cause",
@@ -148,10 +150,11 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="Cancelling tells each participant whose exchange goes on, once, and refuses what has ended.",
         tests=(
             "test_cancel_is_told_to_each_once",
+            "test_agent_that_is_told_to_cancel_is_told_once",
+            "test_cancelling_one_of_its_conversations_ends_a_deadlock",
             "test_conversation_that_has_ended_cannot_be_cancelled",
             "test_who_may_only_look_may_not_cancel",
         ),
-        gap="told by services in memory; the server's own must show it too",
     ),
     "conversations:any-id": Requirement(
         source=REST,

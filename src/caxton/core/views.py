@@ -556,9 +556,9 @@ class DeadlockView(msgspec.Struct, kw_only=True):
 
     cycle: list[str]
     waits: list[WaitView]
-    """One for each, in the same order."""
-    since: str
-    """When the last of these waits began."""
+    """One for each, in the same order, but for those in conversations of which nothing was heard for long."""
+    since: str | None
+    """When the last of these waits began; null if none is known."""
     deadline: str | None
     """The first deadline among them: that ends it."""
 
