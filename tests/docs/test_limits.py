@@ -59,6 +59,8 @@ NOT_LIMITS = {
     "storage.database.MEASURE_EVERY_S": "how often sizes are measured",
     "storage.verify.MAX_FINDINGS": "how much of a damaged file a report names",
     "bus.retry.MAX_DOUBLINGS": "keeps a power from overflowing; MAX_DELAY_S is the limit",
+    "agents.tasks.store.BIDDER_BYTES": "a part of what MAX_OPEN_BYTES counts",
+    "agents.tasks.store.TASK_BYTES": "a part of what MAX_OPEN_BYTES counts",
     "bus.timers.MAX_WAIT_S": "how often the clock is looked at",
     "core.breaker.Policy.max_calls": "whoever uses a breaker sets it; for callers of agents it is MAX_WAITING",
     "core.errors.MAX_QUOTED": "how much of somebody's text an error repeats",

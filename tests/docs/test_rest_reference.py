@@ -35,6 +35,10 @@ from caxton.core.views import (
     ReplayReceipt,
     ServerView,
     StorageView,
+    TaskBidder,
+    TaskDetail,
+    TaskResult,
+    TaskView,
     VerifyReport,
     WaitView,
 )
@@ -95,7 +99,8 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 BODIES = [
     AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
     CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
-    Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport, WaitView,
+    Receipt, ReplayReceipt, ServerView, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView, VerifyReport,
+    WaitView,
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
+from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, MessageCalls, ConversationCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
+class CaxtonClient(
+    AgentCalls, MessageCalls, ConversationCalls, TaskCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls
+):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

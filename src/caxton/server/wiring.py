@@ -14,6 +14,8 @@ from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
+from caxton.agents.tasks.agent import TaskAgent
+from caxton.agents.tasks.service import TaskService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -66,6 +68,7 @@ class Rooms:
     log: LogBook
     agents: AgentService
     natives: Sequence[NativeAgent]
+    tasks: TaskService
     messages: MessageService
     dead_letters: DeadLetterService
     disk: DiskGuard
@@ -124,6 +127,7 @@ class Rooms:
         """Take no new messages."""
         self.status.state = "stopping"
         self.messages.refuse()
+        self.tasks.refuse()
         self.dead_letters.refuse()
         self.conversations.refuse()
 
@@ -236,13 +240,14 @@ def build(
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
     messages = MessageService(bus, postbox, journal, database, agents)
+    tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         postbox=postbox, receipts=receipts, log=log, agents=agents,
-        natives=[*natives],
+        natives=[tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
