@@ -16,6 +16,7 @@ CONFIG = "docs/reference/configuration.md"
 AGENT_CONFIG = "docs/reference/agent-config.md"
 PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
+TASKS = "docs/howto/delegate-a-task.md"
 SDK_C = "sdk/c/README.md"
 MAP = "ARCHITECTURE.md"
 
@@ -991,6 +992,113 @@ REQUIREMENTS: dict[str, Requirement] = {
         source="examples/cancel-worker/README.md",
         text="A cancelled request is answered with inform, and no result follows.",
         tests=("test_cancelled_request_is_answered_with_inform_and_no_result_follows",),
+    ),
+    # --- tasks -----------------------------------------------------------------------------------------------
+    "tasks:best-award": Requirement(
+        source=TASKS,
+        text="The best proposal by the task's weights wins, corrected by what its bidder's promises were worth.",
+        tests=(
+            "test_the_award_is_the_best_by_an_oracle",
+            "test_equal_scores_go_by_cost_then_time_then_confidence_then_name",
+            "test_any_market_with_a_crash_somewhere_awards_the_best_by_the_oracle",
+            "test_a_promise_that_was_not_kept_costs_the_next_award",
+            "test_the_cheapest_of_five_guests_gets_the_task_and_does_it",
+        ),
+    ),
+    "tasks:record": Requirement(
+        source=TASKS,
+        text="A bidder's record fades with age, takes a newcomer at its word, and counts one slip ten times at most.",
+        tests=(
+            "test_a_newcomer_is_taken_at_its_word",
+            "test_who_takes_twice_as_long_is_expected_to",
+            "test_one_failure_halves_the_reliability_and_successes_mend_it",
+            "test_one_outcome_counts_for_ten_times_the_promise_at_most",
+        ),
+    ),
+    "tasks:one-answer": Requirement(
+        source=TASKS,
+        text="Everybody who proposes gets exactly one answer, also over a crash of the server between any two steps.",
+        tests=(
+            "test_whatever_happens_everybody_gets_one_answer_and_the_best_wins",
+            "test_everybody_gets_one_answer_and_the_cheapest_wins",
+            "test_a_crash_between_any_two_steps_changes_neither_the_award_nor_the_answers",
+            "test_a_killed_node_takes_the_task_up_where_it_was",
+            "test_a_task_that_is_cancelled_tells_everybody_once",
+        ),
+    ),
+    "tasks:late": Requirement(
+        source=TASKS,
+        text="A proposal after the deadline is rejected as late, whoever notices it first.",
+        tests=(
+            "test_a_late_proposal_is_rejected_with_that_reason_and_only_once",
+            "test_a_proposal_for_a_task_that_is_forgotten_is_late",
+        ),
+        gap="after a restart the referee has forgotten conversations that are over: then it is not-understood",
+    ),
+    "tasks:budget": Requirement(
+        source=TASKS,
+        text="Proposals above a limit, or without the figures that count, are rejected at once with both numbers.",
+        tests=(
+            "test_a_bid_at_its_budget_is_taken_and_one_above_is_told_both_numbers",
+            "test_a_proposal_that_cannot_win_is_rejected_at_once_with_the_reason",
+            "test_a_figure_that_is_no_amount_is_malformed",
+        ),
+    ),
+    "tasks:binding": Requirement(
+        source=TASKS,
+        text="The first proposal of a bidder binds; the award is made once all have answered, or at the deadline.",
+        tests=(
+            "test_a_second_proposal_changes_nothing",
+            "test_the_award_is_made_as_soon_as_all_have_answered",
+            "test_the_award_is_made_at_the_deadline_among_those_who_proposed",
+        ),
+    ),
+    "tasks:winner": Requirement(
+        source=TASKS,
+        text="A winner that fails fails the task with its reason; one that is silent too long is told to stop.",
+        tests=(
+            "test_a_winner_that_fails_fails_the_task_with_its_reason",
+            "test_a_winner_that_stays_silent_is_told_to_stop_and_it_counts_against_it",
+            "test_a_winner_that_crashes_for_good_on_the_award_fails_the_task",
+        ),
+    ),
+    "tasks:created-once": Requirement(
+        source=REST,
+        text="A task is on disk before it is told, and is created once under an id; another under that id is refused.",
+        tests=(
+            "test_nobody_hears_of_a_task_before_it_is_on_disk",
+            "test_the_same_task_under_the_same_id_is_created_once_also_after_a_crash",
+            "test_another_task_under_a_known_id_is_refused",
+        ),
+    ),
+    "tasks:unreachable": Requirement(
+        source=TASKS,
+        text="Who has no room for the call is absent; an answer that finds a mailbox full comes later and once.",
+        tests=(
+            "test_who_has_no_room_for_the_call_is_absent_and_the_others_bid",
+            "test_an_answer_that_finds_a_mailbox_full_comes_later_and_once",
+            "test_a_winner_that_never_heard_of_its_award_is_rejected_and_has_broken_no_promise",
+        ),
+    ),
+    "tasks:limits": Requirement(
+        source=LIMITS,
+        text="Open tasks are bounded in number and bytes; those that ended are forgotten, the oldest first.",
+        tests=(
+            "test_there_are_only_so_many_open_tasks",
+            "test_open_tasks_may_only_grow_to_so_many_bytes",
+            "test_the_oldest_that_ended_are_forgotten_when_there_are_too_many",
+            "test_results_make_room_by_forgetting_the_oldest_tasks",
+            "test_a_result_for_which_there_is_no_room_ends_the_task_all_the_same",
+        ),
+    ),
+    "tasks:show": Requirement(
+        source=CLI,
+        text="task show tells bids, award, result and reasons; waiting for a task that is not done is exit code 9.",
+        tests=(
+            "test_show_tells_bids_award_result_and_reasons",
+            "test_a_task_that_is_waited_for_and_not_done_is_a_failure",
+            "test_who_waits_gets_the_task_once_it_has_ended_and_that_is_on_disk",
+        ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------
     "fipa:protocols": Requirement(
