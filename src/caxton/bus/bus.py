@@ -25,6 +25,7 @@ from caxton.bus.mailbox import Mailbox
 from caxton.bus.redelivery import Redelivery
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
+from caxton.bus.tap import Tap
 from caxton.bus.timers import Timers
 from caxton.core.crash import ARMED, crash_point
 from caxton.storage.inflight import timer_key
@@ -78,6 +79,8 @@ class Bus:
         journal.in_hand = self._in_hand
         self.suspects = Suspects(self, clock, self._after_suspect)
         self.letters = DeadLetters(journal, clock, self.intake)
+        self.tap = Tap(journal, clock)
+        self._listeners = self.tap.listeners
         self.redelivery = Redelivery(self, journal, clock)
         self.timers = Timers[int](clock, self._fire, lambda receiver, timer_id: timer_id not in receiver.timers)
         self.is_draining = False
@@ -88,6 +91,7 @@ class Bus:
         """Nothing happens by itself any more."""
         self.timers.close()
         self.redelivery.close()
+        self.tap.close()
 
     def write_down(self) -> None:
         """The node stops: also what was accepted for memory only goes on with the next run."""
@@ -496,6 +500,8 @@ class Bus:
                     self.redelivery.watch(target, envelope)
             else:
                 self._leave(envelope, turn.now_us)
+        if self._listeners:
+            self.tap.sent(turn.sends)
         if ARMED:
             crash_point("settle.sent")
         if turn.has_state:

@@ -117,6 +117,8 @@ class Postbox:
             bus.enqueue(target, envelope)
             if ends_us:
                 bus.redelivery.watch(target, envelope)
+            if bus.tap.listeners:
+                bus.tap.sent([(target, envelope)])
 
     def replay(self, letter: LetterRow, body: bytes) -> Envelope:
         """Queue a dead letter as a new message: the same id and trace, its first attempt, flagged as replayed.
@@ -147,6 +149,8 @@ class Postbox:
         bus.enqueue(target, envelope)
         if ends_us:
             bus.redelivery.watch(target, envelope)
+        if bus.tap.listeners:
+            bus.tap.sent([(target, envelope)])
         crash_point("replay.queued")
         self._on_work()
         return envelope

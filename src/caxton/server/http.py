@@ -229,7 +229,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     stopping = asyncio.Event()
     services = Services(
         agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, logs=rooms.log,
-        storage=rooms.upkeep, server=rooms.status,
+        sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status,
     )  # fmt: skip
     app = build_app(
         services,

@@ -11,6 +11,7 @@ from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
+from caxton.agents.sniffing import SniffService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -56,6 +57,7 @@ class Rooms:
     agents: AgentService
     messages: MessageService
     dead_letters: DeadLetterService
+    sniff: SniffService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
@@ -206,7 +208,8 @@ def build(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         messages=MessageService(bus, postbox, journal, database, agents),
-        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
+        sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status,
     )  # fmt: skip

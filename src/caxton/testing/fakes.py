@@ -48,6 +48,7 @@ from caxton.core.views import (
 )
 from caxton.messages.codec import encode_message
 from caxton.testing.fake_letters import FakeDeadLetters
+from caxton.testing.fake_sniff import FakeSniff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -460,11 +461,13 @@ class FakeNode:
     messages: FakeMessages = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     logs: FakeLogs = field(default_factory=FakeLogs)
+    sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
+        self.sniff = FakeSniff(lambda: self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
@@ -472,5 +475,5 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
-            storage=self.storage, server=self.server,
+            sniff=self.sniff, storage=self.storage, server=self.server,
         )  # fmt: skip
