@@ -49,7 +49,7 @@ def one_for_each_replica(count: int) -> list[str]:
 
 async def ask_each(rooms: Rooms, name: str) -> None:
     """Let every replica of an agent handle one message."""
-    receiver = rooms.bus.directory(DEFAULT_WORKSPACE).receivers[name]
+    receiver = rooms.bus.names.directory(DEFAULT_WORKSPACE).receivers[name]
     for conversation_id in one_for_each_replica(len(receiver.mailboxes)):
         message = AclMessage(
             performative="request",
@@ -84,7 +84,7 @@ async def measure(guests: int) -> dict[str, object]:
             "p99": round(max(touched), 2),
             "samples": f"{agents} averages over {each} guests each; p99 is the largest of them",
             "before_first_message": round(statistics.median(idle), 2),
-            "guests_that_answered": sum(box.handled == 1 for r in rooms.bus.receivers() for box in r.mailboxes),
+            "guests_that_answered": sum(box.handled == 1 for r in rooms.bus.names.receivers() for box in r.mailboxes),
             "maps_each": round((memory_maps() - maps) / held, 2),
             "process_mib": round(resident_bytes() / 2**20),
             "machine": machine(),

@@ -65,7 +65,7 @@ async def measure(*, senders: int, body_bytes: int, seconds: float) -> dict[str,
     async with running_rooms() as rooms:
         await deploy_ring(rooms, senders + 1)
         triggers = [trigger(n, body_bytes) for n in range(1, senders + 1)]
-        receiver = rooms.bus.directory(DEFAULT_WORKSPACE).receivers["ring-0"]
+        receiver = rooms.bus.names.directory(DEFAULT_WORKSPACE).receivers["ring-0"]
         until = time.perf_counter() + 1 + seconds
         posting = Posting(rooms, receiver, triggers)
         clients = asyncio.gather(*(posting.run(until) for _ in range(WAVES)))

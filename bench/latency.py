@@ -31,7 +31,7 @@ class Stopwatch:
     def __init__(self, rooms: Rooms) -> None:
         self.hops_ns: list[int] = []
         self._staged_ns: dict[bytes, int] = {}
-        for receiver in rooms.bus.receivers():
+        for receiver in rooms.bus.names.receivers():
             for box in receiver.mailboxes:
                 self._watch(box)
 

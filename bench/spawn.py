@@ -54,7 +54,7 @@ def plain_wasmtime(count: int) -> list[int]:
 async def measure(count: int) -> dict[str, object]:
     async with running_rooms() as rooms:
         await deploy(rooms, "echo", "echo")
-        box = rooms.bus.directory("default").receivers["echo"].mailboxes[0]
+        box = rooms.bus.names.directory("default").receivers["echo"].mailboxes[0]
         module: Any = box.handler.guest.module
 
         def make() -> WasmRunner:

@@ -57,7 +57,7 @@ class ByHand:
     def __init__(self, rooms: Rooms, stages: Stages) -> None:
         self._bus, self._journal, self._database = rooms.bus, rooms.journal, rooms.database
         self._stages = stages
-        self._boxes: list[Any] = [box for receiver in rooms.bus.receivers() for box in receiver.mailboxes]
+        self._boxes: list[Any] = [box for receiver in rooms.bus.names.receivers() for box in receiver.mailboxes]
         self._sent: list[bytes] = []
         self._real: dict[int, tuple[Any, Any]] = {}
 
@@ -83,7 +83,7 @@ class ByHand:
         stages.time("settle and journal", lambda pair: bus._settle(pair[0], pair[0].turn), waiting)
         for box in self._boxes:  # nobody stands in line: they are looked through
             box.queued = False
-        bus._ready.clear()
+        bus.queues.ready.clear()
 
     def pump(self) -> None:
         """The pump's own part: the same messages through handlers that do nothing, less the settling of nothing."""
@@ -96,7 +96,7 @@ class ByHand:
         for box, envelope in waiting:
             envelope.settled_us = 0
             self._count(box, envelope)
-            bus.enqueue(box.receiver, envelope)
+            bus.queues.enqueue(box.receiver, envelope)
             box.handler.deliver = _nothing
         bus.is_draining = False
         began = time.perf_counter_ns()

@@ -131,7 +131,7 @@ MUTANTS = (
     ),
     Mutant(
         "messages swapped in the mailbox",
-        "bus/bus.py",
+        "bus/queues.py",
         "box.inbox.lane.append(envelope)",
         "box.inbox.lane.appendleft(envelope)",
     ),
@@ -313,21 +313,21 @@ MUTANTS = (
     ),
     Mutant(
         "an open circuit hands mail over",
-        "bus/bus.py",
+        "bus/queues.py",
         "        receiver.is_held = True\n        for box in receiver.mailboxes:\n            box.is_open = False\n",
         "        receiver.is_held = True\n",
         ("tests/unit/agents/test_circuit.py",),
     ),
     Mutant(
         "a handler that is made again gets mail while the circuit is open",
-        "bus/bus.py",
+        "bus/queues.py",
         "box.is_open = not box.receiver.is_held",
         "box.is_open = True",
         ("tests/unit/agents/test_circuit.py",),
     ),
     Mutant(
         "a circuit opens mailboxes that are being drained",
-        "bus/bus.py",
+        "bus/queues.py",
         "box.is_open = box.is_wanted and box.handler is not None",
         "box.is_open = box.handler is not None",
         ("tests/unit/agents/test_circuit.py",),
@@ -386,7 +386,7 @@ MUTANTS = (
     ),
     Mutant(
         "messages swapped in the mailbox, seen from outside",
-        "bus/bus.py",
+        "bus/queues.py",
         "box.inbox.lane.append(envelope)",
         "box.inbox.lane.appendleft(envelope)",
         KILLS,
@@ -447,7 +447,7 @@ MUTANTS = (
     ),
     Mutant(
         "a forced stop loses what was in hand",
-        "bus/bus.py",
+        "bus/queues.py",
         "            self.put_back(box, turn.envelope)\n",
         "            pass\n",
     ),

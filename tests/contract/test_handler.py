@@ -77,8 +77,8 @@ def bus_on(path: Path) -> Generator[tuple[Bus, Mailbox, ManualClock]]:
     database = Database(path)
     bus = Bus(Journal(database, clock, lambda _error: None), clock, lambda: None)
     for name in ("sink", "a"):
-        bus.add_receiver(Receiver(bus.directory("default"), name, FakeSupervisor()))
-    receiver = bus.directory("default").receivers["a"]
+        bus.names.add(Receiver(bus.names.directory("default"), name, FakeSupervisor()))
+    receiver = bus.names.directory("default").receivers["a"]
     yield bus, Mailbox(receiver, 0), clock
     database.close()
 

@@ -329,7 +329,7 @@ async def finish(place: Path, run: int) -> None:
 
 
 def _is_quiet(node: LocalNode) -> bool:
-    return not any(receiver.messages or receiver.timers for receiver in node.rooms.bus.receivers())
+    return not any(receiver.messages or receiver.timers for receiver in node.rooms.bus.names.receivers())
 
 
 def _failed(node: LocalNode) -> list[str]:

@@ -68,10 +68,10 @@ class Life:
             case "fail":
                 rig.post("a", f"fail {n}")
             case "expire":
-                self._rig.bus.hold(self._agent.receiver)
+                self._rig.bus.queues.hold(self._agent.receiver)
                 rig.post("a", n, ttl_ms=chance.randint(1, 20_000))
                 await rig.later(chance.random() * 20)
-                self._rig.bus.let_go(self._agent.receiver, in_pump=False)
+                self._rig.bus.queues.let_go(self._agent.receiver, in_pump=False)
             case "timer":
                 rig.post("a", f"timer {chance.randint(1, 20_000_000)} {n}")
             case "again":

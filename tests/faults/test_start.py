@@ -128,4 +128,4 @@ def test_node_with_much_mail_hands_over_all_of_it_in_order_and_starts_with_few_q
 
 async def start(place: Path) -> None:
     async with open_node(place / "data") as node:
-        assert sum(receiver.messages for receiver in node.rooms.bus.receivers()) == PENDING
+        assert sum(receiver.messages for receiver in node.rooms.bus.names.receivers()) == PENDING

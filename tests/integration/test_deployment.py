@@ -84,7 +84,7 @@ async def test_failed_deployment_changes_nothing(
         assert (node.names(), node.agents.instances, node.lines("new")) == (["sink"], 1, [])
         with pytest.raises(AgentNotFound):
             node.view("new")
-        directory = node.rooms.bus.directory("default")
+        directory = node.rooms.bus.names.directory("default")
         assert (sorted(directory.receivers), len(directory.topics)) == (["sink"], 0)
         assert (node.receiver("sink").messages, node.view("sink").messages_handled) == (0, 0)
         await node.rooms.journal.commit()

@@ -61,7 +61,7 @@ async def test_tokens_in_a_ring_are_neither_lost_nor_doubled_by_crashes(tmp_path
         await until(lambda: node.rooms.bus.settled > 1000)
     for _ in range(3):
         async with open_node(tmp_path, compiled=compiled_dir) as node:
-            assert sum(receiver.messages for receiver in node.rooms.bus.receivers()) == tokens
+            assert sum(receiver.messages for receiver in node.rooms.bus.names.receivers()) == tokens
             commits = node.rooms.journal.commits
             await until(lambda node=node, commits=commits: node.rooms.journal.commits > commits)
             await until(lambda node=node: node.rooms.bus.settled > 1000)

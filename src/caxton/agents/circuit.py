@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.agents.definition import Definition
-    from caxton.bus.bus import Bus
     from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.bus.queues import Queues
     from caxton.core.clock import Clock
 
 INFO, WARN = 2, 3
@@ -41,13 +41,13 @@ class CircuitCounts:
 class Circuit:
     """See the module. `say` writes a line to the agent's log: level and text."""
 
-    __slots__ = ("_bus", "_callers", "_clock", "_counts", "_receiver", "_say", "_state", "_tickets", "_timer")
+    __slots__ = ("_callers", "_clock", "_counts", "_queues", "_receiver", "_say", "_state", "_tickets", "_timer")
 
     def __init__(
-        self, receiver: Receiver, bus: Bus, clock: Clock, definition: Definition, counts: CircuitCounts,
+        self, receiver: Receiver, queues: Queues, clock: Clock, definition: Definition, counts: CircuitCounts,
         say: Callable[[int, str], None],
     ) -> None:  # fmt: skip
-        self._receiver, self._bus, self._clock, self._counts, self._say = receiver, bus, clock, counts, say
+        self._receiver, self._queues, self._clock, self._counts, self._say = receiver, queues, clock, counts, say
         self._state = breaker.State(definition.circuit)
         self._callers = breaker.State(_bulkhead(definition))
         self._tickets: dict[Mailbox, int | None] = {}
@@ -177,14 +177,14 @@ class Circuit:
                 self._say(INFO, f"circuit closed{': it works again' if before.phase == 'half_open' else ''}")
 
     def _guard(self, *, in_pump: bool) -> None:
-        """Let the bus do what the state asks for."""
+        """Let mail wait or go on, as the state asks for."""
         state, receiver = self._state, self._receiver
         receiver.is_watched = state.phase != "closed" or state.failures > 0
         if state.has_room == receiver.is_held:
             if state.has_room:
-                self._bus.let_go(receiver, in_pump=in_pump)
+                self._queues.let_go(receiver, in_pump=in_pump)
             else:
-                self._bus.hold(receiver)
+                self._queues.hold(receiver)
 
     def _wake_after(self, seconds: float) -> None:
         self.close()

@@ -269,8 +269,8 @@ class AgentService:
         Later mail waits for the next agent of the name, unless the name is to be forgotten too (`forget`), which can
         also be asked for when the agent is gone already.
         """
-        if forget and (workspace, name) not in self._agents and name in self._bus.directory(workspace).known:
-            self._bus.forget_name(workspace, name)
+        if forget and (workspace, name) not in self._agents and name in self._bus.names.directory(workspace).known:
+            self._bus.names.forget(workspace, name)
             await self._journal.commit()
             return
         agent = self._find(workspace, name)
@@ -280,9 +280,9 @@ class AgentService:
             agent = self._find(workspace, name)
             await agent.supervisor.stop(force=force)
             agent.supervisor.close()
-            self._bus.remove_receiver(agent.supervisor.receiver)
+            self._bus.names.remove(agent.supervisor.receiver)
             if forget:
-                self._bus.forget_name(workspace, name)
+                self._bus.names.forget(workspace, name)
             del self._agents[workspace, name]
             self._restarts_of_removed += agent.supervisor.restarts
             self._log.forget(workspace, name)
@@ -305,7 +305,7 @@ class AgentService:
             agent = _Agent(row, supervisor, len(modules[row.module_sha256]))
             load_state(database, supervisor.receiver)
             self._agents[row.workspace, row.name] = agent
-            self._bus.add_receiver(supervisor.receiver)
+            self._bus.names.add(supervisor.receiver)
         return modules
 
     async def start_recovered(self, modules: dict[str, bytes]) -> None:
@@ -330,7 +330,8 @@ class AgentService:
 
     async def drain(self) -> None:
         """Let every message in hand come to its end, then tell the guests (`agent_shutdown`)."""
-        await self._bus.wait_until_free([box for receiver in self._bus.receivers() for box in receiver.mailboxes])
+        boxes = [box for receiver in self._bus.names.receivers() for box in receiver.mailboxes]
+        await self._bus.queues.wait_until_free(boxes)
         running = [a.supervisor for a in self._agents.values() if a.supervisor.state.phase == "running"]
         await asyncio.gather(*(supervisor.say_goodbye() for supervisor in running))
 
@@ -400,7 +401,8 @@ class AgentService:
 
     def _supervisor(self, workspace: str, definition: Definition, module: Module | None) -> Supervisor:
         def receiver_of(supervisor: Supervisor) -> Receiver:
-            return self._configure(Receiver(self._bus.directory(workspace), definition.name, supervisor), definition)
+            directory = self._bus.names.directory(workspace)
+            return self._configure(Receiver(directory, definition.name, supervisor), definition)
 
         return Supervisor(
             receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits
@@ -420,7 +422,7 @@ class AgentService:
 
         def keep() -> None:
             self._agents[key] = agent
-            self._bus.add_receiver(agent.supervisor.receiver)
+            self._bus.names.add(agent.supervisor.receiver)
             put_module(self._journal, agent.row.module_sha256, module)
             put_agent(self._journal, agent.row)
             self._journal.put_name(*key, known=True)

@@ -58,7 +58,7 @@ class Supervisor:
         self.running_since: float | None = None
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
-        self.circuit = Circuit(self.receiver, bus, clock, definition, counts, self._say)
+        self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts, self._say)
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +134,7 @@ class Supervisor:
             self.receiver.capabilities = definition.capabilities
             return
         self._close_runners()
-        self._bus.set_mailboxes(self.receiver, definition.replicas)
+        self._bus.queues.set_mailboxes(self.receiver, definition.replicas)
         self.circuit.renew()
         self._adopt(runners)
         self._open_all()
@@ -160,7 +160,7 @@ class Supervisor:
             _discard(runners)
             return
         surplus = self.receiver.mailboxes[count:]
-        self._bus.set_mailboxes(self.receiver, count)
+        self._bus.queues.set_mailboxes(self.receiver, count)
         for box in surplus:
             self._drop(box)
         self._adopt(runners)
@@ -269,7 +269,7 @@ class Supervisor:
         if self.state.phase != "loaded":  # stopped meanwhile
             _discard(runners)
             return
-        self._bus.set_mailboxes(self.receiver, self.definition.replicas)
+        self._bus.queues.set_mailboxes(self.receiver, self.definition.replicas)
         if self._before_effects is not None:
             self._before_effects()
         self._adopt(runners)
@@ -302,8 +302,8 @@ class Supervisor:
 
     async def _close_all(self, *, politely: bool) -> None:
         for box in self.receiver.mailboxes:
-            self._bus.drop(box)
-        self._bus.set_mailboxes(self.receiver, 0)
+            self._bus.queues.drop(box)
+        self._bus.queues.set_mailboxes(self.receiver, 0)
         self.circuit.renew()
         runners, self._runners = self._runners, {}
         if politely:
@@ -359,23 +359,23 @@ class Supervisor:
             self._open(replica)
 
     def _open(self, replica: int) -> None:
-        self._bus.open(self.receiver.mailboxes[replica], self._runners[replica])
+        self._bus.queues.open(self.receiver.mailboxes[replica], self._runners[replica])
 
     async def _finish(self, boxes: list[Mailbox]) -> None:
         """Let the messages in hand come to their end; their own time limit bounds the wait."""
         for box in boxes:
-            self._bus.shut(box)
-        await self._bus.wait_until_free(boxes)
+            self._bus.queues.shut(box)
+        await self._bus.queues.wait_until_free(boxes)
 
     def _drop(self, box: Mailbox) -> None:
-        self._bus.drop(box)
+        self._bus.queues.drop(box)
         runner = self._runners.pop(box.replica, None)
         if runner is not None:
             runner.close()
 
     def _close_runners(self) -> None:
         for box in self.receiver.mailboxes:
-            self._bus.drop(box)
+            self._bus.queues.drop(box)
         runners, self._runners = self._runners, {}
         for runner in runners.values():
             runner.close()

@@ -103,7 +103,7 @@ class Receiver:
         self.is_running = False
         """Its agent is meant to handle mail now; set by its supervisor."""
         self.is_held = False
-        """Its mail waits although it runs: its circuit is open. Set through `Bus.hold` and `Bus.let_go`."""
+        """Its mail waits although it runs: its circuit is open. Set through `Queues.hold` and `Queues.let_go`."""
         self.is_watched = False
         """Its supervisor wants to hear of handlings that succeed, or take longer than a slice."""
         self.is_removed = False

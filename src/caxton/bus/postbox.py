@@ -77,7 +77,7 @@ class Postbox:
                     self._bus.replies.wait(workspace, message, waiter)
                 return Accepted(is_new=False, durable=earlier.durable)
         self._bus.intake.check()
-        directory = self._bus.directory(workspace)
+        directory = self._bus.names.directory(workspace)
         targets = directory.targets(message)
         if waiter is not None and len(targets) != 1:
             raise InvalidMessage("waiting for a reply needs exactly one receiver", field="receiver")
@@ -114,7 +114,7 @@ class Postbox:
             target.take_room(len(body))
             if durable:
                 self._journal.born[seq] = envelope
-            bus.enqueue(target, envelope)
+            bus.queues.enqueue(target, envelope)
             if ends_us:
                 bus.redelivery.watch(target, envelope)
             if bus.tap.listeners:
@@ -131,7 +131,7 @@ class Postbox:
         """
         bus = self._bus
         bus.intake.check(but=CAUSE)  # a replay makes room among the dead letters
-        target = bus.directory(letter.workspace).find(letter.receiver)
+        target = bus.names.directory(letter.workspace).find(letter.receiver)
         if target is None:
             raise UnknownReceiver(letter.receiver)
         now_us = bus.now_us()
@@ -146,7 +146,7 @@ class Postbox:
         )  # fmt: skip
         target.take_room(len(body))
         self._journal.born[envelope.seq] = envelope
-        bus.enqueue(target, envelope)
+        bus.queues.enqueue(target, envelope)
         if ends_us:
             bus.redelivery.watch(target, envelope)
         if bus.tap.listeners:

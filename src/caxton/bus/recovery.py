@@ -94,9 +94,9 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
             body, now_us, attempt, kept=bool(kept), written=True, priority=priority, expires_us=expires_us,
         )  # fmt: skip
         owner = workspace, name
-        receiver = (
-            receivers[owner] if owner in receivers else receivers.setdefault(owner, bus.directory(workspace).find(name))
-        )
+        if owner not in receivers:
+            receivers[owner] = bus.names.directory(workspace).find(name)
+        receiver = receivers[owner]
         if receiver is None:
             bus.redelivery.bury(None, envelope, REMOVED, None)
             continue
@@ -109,7 +109,7 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
         if seq in in_flight:
             _suspect(bus, receiver, envelope)
         else:
-            bus.enqueue(receiver, envelope)
+            bus.queues.enqueue(receiver, envelope)
     return queued
 
 
@@ -138,9 +138,9 @@ def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
         envelope.is_suspect = True
         bus.redelivery.count_attempt(receiver, envelope)
         if envelope.timer_id < 0:
-            bus.enqueue(receiver, envelope)
+            bus.queues.enqueue(receiver, envelope)
         else:
-            bus.enqueue_timer(receiver, envelope)
+            bus.queues.enqueue_timer(receiver, envelope)
 
 
 def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozenset()) -> None:
@@ -148,7 +148,7 @@ def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozen
     for workspace, agent, timer_id, replica, due_us, attempt in database.query(
         "SELECT workspace, agent, timer_id, replica, due_us, attempt FROM timers ORDER BY due_us"
     ):
-        receiver = bus.directory(workspace).receivers.get(agent)
+        receiver = bus.names.directory(workspace).receivers.get(agent)
         if receiver is None:
             continue
         receiver.timers[timer_id] = (due_us, replica)
@@ -165,12 +165,12 @@ def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozen
 def load_topics(database: Database, bus: Bus) -> None:
     """Restore the subscriptions."""
     for workspace, pattern, agent in database.query("SELECT workspace, topic, agent FROM subscriptions"):
-        receiver = bus.directory(workspace).receivers.get(agent)
+        receiver = bus.names.directory(workspace).receivers.get(agent)
         if receiver is not None:
-            bus.directory(workspace).subscribe(receiver, pattern, subscribed=True)
+            bus.names.directory(workspace).subscribe(receiver, pattern, subscribed=True)
 
 
 def load_names(database: Database, bus: Bus) -> None:
     """Which names were ever deployed; before the mail."""
     for workspace, name in database.query("SELECT workspace, name FROM names"):
-        bus.directory(workspace).known.add(name)
+        bus.names.directory(workspace).known.add(name)

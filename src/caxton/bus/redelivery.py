@@ -85,7 +85,7 @@ class Redelivery:
 
     def _pause(self, box: Mailbox, envelope: Envelope) -> None:
         if box not in box.receiver.mailboxes:  # it was given up meanwhile
-            self._bus.put_back(box, envelope)
+            self._bus.queues.put_back(box, envelope)
             return
         waiting = box.inbox.pause(envelope)
         delay = retry_delay_s(envelope.attempt, self._random.random())
@@ -93,7 +93,7 @@ class Redelivery:
 
     def _resume(self, box: Mailbox, sender: str, waiting: deque[Envelope]) -> None:
         if box.inbox.resume(sender, waiting):
-            self._bus.line_up(box)
+            self._bus.queues.line_up(box)
             self._bus.wake()
 
     # --- the end ---------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Redelivery:
         ):
             return  # it is done with, or being handled, and who fails then finds out
         self.bury(receiver, envelope, EXPIRED, None)
-        self._bus.bury_tombstones(receiver)
+        self._bus.queues.bury_tombstones(receiver)
         self._journal.touch()
 
 

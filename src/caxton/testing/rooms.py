@@ -90,7 +90,7 @@ class LocalNode:
 
     def receiver(self, name: str) -> Receiver:
         """Agent `name` as the bus sees it: its mail and state."""
-        return self.rooms.bus.directory(DEFAULT_WORKSPACE).receivers[name]
+        return self.rooms.bus.names.directory(DEFAULT_WORKSPACE).receivers[name]
 
     async def post(self, receiver: str | list[str], content: object = None, **fields: Any) -> Receipt:
         """Post a message; returns once it is on disk."""
@@ -142,7 +142,7 @@ class LocalNode:
 
     async def wait_for_quiet(self) -> None:
         """Wait until no mail waits anywhere and all is on disk."""
-        await until(lambda: not any(receiver.messages for receiver in self.rooms.bus.receivers()))
+        await until(lambda: not any(receiver.messages for receiver in self.rooms.bus.names.receivers()))
         await self.rooms.journal.commit()
 
 

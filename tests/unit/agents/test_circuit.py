@@ -69,13 +69,13 @@ class Guarded(Agent):
         on_resume: OnResume | None = None,
     ) -> None:  # fmt: skip
         supervisor = GuardedSupervisor()
-        receiver = Receiver(rig.bus.directory(WORKSPACE), "b", supervisor)
+        receiver = Receiver(rig.bus.names.directory(WORKSPACE), "b", supervisor)
         super().__init__(receiver, supervisor)
         self.rig, self.said, self.counts, self.is_broken = rig, list[str](), CircuitCounts(), True
         self.circuit = supervisor.circuit = Circuit(
-            receiver, rig.bus, rig.clock, definition, self.counts, lambda _level, text: self.said.append(text)
+            receiver, rig.bus.queues, rig.clock, definition, self.counts, lambda _level, text: self.said.append(text)
         )
-        rig.bus.add_receiver(receiver)
+        rig.bus.names.add(receiver)
         rig.start(self, act or self.act, replicas=replicas, on_resume=on_resume)
 
     def act(self, _turn: Turn, _message: AclMessage) -> Outcome:
@@ -262,11 +262,11 @@ async def test_draining_mailboxes_stay_shut_when_the_timeout_passes(rig: Rig) ->
     """Whoever shut a mailbox opens it again, not the circuit."""
     b = Guarded(rig, settings())
     await b.open_it()
-    rig.bus.shut(b.receiver.mailboxes[0])
+    rig.bus.queues.shut(b.receiver.mailboxes[0])
     b.is_broken = False
     await rig.later(TIMEOUT_S)
     assert (b.state, attempts(b)) == ("half_open", [1, 2, 3])
-    rig.bus.open(b.receiver.mailboxes[0], b.handler)
+    rig.bus.queues.open(b.receiver.mailboxes[0], b.handler)
     rig.pump()
     assert (b.state, attempts(b)) == ("closed", [1, 2, 3, 4])
 

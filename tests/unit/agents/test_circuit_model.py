@@ -59,7 +59,7 @@ class CircuitMachine(RuleBasedStateMachine):
         rig = Rig(Path(self.folder.name) / "journal.db", self.clock)
         agent = Guarded(rig, circuit_settings(waiting=WAITING), replicas=2)
         for box in agent.receiver.mailboxes:
-            rig.bus.open(box, self._handler(rig, box))
+            rig.bus.queues.open(box, self._handler(rig, box))
         return rig, agent
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -142,7 +142,7 @@ class CircuitMachine(RuleBasedStateMachine):
         async def act() -> None:
             for box in self.agent.receiver.mailboxes:
                 if box.handler is None:
-                    self.rig.bus.open(box, self._handler(self.rig, box))
+                    self.rig.bus.queues.open(box, self._handler(self.rig, box))
 
         self.run(act())
 

@@ -133,9 +133,9 @@ class Rig:
     def receiver(self, name: str, *, max_messages: int = 10_000, max_bytes: int = 16 << 20) -> Agent:
         """An agent that does not run."""
         supervisor = FakeSupervisor()
-        receiver = Receiver(self.bus.directory(WORKSPACE), name, supervisor)
+        receiver = Receiver(self.bus.names.directory(WORKSPACE), name, supervisor)
         receiver.max_messages, receiver.max_bytes = max_messages, max_bytes
-        self.bus.add_receiver(receiver)
+        self.bus.names.add(receiver)
         return Agent(receiver, supervisor)
 
     def agent(
@@ -153,19 +153,19 @@ class Rig:
     ) -> None:  # fmt: skip
         """Give it new handlers, as a supervisor does."""
         agent.receiver.is_running = True
-        self.bus.set_mailboxes(agent.receiver, replicas)
+        self.bus.queues.set_mailboxes(agent.receiver, replicas)
         agent.handlers = []
         for box in agent.receiver.mailboxes:
             handler = FakeHandler(Turn(self.bus, box), on_message, on_timer, on_resume)
             agent.handlers.append(handler)
-            self.bus.open(box, handler)
+            self.bus.queues.open(box, handler)
 
     def stop(self, agent: Agent) -> None:
         """At once, as `stop --force` does."""
         agent.receiver.is_running = False
         for box in agent.receiver.mailboxes:
-            self.bus.drop(box)
-        self.bus.set_mailboxes(agent.receiver, 0)
+            self.bus.queues.drop(box)
+        self.bus.queues.set_mailboxes(agent.receiver, 0)
 
     def boot_turn(self, agent: Agent) -> Turn:
         """For effects outside of any message, as `agent_init` has them."""

@@ -87,7 +87,7 @@ async def test_agent_that_writes_to_itself_stands_in_line_once(rig: Rig) -> None
     for _ in range(50):
         rig.bus.pump(0)
     assert len(a.handler.delivered) > 50
-    assert rig.bus.in_line == 1
+    assert len(rig.bus.queues.ready) == 1
 
 
 async def test_forged_sender_of_a_client_is_replaced(rig: Rig) -> None:
@@ -167,8 +167,8 @@ async def test_message_in_hand_stays_before_the_later_ones_when_its_replica_is_g
     in_hand = b.handlers[1].delivered
     assert len(in_hand) == 1
     surplus = b.receiver.mailboxes[1]
-    rig.bus.set_mailboxes(b.receiver, 1)
-    rig.bus.drop(surplus)
+    rig.bus.queues.set_mailboxes(b.receiver, 1)
+    rig.bus.queues.drop(surplus)
     waiting = [decode_message(envelope.body) for envelope in b.receiver.mailboxes[0].inbox]
     order = [int(bytes(m.content)) for m in waiting if m.conversation_id == in_hand[0].conversation_id]
     assert order == sorted(order)
@@ -300,12 +300,12 @@ async def test_pump_is_woken_for_work_that_came_from_outside_of_it(rig: Rig) -> 
     rig.wakes = 0
     assert len(two.contents) == 8
 
-    rig.bus.shut(two.receiver.mailboxes[1])
+    rig.bus.queues.shut(two.receiver.mailboxes[1])
     for n in range(8):
         rig.post("two", n, conversation_id=str(n))
     rig.pump()
     rig.wakes = 0
-    rig.bus.set_mailboxes(two.receiver, 1)
+    rig.bus.queues.set_mailboxes(two.receiver, 1)
     await woken("scale")
     assert two.receiver.messages == 0
 
@@ -391,10 +391,10 @@ async def test_subscription_ends_with_unsubscribing_and_with_the_agent(rig: Rig)
     rig.pump()
     assert (a.contents, b.contents) == ([], [1])
     rig.stop(b)
-    rig.bus.remove_receiver(b.receiver)
+    rig.bus.names.remove(b.receiver)
     with pytest.raises(UnknownReceiver):
         rig.post("topic://t", 2)
-    assert len(rig.bus.directory("default").topics) == 0
+    assert len(rig.bus.names.directory("default").topics) == 0
 
 
 async def test_client_naming_an_agent_twice_sends_one_copy(rig: Rig) -> None:
@@ -422,7 +422,7 @@ async def test_draining_ends_what_is_in_hand_and_begins_nothing(rig: Rig) -> Non
         rig.post("b", n)
     rig.bus.pump(1)
     rig.bus.is_draining = True
-    free = asyncio.ensure_future(rig.bus.wait_until_free(b.receiver.mailboxes))
+    free = asyncio.ensure_future(rig.bus.queues.wait_until_free(b.receiver.mailboxes))
     await rig.turn_loop()
     assert not free.done()
     rig.pump()
@@ -436,7 +436,7 @@ async def test_waiting_for_free_handlers_ends_when_they_are_dropped(rig: Rig) ->
     b = rig.agent("b", lambda _turn, _message: None, on_resume=lambda _turn: None)
     rig.post("b")
     rig.bus.pump(1)
-    free = asyncio.ensure_future(rig.bus.wait_until_free(b.receiver.mailboxes))
+    free = asyncio.ensure_future(rig.bus.queues.wait_until_free(b.receiver.mailboxes))
     await rig.turn_loop()
     rig.stop(b)
     await free

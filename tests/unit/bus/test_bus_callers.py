@@ -119,7 +119,7 @@ async def test_caller_hears_when_the_agent_is_removed(rig: Rig) -> None:
     b = rig.receiver("b")
     caller = Caller()
     rig.post("b", 1, caller=caller)
-    rig.bus.remove_receiver(b.receiver)
+    rig.bus.names.remove(b.receiver)
     await rig.commit()
     assert caller.failures == [("the agent was removed", None)]
 

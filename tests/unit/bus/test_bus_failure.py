@@ -34,7 +34,7 @@ async def untouched(rig: Rig, agent: Agent, other: Agent) -> None:
     await rig.commit()
     assert (other.contents, other.receiver.messages, other.receiver.bytes) == ([], 0, 0)
     assert (agent.receiver.kv, agent.receiver.timers) == ({}, {})
-    assert len(rig.bus.directory("default").topics) == 0
+    assert len(rig.bus.names.directory("default").topics) == 0
     for table in ("kv", "timers", "subscriptions"):
         assert rig.rows(f"SELECT * FROM {table}") == []  # noqa: S608
     assert rig.rows("SELECT receiver FROM messages WHERE receiver <> 'b'") == []
@@ -217,7 +217,7 @@ async def test_agent_that_drains_is_not_opened_by_the_clock(rig: Rig) -> None:
     rig.post("b", 1)
     rig.pump()
     b.receiver.is_running = False
-    rig.bus.shut(b.receiver.mailboxes[0])
+    rig.bus.queues.shut(b.receiver.mailboxes[0])
     await rig.later(60)
     assert b.contents == [1]
 
@@ -260,13 +260,13 @@ async def test_mail_of_a_removed_agent_becomes_dead_letters_with_the_removal(rig
     await rig.commit()
     assert rig.pending() == [0, 1, 2]
     rig.stop(b)
-    rig.bus.remove_receiver(b.receiver)
+    rig.bus.names.remove(b.receiver)
     await rig.commit()
     assert rig.dead() == [(n, "removed", None, 1) for n in range(3)]
     assert rig.pending() == []
     for table in ("kv", "timers", "subscriptions"):
         assert rig.rows(f"SELECT * FROM {table}") == []  # noqa: S608
-    rig.bus.forget_name("default", "b")
+    rig.bus.names.forget("default", "b")
     with pytest.raises(UnknownReceiver):
         rig.post("b")
 
@@ -283,7 +283,7 @@ async def test_message_on_its_way_to_an_agent_that_is_removed_becomes_a_dead_let
     rig.bus.pump(0.0)
     assert b.receiver.messages == 1
     rig.stop(b)
-    rig.bus.remove_receiver(b.receiver)
+    rig.bus.names.remove(b.receiver)
     rig.pump()
     assert rig.bus.settled == 1
     await rig.commit()
@@ -300,7 +300,7 @@ async def test_state_of_a_removed_agent_is_not_the_next_ones_of_that_name(rig: R
     turn.subscribe(b"t")
     rig.bus.apply(turn)
     rig.stop(b)
-    rig.bus.remove_receiver(b.receiver)
+    rig.bus.names.remove(b.receiver)
     new = rig.agent("b")
     turn = rig.boot_turn(new)
     assert turn.kv_get(b"k") is None

@@ -203,7 +203,7 @@ class BusMachine(RuleBasedStateMachine):
             rig.stop(agent)
             await rig.commit()
             keys = rig.rows(f"SELECT key FROM kv WHERE agent = '{name}'")  # noqa: S608
-            rig.bus.remove_receiver(agent.receiver)
+            rig.bus.names.remove(agent.receiver)
             await rig.commit()
             self.archived |= {tuple(msgspec.json.decode(key)) for (key,) in keys}
             for key in [key for key in self.attempts if key[0] == name]:
@@ -278,13 +278,13 @@ class BusMachine(RuleBasedStateMachine):
         for name in names:
             agent = self.agents[name]
             agent.receiver.is_running = True
-            self.rig.bus.set_mailboxes(agent.receiver, 1)
+            self.rig.bus.queues.set_mailboxes(agent.receiver, 1)
             self._open(agent)
 
     def _open(self, agent: Agent) -> None:
         (box,) = agent.receiver.mailboxes
         handler = FakeHandler(Turn(self.rig.bus, box), self._handle, on_resume=self._resume)
-        self.rig.bus.open(box, handler)
+        self.rig.bus.queues.open(box, handler)
 
     def _revive(self) -> None:
         for name, agent in self.agents.items():

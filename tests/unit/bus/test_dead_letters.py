@@ -61,7 +61,7 @@ async def bury(rig: Rig, *contents: object, name: str = "a", **fields: Any) -> l
     for content in contents:
         rig.post(name, content, **fields)
         ids.append(str(rig.bus.next_seq() - 1))
-    rig.bus.remove_receiver(agent.receiver)
+    rig.bus.names.remove(agent.receiver)
     await rig.commit()
     return ids
 
@@ -146,7 +146,7 @@ async def test_letter_and_the_end_of_its_message_are_one_transaction(rig: Rig) -
 async def test_letter_is_seen_as_soon_as_it_is_asked_for(rig: Rig) -> None:
     agent = rig.receiver("a")
     rig.post("a", 1)
-    rig.bus.remove_receiver(agent.receiver)
+    rig.bus.names.remove(agent.receiver)
     assert rig.rows("SELECT 1 FROM dead_letters") == []
     assert len(await ids_listed(rig)) == 1
 
@@ -292,7 +292,7 @@ async def test_replayed_message_that_fails_again_is_a_letter_of_its_own(rig: Rig
     (letter,) = (await listed(rig)).letters
     assert (letter.id, letter.message_id, letter.attempts) == (receipt.replayed_as, receipt.message_id, MAX_ATTEMPTS)
     assert account(rig) == truth(rig) == (1, letter.size_bytes + LETTER_BYTES)
-    rig.bus.remove_receiver(agent.receiver)
+    rig.bus.names.remove(agent.receiver)
     again = rig.agent("a")
     assert (await replay(rig, letter.id)).status == "replayed"
     rig.pump()
@@ -327,7 +327,7 @@ async def test_lifetime_that_is_over_is_taken_off_and_one_that_is_not_stays(rig:
 
 async def test_what_cannot_be_replayed_now_stays_a_letter(rig: Rig) -> None:
     first, second = await bury(rig, 1, 2)
-    rig.bus.forget_name(DEFAULT_WORKSPACE, "a")
+    rig.bus.names.forget(DEFAULT_WORKSPACE, "a")
     await refused(rig, first, UnknownReceiver)
     agent = rig.receiver("a", max_messages=1)
     await replay(rig, first)
@@ -431,7 +431,7 @@ async def test_refused_replay_takes_nothing_from_the_bucket(rig: Rig, monkeypatc
     monkeypatch.setattr(service, "REPLAY_BURST", 3)
     rig.letters = service.DeadLetterService(rig.bus, rig.postbox, rig.journal, rig.database, rig.clock)
     ids = await bury(rig, 1, 2, 3)
-    rig.bus.forget_name(DEFAULT_WORKSPACE, "a")
+    rig.bus.names.forget(DEFAULT_WORKSPACE, "a")
     for one in ids:
         await refused(rig, one, UnknownReceiver)
     rig.receiver("a")

@@ -42,7 +42,7 @@ async def test_name_that_never_was_is_unknown_to_clients_and_guests(rig: Rig) ->
 
 async def test_mail_for_a_name_whose_agent_is_gone_waits_for_the_next_one_in_order(rig: Rig) -> None:
     sender = rig.agent("sender", send_on)
-    rig.bus.remove_receiver(rig.agent("b").receiver)
+    rig.bus.names.remove(rig.agent("b").receiver)
     rig.post("b", 1)
     rig.post("sender", "b")
     rig.pump()
@@ -58,12 +58,12 @@ async def test_mail_for_a_name_whose_agent_is_gone_waits_for_the_next_one_in_ord
 
 async def test_waiting_mail_survives_a_crash_and_a_message_for_a_forgotten_name_is_a_dead_letter(rig: Rig) -> None:
     for name in ("kept", "forgotten"):
-        rig.bus.remove_receiver(rig.agent(name).receiver)
+        rig.bus.names.remove(rig.agent(name).receiver)
         rig.post(name, name)
         rig.journal.put_name("default", name, known=True)
     await rig.commit()
     again, _ = rig.recover([])
-    again.bus.forget_name("default", "forgotten")
+    again.bus.names.forget("default", "forgotten")
     kept = again.agent("kept")
     again.pump()
     assert kept.contents == ["kept"]
@@ -78,15 +78,15 @@ async def test_waiting_mail_survives_a_crash_and_a_message_for_a_forgotten_name_
 
 
 async def test_mailbox_of_a_name_without_an_agent_has_its_limits_too(rig: Rig) -> None:
-    rig.bus.remove_receiver(rig.agent("b").receiver)
+    rig.bus.names.remove(rig.agent("b").receiver)
     rig.post("b", 0)
-    rig.bus.directory("default").receivers["b"].max_messages = 1
+    rig.bus.names.directory("default").receivers["b"].max_messages = 1
     with pytest.raises(MailboxFull):
         rig.post("b", 1)
 
 
 async def test_message_on_its_way_to_a_name_that_gets_an_agent_reaches_it(rig: Rig) -> None:
-    rig.bus.remove_receiver(rig.agent("b").receiver)
+    rig.bus.names.remove(rig.agent("b").receiver)
     results: list[int | None] = [None, 0]
 
     def slow(turn: Turn, _message: AclMessage) -> None:
@@ -98,20 +98,20 @@ async def test_message_on_its_way_to_a_name_that_gets_an_agent_reaches_it(rig: R
     b = rig.agent("b")
     rig.pump()
     assert b.contents == ["hello"]
-    assert (rig.bus.directory("default").messages, rig.bus.directory("default").bytes) == (0, 0)
+    assert (rig.bus.names.directory("default").messages, rig.bus.names.directory("default").bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("again", [True, False])
 async def test_mail_without_an_agent_expires_and_gives_its_room_back(rig: Rig, again: bool) -> None:
-    rig.bus.remove_receiver(rig.agent("b").receiver)
+    rig.bus.names.remove(rig.agent("b").receiver)
     rig.post("b", 1, ttl_ms=1000)
     if again:
         rig.receiver("b")
     await rig.later(1)
     await rig.commit()
     assert [reason for _, reason, *_ in rig.dead()] == [EXPIRED]
-    assert rig.bus.directory("default").receivers["b"].messages == 0
-    assert (rig.bus.directory("default").messages, rig.bus.directory("default").bytes) == (0, 0)
+    assert rig.bus.names.directory("default").receivers["b"].messages == 0
+    assert (rig.bus.names.directory("default").messages, rig.bus.names.directory("default").bytes) == (0, 0)
 
 
 # --- groups and topics -------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ async def test_pattern_gets_what_fits_and_can_not_be_published_to(rig: Rig) -> N
 async def test_fan_out_is_one_transaction(rig: Rig) -> None:
     for name in "bcd":
         agent = rig.receiver(name)
-        rig.bus.directory("default").subscribe(agent.receiver, "t", subscribed=True)
+        rig.bus.names.directory("default").subscribe(agent.receiver, "t", subscribed=True)
     rig.agent("a", send_on)
     rig.post("a", "topic://t")
     rig.pump()
@@ -200,7 +200,7 @@ async def test_workspace_that_is_full_refuses_clients_and_guests_until_there_is_
     waiting = rig.receiver("waiting")
     rig.post("waiting", 1)
     rig.post("a", "waiting")
-    directory = rig.bus.directory("default")
+    directory = rig.bus.names.directory("default")
     setattr(directory, limit, 1)
     with pytest.raises(WorkspaceFull) as caught:
         rig.post("waiting", 2)

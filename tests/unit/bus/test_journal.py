@@ -59,7 +59,7 @@ async def test_message_buried_before_its_first_commit_is_a_letter_and_no_row(rig
     b = rig.receiver("b")
     rig.post("a", 1)
     rig.pump()
-    rig.bus.remove_receiver(b.receiver)
+    rig.bus.names.remove(b.receiver)
     await rig.commit()
     assert [content for content, *_ in rig.dead()] == ["late"]
     assert rig.rows("SELECT seq FROM messages WHERE kept = 0") == []

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.bus.bus import MIN_TOMBSTONES
 from caxton.bus.dead_letters import EXPIRED, REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
+from caxton.bus.queues import MIN_TOMBSTONES
 from caxton.bus.redelivery import MAX_BLOCKED
 from caxton.bus.timers import LEAST_SWEPT
 from caxton.core.errors import InvalidMessage, MessageExpired

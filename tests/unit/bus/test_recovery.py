@@ -119,7 +119,7 @@ async def test_sequence_goes_on_above_everything_that_is_on_disk(rig: Rig) -> No
     assert last_seq(again.database) == 5
     again.post("b", 5)
     assert [envelope.seq for envelope in agents["b"].receiver.held] == [1, 2, 3, 4, 5, 6]
-    again.bus.remove_receiver(agents["b"].receiver)
+    again.bus.names.remove(agents["b"].receiver)
     await again.commit()
     third, _ = again.recover([])
     third.rows("DELETE FROM messages")
@@ -172,8 +172,8 @@ async def test_who_waited_is_not_remembered_and_the_message_is_repeated_like_any
 async def test_dead_letter_is_whole(rig: Rig) -> None:
     rig.receiver("b")
     message = rig.post("b", {"n": 1}, conversation_id="talk", ontology="o")
-    (receiver,) = rig.bus.receivers()
-    rig.bus.remove_receiver(receiver)
+    (receiver,) = rig.bus.names.receivers()
+    rig.bus.names.remove(receiver)
     await rig.commit()
     ((workspace, sender, name, message_id, conversation, dead_us, body),) = rig.rows(
         "SELECT workspace, sender, receiver, message_id, conversation_id, dead_us, body FROM dead_letters"

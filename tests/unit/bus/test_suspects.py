@@ -284,7 +284,7 @@ async def test_suspects_of_an_agent_that_is_removed_are_dead_letters_like_its_ot
     rig.post("a", 2)
     await rig.commit()
     again, agents = rig.recover(["a"])
-    again.bus.remove_receiver(agents["a"].receiver)
+    again.bus.names.remove(agents["a"].receiver)
     await again.commit()
     assert [(content, reason) for content, reason, *_ in again.dead()] == [(1, REMOVED), (2, REMOVED)]
     assert again.pending() == []

@@ -95,7 +95,7 @@ async def test_timer_of_a_failed_handler_was_never_set(rig: Rig) -> None:
     a = rig.agent("a", fail)
     rig.post("a")
     rig.pump()
-    rig.bus.shut(a.receiver.mailboxes[0])
+    rig.bus.queues.shut(a.receiver.mailboxes[0])
     await rig.later(60)
     assert a.handler.fired == []
 
@@ -185,7 +185,7 @@ async def test_timer_of_a_replica_that_is_no_more_fires_at_another(rig: Rig) -> 
     turn.begin(None, rig.clock.wall_us())
     turn.set_timer(S)
     rig.bus.apply(turn)
-    rig.bus.set_mailboxes(a.receiver, 1)
+    rig.bus.queues.set_mailboxes(a.receiver, 1)
     await rig.later(1)
     assert a.handlers[0].fired == [1]
 
@@ -222,7 +222,7 @@ async def test_timer_of_a_removed_agent_is_forgotten(rig: Rig) -> None:
     rig.clock.advance(1)
     await rig.turn_loop()  # one has fired and waits, one is still to come
     rig.stop(a)
-    rig.bus.remove_receiver(a.receiver)
+    rig.bus.names.remove(a.receiver)
     new = rig.agent("a")
     await rig.later(60)
     assert new.handler.fired == []

@@ -212,7 +212,7 @@ async def test_nothing_of_a_released_turn_is_left_for_the_next(rig: Rig) -> None
     assert (turn.kv_get(b"k"), turn.cancel_timer(timer)) == (None, NOT_FOUND)
     rig.bus.apply(turn)
     rig.pump()
-    assert (a.contents, a.receiver.timers, len(rig.bus.directory("default").topics)) == ([], {}, 0)
+    assert (a.contents, a.receiver.timers, len(rig.bus.names.directory("default").topics)) == ([], {}, 0)
 
 
 # --- state ---------------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ async def test_what_one_handler_sends_to_clients_is_bounded(rig: Rig) -> None:
     told = [turn.send(message) for _ in range(20)]
     assert told == [OK] * 16 + [TOO_LARGE] * 4
     turn.release()
-    assert rig.bus.directory("default").outside_bytes == 0
+    assert rig.bus.names.directory("default").outside_bytes == 0
 
 
 async def test_what_waits_for_the_disk_on_its_way_to_clients_is_bounded(rig: Rig) -> None:
@@ -359,7 +359,7 @@ async def test_what_waits_for_the_disk_on_its_way_to_clients_is_bounded(rig: Rig
         rig.bus.apply(turn)
     assert (told[:60], told[75:]) == ([OK] * 60, [WOULD_BLOCK] * 15)
     await rig.commit()
-    assert rig.bus.directory("default").outside_bytes == 0
+    assert rig.bus.names.directory("default").outside_bytes == 0
     assert rig.boot_turn(a).send(message) == OK
 
 
