@@ -26,6 +26,7 @@ from caxton.core.views import (
     Receipt,
     ReplayReceipt,
     ServerView,
+    Sighting,
     StorageView,
     VerifyReport,
 )
@@ -85,7 +86,7 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 BODIES = [
     AgentView, AgentSettings, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt,
-    ReplayReceipt, ServerView, StorageView, VerifyReport,
+    ReplayReceipt, ServerView, Sighting, StorageView, VerifyReport,
 ]  # fmt: skip
 
 

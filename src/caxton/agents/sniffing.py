@@ -48,7 +48,7 @@ class SniffService:
         Raises: AgentNotFound, WorkspaceNotFound, TooManyListeners.
         """
         _check(workspace)
-        directory = self._bus.directory(workspace)
+        directory = self._bus.names.directory(workspace)
         known = directory.receivers.keys() | directory.known
         for name in agents or ():
             if name not in known and not name.startswith(CLIENT_PREFIX):
