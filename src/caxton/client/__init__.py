@@ -12,6 +12,7 @@ from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
+from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.transport import ApiProblem
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
+class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, LogCalls, SniffCalls, StorageCalls, ServerCalls):
     """Speaks to one server as one principal, in one workspace.
 
     Args:
