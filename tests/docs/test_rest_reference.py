@@ -17,10 +17,18 @@ from caxton.core import errors
 from caxton.core.views import (
     AgentSettings,
     AgentView,
+    CancelReceipt,
+    CauseView,
     CompactReport,
+    ConversationDetail,
+    ConversationView,
+    CriticalPath,
     DeadLetterDetail,
     DeadLetterView,
+    DeadlockView,
     LogLine,
+    ParticipantView,
+    PastWait,
     Problem,
     PurgeReceipt,
     Receipt,
@@ -29,6 +37,7 @@ from caxton.core.views import (
     Sighting,
     StorageView,
     VerifyReport,
+    WaitView,
 )
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
@@ -85,8 +94,9 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt,
-    ReplayReceipt, ServerView, Sighting, StorageView, VerifyReport,
+    AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
+    CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
+    Receipt, ReplayReceipt, ServerView, Sighting, StorageView, VerifyReport, WaitView,
 ]  # fmt: skip
 
 

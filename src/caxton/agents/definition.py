@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from caxton.bus.mailbox import MAX_BYTES, MAX_MESSAGES
 from caxton.core.breaker import Policy
-from caxton.core.errors import InvalidValue
-from caxton.core.ids import AgentName, parse_agent_name, parse_capability, parse_group
+from caxton.core.errors import AgentNameReserved, InvalidValue
+from caxton.core.ids import RESERVED_NAMES, AgentName, parse_agent_name, parse_capability, parse_group
 from caxton.core.units import format_size, parse_duration, parse_size
 from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
 
@@ -51,7 +51,10 @@ class Definition:
 
 
 def define(spec: AgentSpec) -> Definition:
-    """Check `spec`. Raises `InvalidName`, `InvalidValue`."""
+    """Check `spec`. Raises `InvalidName`, `AgentNameReserved`, `InvalidValue`."""
+    name = parse_agent_name(spec.name)
+    if name in RESERVED_NAMES:
+        raise AgentNameReserved(name, RESERVED_NAMES)
     if spec.runtime != "wasm":
         raise InvalidValue("runtime", spec.runtime, "this version runs 'wasm'")
     if spec.version is not None and not 0 < len(spec.version) <= 64:
@@ -62,7 +65,7 @@ def define(spec: AgentSpec) -> Definition:
         raise InvalidValue("groups", len(spec.groups), f"an agent may be in at most {MAX_GROUPS}")
     asked, default = spec.resources, Limits()
     return Definition(
-        name=parse_agent_name(spec.name),
+        name=name,
         version=spec.version,
         replicas=check_replicas(spec.replicas),
         capabilities=tuple(dict.fromkeys(parse_capability(name) for name in spec.capabilities)),

@@ -109,7 +109,7 @@ class MessageService:
         self._check(workspace)
         if isinstance(message.receiver, str) and message.receiver:
             phase = self._agents.state(workspace, message.receiver)
-            if phase is None and message.receiver in self._bus.names.directory(workspace).known:
+            if phase is None and self._bus.names.directory(workspace).is_vacant(message.receiver):
                 raise UnknownReceiver(message.receiver)  # its mail would wait, and so would the caller
             if phase is not None and phase != "running":
                 raise AgentStateConflict(message.receiver, phase, f"'caxton agent start {message.receiver}' revives it")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from caxton.bus.dead_letters import PROTOCOL
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.tap import DEAD, sighting
 from caxton.core.errors import AgentNotFound, WorkspaceNotFound
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName
     from caxton.core.views import Sighting
     from caxton.storage.database import Database, Row
-
-NEVER_SENT = "protocol"
-"""Reason of a dead letter that its sender had no right to send: there is no arrow but the crossed one."""
 
 _KEPT = (
     "SELECT seq, receiver, body FROM messages WHERE workspace = ? AND conversation_id = ? AND kept = 1 "
@@ -69,7 +67,7 @@ class SniffService:
             sent[seq] = receiver, body
         seen: list[Sighting] = []
         for seq, receiver, body, dead_us, reason in await self._read(_DEAD, (workspace, conversation_id, limit)):
-            if reason != NEVER_SENT:
+            if reason != PROTOCOL:  # then it was never sent
                 sent.setdefault(seq, (receiver, body))
             facts = {"event": DEAD, "at_us": dead_us, "reason": reason}
             seen += _seen(body, seq=seq, workspace=workspace, receiver=receiver, **facts)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from caxton.core.ids import RESERVED_NAMES
 from caxton.core.views import AgentSpec
+from caxton.storage.checksum import kv_checksum, message_checksum
+from caxton.storage.verify import is_good_kv, is_good_message
 
 if TYPE_CHECKING:
     from caxton.bus.journal import Journal
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+_WAITING = (
+    "SELECT seq, sender, message_id, conversation_id, body, checksum FROM messages NOT INDEXED "
+    "WHERE settled_us IS NULL AND workspace = ? AND receiver = ?"
+)
 
 
 class AgentRow(msgspec.Struct, kw_only=True):
@@ -65,6 +74,60 @@ def load_agents(database: Database) -> list[AgentRow]:
         )
         for r in rows
     ]  # fmt: skip
+
+
+def free_reserved_names(database: Database) -> None:
+    """Rename agents that an earlier version let have a name which is now the node's own; before the writer starts.
+
+    `df` becomes `df-1`, with its state, timers, subscriptions and the mail that waits for it, in one transaction.
+    """
+    names = {(workspace, name) for workspace, name in database.query("SELECT workspace, name FROM names")}
+    for row in load_agents(database):
+        if row.name not in RESERVED_NAMES:
+            continue
+        new = next(name for n in count(1) if (row.workspace, name := f"{row.name}-{n}") not in names)
+        names.add((row.workspace, new))
+        _rename(database, row, new)
+        facts = {"action": "agents.renamed", "workspace": row.workspace, "before": row.name, "agent": new}
+        logger.warning("an agent had a reserved name and got another", extra=facts)
+
+
+def _rename(database: Database, row: AgentRow, new: str) -> None:
+    workspace, _ = owner = row.workspace, row.name
+    spec = msgspec.json.encode(msgspec.structs.replace(row.spec, name=new))
+    database.query("BEGIN IMMEDIATE")
+    try:
+        database.query("UPDATE agents SET name = ?, spec = ? WHERE workspace = ? AND name = ?", (new, spec, *owner))
+        database.query("INSERT INTO names (workspace, name) VALUES (?, ?)", (workspace, new))
+        for table in ("timers", "subscriptions"):
+            database.query(f"UPDATE {table} SET agent = ? WHERE workspace = ? AND agent = ?", (new, *owner))  # noqa: S608
+        _rename_state(database, owner, new)
+        _rename_mail(database, owner, new)
+        database.query("COMMIT")
+    except BaseException:
+        database.query("ROLLBACK")
+        raise
+
+
+def _rename_state(database: Database, owner: tuple[str, str], new: str) -> None:
+    """A row that is damaged stays so: it is found when it is loaded. The same for mail."""
+    for key, value, checksum in database.query(
+        "SELECT key, value, checksum FROM kv WHERE workspace = ? AND agent = ?", owner
+    ):
+        if is_good_kv(*owner, key, value, checksum):
+            checksum = kv_checksum(owner[0], new, key, value)
+        database.query(
+            "UPDATE kv SET agent = ?, checksum = ? WHERE workspace = ? AND agent = ? AND key = ?",
+            (new, checksum, *owner, key),
+        )
+
+
+def _rename_mail(database: Database, owner: tuple[str, str], new: str) -> None:
+    workspace, old = owner
+    for seq, sender, message_id, conversation_id, body, checksum in database.query(_WAITING, owner):
+        if is_good_message(seq, workspace, sender, old, message_id, conversation_id, body, checksum):
+            checksum = message_checksum(seq, workspace, sender, new, message_id, conversation_id, body)
+        database.query("UPDATE messages SET receiver = ?, checksum = ? WHERE seq = ?", (new, checksum, seq))
 
 
 def load_module(database: Database, sha256: str) -> bytes | None:

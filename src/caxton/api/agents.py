@@ -20,6 +20,7 @@ from caxton.api.query import choice, flag, integer, word
 from caxton.api.reply import NO_CONTENT, Reply, json_reply
 from caxton.core.errors import (
     AgentAlreadyExists,
+    AgentNameReserved,
     AgentNotFound,
     AgentStateConflict,
     CompileLimitExceeded,
@@ -90,6 +91,7 @@ class ScaleOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 _UPLOAD_ERRORS = (
     InvalidName,
+    AgentNameReserved,
     InvalidWasm,
     WasmTooLarge,
     CompileLimitExceeded,

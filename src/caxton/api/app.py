@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads annotations at run time)
 
 from caxton.api.agents import agent_routes
+from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import problem_reply
@@ -73,6 +74,8 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *sniff_routes(services.sniff, stopping),
         *storage_routes(services.storage),
     ]
+    if services.conversations is not None:
+        routes += conversation_routes(services.conversations)
 
     @cache
     def document() -> bytes:

@@ -79,6 +79,11 @@ class Directory:
             found.is_vacant = True
         return found
 
+    def is_vacant(self, name: str) -> bool:
+        """Whether mail for `name` waits because it had an agent once and has none now."""
+        found = self.receivers.get(name)
+        return name in self.known if found is None else found.is_vacant
+
     def offering(self, capability: str) -> Receiver | None:
         """One of the agents that offer `capability`, each in its turn; one that runs and is not held, if there is."""
         able = [receiver for receiver in self.receivers.values() if capability in receiver.capabilities]

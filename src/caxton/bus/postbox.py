@@ -84,6 +84,8 @@ class Postbox:
         if waiter is not None and waiter.admit is not None:
             waiter.admit(targets[0])
         self._check_room(directory, targets, len(message.content) + HOST_FIELD_BYTES)
+        if message.protocol is not None:
+            self._bus.referee.check(workspace, message, [target.name for target in targets])
         ends_us = 0
         if message.ttl_ms is not None or message.reply_by is not None:
             ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
@@ -112,13 +114,15 @@ class Postbox:
                 priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
             )  # fmt: skip
             target.take_room(len(body))
+            if message.protocol is not None and not bus.referee.passes(envelope, message, target):
+                continue
             if durable:
                 self._journal.born[seq] = envelope
             bus.queues.enqueue(target, envelope)
             if ends_us:
                 bus.redelivery.watch(target, envelope)
             if bus.tap.listeners:
-                bus.tap.sent([(target, envelope)])
+                bus.tap.sent([envelope])
 
     def replay(self, letter: LetterRow, body: bytes) -> Envelope:
         """Queue a dead letter as a new message: the same id and trace, its first attempt, flagged as replayed.
@@ -150,7 +154,7 @@ class Postbox:
         if ends_us:
             bus.redelivery.watch(target, envelope)
         if bus.tap.listeners:
-            bus.tap.sent([(target, envelope)])
+            bus.tap.sent([envelope])
         crash_point("replay.queued")
         self._on_work()
         return envelope

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from caxton.bus.envelope import Envelope
     from caxton.bus.journal import Journal
-    from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
     from caxton.messages.message import AclMessage
 
@@ -37,6 +36,9 @@ GATHER_S = 0.05
 """Before a commit is asked for on behalf of listeners: a diagram may be late, and commits cost."""
 
 SENT, DEAD, REFUSED = "sent", "dead", "refused"
+
+LATE = "late"
+"""Why a proposal is refused that came after its time; the node has rejected it for the initiator."""
 
 
 class _Said(msgspec.Struct, gc=False):
@@ -68,9 +70,9 @@ def sighting(
         seq: its place among the others.
         workspace: where it was said.
         receiver: whom this copy of it is for.
-        event: `SENT` or `DEAD`.
+        event: `SENT`, `DEAD` or `REFUSED`.
         at_us: when, if not when it was sent; µs since 1970 UTC.
-        reason: why it is dead.
+        reason: why it did not arrive.
 
     Raises: msgspec.DecodeError: `body` is no message.
     """
@@ -125,19 +127,25 @@ class Tap:
 
     # --- what happens ----------------------------------------------------------------------------------------
 
-    def sent(self, sends: Iterable[tuple[Receiver | None, Envelope]]) -> None:
+    def sent(self, envelopes: Iterable[Envelope]) -> None:
         """These messages take effect now."""
-        for _, envelope in sends:
-            make = partial(
-                sighting, envelope.body, seq=self._next(), workspace=envelope.workspace, receiver=envelope.receiver
-            )
-            self._show(envelope.workspace, envelope.sender, envelope.receiver, envelope.conversation_id, make)
+        for envelope in envelopes:
+            self._show_envelope(envelope, SENT)
 
     def buried(self, envelope: Envelope, reason: str) -> None:
         """`envelope` became a dead letter."""
+        self._show_envelope(envelope, DEAD, at_us=self._clock.wall_us(), reason=reason)
+
+    def withheld(self, envelope: Envelope, reason: str) -> None:
+        """`envelope` never takes effect, and became no dead letter either."""
+        self._show_envelope(envelope, REFUSED, reason=reason)
+
+    def _show_envelope(
+        self, envelope: Envelope, event: str, *, at_us: int | None = None, reason: str | None = None
+    ) -> None:
         make = partial(
             sighting, envelope.body, seq=self._next(), workspace=envelope.workspace, receiver=envelope.receiver,
-            event=DEAD, at_us=self._clock.wall_us(), reason=reason,
+            event=event, at_us=at_us, reason=reason,
         )  # fmt: skip
         self._show(envelope.workspace, envelope.sender, envelope.receiver, envelope.conversation_id, make)
 

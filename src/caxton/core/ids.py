@@ -12,6 +12,9 @@ WorkspaceName = NewType("WorkspaceName", str)
 
 DEFAULT_WORKSPACE = WorkspaceName("default")
 
+RESERVED_NAMES = ("ams", "df", "tasks")
+"""Of agents that are part of the node: FIPA's agent management system and directory facilitator (SC00023), and ours."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 

@@ -33,6 +33,8 @@ ACTIONS: dict[str, frozenset[str]] = {
     "sniff:read": _LOOK,
     "messages:read": _LOOK,
     "messages:write": _TOUCH,
+    "conversations:read": _LOOK,
+    "conversations:write": _TOUCH,
     "dead-letters:read": _LOOK,
     "dead-letters:write": _TOUCH,
     "storage:read": _LOOK,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from caxton.agents import native
 from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.agents.sniffing import SniffService
+from caxton.agents.store import free_reserved_names
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -20,6 +22,7 @@ from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
 from caxton.bus.recovery import last_seq, load_kept, load_mail, load_names, load_timers, load_topics
 from caxton.bus.upkeep import Upkeep
+from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
 from caxton.core.views import ServerView
@@ -31,12 +34,16 @@ from caxton.server.pump import Pump
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
+from caxton.storage.lookup import Lookup
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.native import NativeAgent
+    from caxton.bus.mailbox import Receiver
+    from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
 
 
@@ -51,16 +58,20 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
+    lookup: Lookup
+    conversations: Conversations
     postbox: Postbox
     receipts: Receipts
     log: LogBook
     agents: AgentService
+    natives: Sequence[NativeAgent]
     messages: MessageService
     dead_letters: DeadLetterService
     sniff: SniffService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
+    native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
         """Take up the work where the node left it. Ready when this returns."""
@@ -73,20 +84,25 @@ class Rooms:
         self.database.start()
         self.disk.start()
         self.dead_letters.start()
+        self.conversations.start()
         crash_point("start.loaded")
         await self.agents.start_recovered(modules)
+        native.start(self.bus, self.native_receivers)
         crash_point("start.started")
         self.status.state = "ready"
 
     def _load(self) -> dict[str, bytes]:
         """All that the journal holds; returns the modules that the agents need."""
+        free_reserved_names(self.database)
         load_names(self.database, self.bus)
+        self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
         modules = self.agents.recover(self.database)
         in_flight = self.journal.in_flight.found
         load_topics(self.database, self.bus)
         load_timers(self.database, self.bus, in_flight)
         self.receipts.load(self.database)
         self.bus.letters.load(self.database)
+        self.conversations.load(self.database.query)
         load_mail(self.database, self.bus, in_flight)
         load_kept(self.database, self.journal)
         return modules
@@ -114,10 +130,12 @@ class Rooms:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
         self.dead_letters.close()
+        self.conversations.close()
         self.bus.close()
         self.disk.close()
         self.agents.close()
         self.journal.close()
+        self.lookup.close()
         self.database.close()
         self.engine.close()
 
@@ -154,7 +172,7 @@ class NodeStatus:
     def _snapshot(self) -> Snapshot:
         rooms = self.rooms
         assert rooms is not None  # noqa: S101
-        bus, agents = rooms.bus, rooms.agents
+        bus, agents, talks = rooms.bus, rooms.agents, rooms.conversations
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
@@ -168,7 +186,11 @@ class NodeStatus:
             rows_written=rooms.journal.rows_written, journal_bytes=rooms.database.usage.live_bytes,
             wal_bytes=rooms.database.usage.wal_bytes, disk_free_bytes=rooms.disk.free_bytes,
             commit_us=list(rooms.database.commit_us), storage_failures=dict(rooms.database.failures),
-            storage_causes=bus.intake.causes, uptime_s=round(self._clock.monotonic() - self._started, 3),
+            storage_causes=bus.intake.causes,
+            conversations_open=talks.book.open, conversations_ended=dict(talks.table.ended),
+            conversation_violations=talks.referee.violations, conversation_deadlines=talks.deadlines.passed,
+            conversation_late=talks.referee.late, deadlocks=len(talks.watch.found), deadlocks_found=talks.watch.total,
+            uptime_s=round(self._clock.monotonic() - self._started, 3),
         )  # fmt: skip
 
 
@@ -176,8 +198,13 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
+    conversations: ConversationSettings | None = None,
+    natives: Sequence[NativeAgent] = (),
 ) -> Rooms:  # fmt: skip
-    """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`."""
+    """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
+
+    `natives` are agents beside those that every node has.
+    """
     clock = SystemClock() if clock is None else clock
     ballast = Ballast(data_dir, size_bytes=ballast_bytes)
     if ballast.free_bytes() < LOW_BYTES:
@@ -196,6 +223,8 @@ def build(
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
     log = LogBook(clock)
+    lookup = Lookup(data_dir / "journal.db")
+    watched = Conversations(bus, journal, clock, lookup.query, log.warn, conversations)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances,
@@ -207,7 +236,9 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
+        lookup=lookup, conversations=watched,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
+        natives=[*natives],
         messages=MessageService(bus, postbox, journal, database, agents),
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), disk=disk,

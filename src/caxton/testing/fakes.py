@@ -47,6 +47,7 @@ from caxton.core.views import (
     VerifyReport,
 )
 from caxton.messages.codec import encode_message
+from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
 from caxton.testing.fake_sniff import FakeSniff
 
@@ -459,6 +460,7 @@ class FakeNode:
 
     agents: FakeAgents = field(default_factory=FakeAgents)
     messages: FakeMessages = field(init=False)
+    conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     logs: FakeLogs = field(default_factory=FakeLogs)
     sniff: FakeSniff = field(init=False)
@@ -468,6 +470,7 @@ class FakeNode:
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
         self.sniff = FakeSniff(lambda: self.agents.views)
+        self.conversations = FakeConversations(self.messages.kept)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
@@ -475,5 +478,5 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
-            sniff=self.sniff, storage=self.storage, server=self.server,
+            sniff=self.sniff, storage=self.storage, server=self.server, conversations=self.conversations,
         )  # fmt: skip

@@ -24,9 +24,10 @@ from caxton.server.wiring import Rooms, build
 from caxton.testing.guests import everything
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.native import NativeAgent
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
     from caxton.storage.database import Row
@@ -148,7 +149,12 @@ class LocalNode:
 
 @asynccontextmanager
 async def open_node(
-    data_dir: Path, *, compiled: Path | None = None, max_instances: int = 1000, clock: Clock | None = None
+    data_dir: Path,
+    *,
+    compiled: Path | None = None,
+    max_instances: int = 1000,
+    clock: Clock | None = None,
+    natives: Sequence[NativeAgent] = (),
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
 
@@ -157,6 +163,7 @@ async def open_node(
         compiled: where compiled modules are kept, to share them between tests.
         max_instances: as the setting.
         clock: instead of the machine's.
+        natives: agents written in Python, beside those that every node has.
     """
     _prepare(data_dir, compiled)
     failures: list[Exception] = []
@@ -167,6 +174,7 @@ async def open_node(
         on_storage_failure=failures.append,
         clock=clock,
         ballast_bytes=BALLAST_BYTES,
+        natives=natives,
     )
     try:
         await rooms.start()

@@ -267,9 +267,13 @@ class Rig:
         found = {name: rig.receiver(name) for name in agents}
         for agent in found.values():
             load_state(rig.database, agent.receiver)
-        in_flight = rig.journal.in_flight.found
-        load_topics(rig.database, rig.bus)
-        load_timers(rig.database, rig.bus, in_flight)
-        rig.bus.letters.load(rig.database)
-        load_mail(rig.database, rig.bus, in_flight)
+        rig.load()
         return rig, found
+
+    def load(self) -> None:
+        """What the journal holds, beside names and state."""
+        in_flight = self.journal.in_flight.found
+        load_topics(self.database, self.bus)
+        load_timers(self.database, self.bus, in_flight)
+        self.bus.letters.load(self.database)
+        load_mail(self.database, self.bus, in_flight)

@@ -299,7 +299,7 @@ async def test_gap_stands_where_the_messages_are_missing(rig: Rig) -> None:
 
 async def test_body_that_cannot_be_read_is_missed_and_undoes_nothing(rig: Rig) -> None:
     listener = rig.bus.tap.listen(WORKSPACE)
-    rig.bus.tap.sent([(None, Envelope(1, WORKSPACE, "a", "b", "m", None, b"no message", 0))])
+    rig.bus.tap.sent([Envelope(1, WORKSPACE, "a", "b", "m", None, b"no message", 0)])
     assert await heard(rig, listener) == [Gap(missed=1)]
 
 
