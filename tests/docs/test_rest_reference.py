@@ -36,6 +36,10 @@ from caxton.core.views import (
     ServerView,
     Sighting,
     StorageView,
+    TaskBidder,
+    TaskDetail,
+    TaskResult,
+    TaskView,
     VerifyReport,
     WaitView,
 )
@@ -96,7 +100,8 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 BODIES = [
     AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
     CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
-    Receipt, ReplayReceipt, ServerView, Sighting, StorageView, VerifyReport, WaitView,
+    Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView,
+    VerifyReport, WaitView,
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from caxton.cli import (
     sniff,
     status,
     storage,
+    task,
     trace,
 )
 from caxton.cli.command import Cli, OutputFormat, ReaderLeft, command, new_app, root
@@ -69,7 +70,7 @@ def print_version(cli: Cli) -> None:
 
 
 for part in (
-    server, deploy, agent, message, conversation, trace, sniff, dlq, logs, status, storage, config, doctor,
+    server, deploy, agent, message, conversation, task, trace, sniff, dlq, logs, status, storage, config, doctor,
 ):  # fmt: skip
     part.register(app)
 

@@ -16,6 +16,7 @@ from caxton.client.server import ServerCalls
 from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
+from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
 
 __all__ = [
@@ -33,7 +34,15 @@ __all__ = [
 
 
 class CaxtonClient(
-    AgentCalls, MessageCalls, ConversationCalls, DeadLetterCalls, LogCalls, SniffCalls, StorageCalls, ServerCalls
+    AgentCalls,
+    MessageCalls,
+    ConversationCalls,
+    TaskCalls,
+    DeadLetterCalls,
+    LogCalls,
+    SniffCalls,
+    StorageCalls,
+    ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.
 

@@ -228,8 +228,9 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     """The REST API of a node, ready to be started."""
     stopping = asyncio.Event()
     services = Services(
-        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, logs=rooms.log,
-        sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status,
+        conversations=rooms.conversations,
+        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, tasks=rooms.tasks,
+        logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status,
     )  # fmt: skip
     app = build_app(
         services,

@@ -50,6 +50,7 @@ from caxton.messages.codec import encode_message
 from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
 from caxton.testing.fake_sniff import FakeSniff
+from caxton.testing.fake_tasks import FakeTasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -462,6 +463,7 @@ class FakeNode:
     messages: FakeMessages = field(init=False)
     conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    tasks: FakeTasks = field(init=False)
     logs: FakeLogs = field(default_factory=FakeLogs)
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
@@ -471,12 +473,14 @@ class FakeNode:
         self.messages = FakeMessages(self.agents)
         self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
+        self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
     def services(self) -> Services:
         """As the API takes them."""
         return Services(
-            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, logs=self.logs,
-            sniff=self.sniff, storage=self.storage, server=self.server, conversations=self.conversations,
+            conversations=self.conversations,
+            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
+            logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
         )  # fmt: skip
