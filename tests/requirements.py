@@ -877,6 +877,61 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="60,000 posts/s in batches over one connection; acknowledgements at half load within 10 ms (p99).",
         gap="46,000 to 51,000/s; 11 to 39 ms where one fsync in a hundred takes 3 ms",
     ),
+    # --- listening -------------------------------------------------------------------------------------------
+    "sniff:after-the-commit": Requirement(
+        source=REST,
+        text="A listener hears of a message after the commit that holds it, even if it never touches the disk.",
+        tests=(
+            "test_listener_hears_of_a_message_only_after_the_commit_that_holds_it",
+            "test_message_that_comes_during_a_commit_waits_for_the_next_one",
+            "test_listener_is_never_told_when_the_disk_fails",
+            "test_message_that_never_touches_the_disk_is_heard_of_too",
+        ),
+    ),
+    "sniff:nobody-waits-for-a-listener": Requirement(
+        source=REST,
+        text="A slow listener misses messages and is told how many and where; nobody waits for it; 32 may listen.",
+        tests=(
+            "test_slow_listener_misses_messages_and_is_told_how_many",
+            "test_gap_stands_where_the_messages_are_missing",
+            "test_listener_that_never_reads_holds_so_many_messages_and_one_count",
+            "test_number_of_listeners_is_limited",
+            "test_nobody_is_asked_to_show_anything_while_nobody_listens",
+            "test_body_that_cannot_be_read_is_missed_and_undoes_nothing",
+        ),
+    ),
+    "sniff:what-took-effect": Requirement(
+        source=REST,
+        text="Shown is what took effect, in that order, and what was refused or died, with its reason.",
+        tests=(
+            "test_order_is_that_in_which_things_took_effect",
+            "test_handler_that_fails_has_said_nothing",
+            "test_question_answer_and_refusals_are_heard_of_in_their_order",
+            "test_act_out_of_place_is_a_dead_letter_that_was_never_sent",
+            "test_late_proposal_is_refused_as_late_and_then_rejected_in_the_initiators_name",
+        ),
+    ),
+    "sniff:drawing": Requirement(
+        source=CLI,
+        text="Each message is one arrow; no line is wider than asked for; a pipe gets plain text, line by line.",
+        tests=(
+            "test_every_message_is_exactly_one_arrow_in_one_or_two_lines",
+            "test_arrow_leads_from_the_senders_lane_to_the_receivers",
+            "test_no_line_is_ever_wider_than_asked_for_and_none_steers_a_terminal",
+            "test_pipe_gets_no_colour_no_cursor_movement_and_no_line_that_is_too_wide",
+            "test_talk_of_guests_is_drawn_over_a_pipe_and_afterwards",
+        ),
+    ),
+    "sniff:pictures-hold-no-markup-of-strangers": Requirement(
+        source="docs/howto/watch-agents-talk.md",
+        text="Names and contents are text in Mermaid and SVG, whatever they say.",
+        tests=(
+            "test_mermaid_has_a_line_for_each_name_and_message_and_nothing_else",
+            "test_svg_is_xml_with_one_arrow_for_each_message_and_only_harmless_elements",
+            "test_svg_has_no_word_of_a_stranger_outside_of_text",
+            "test_word_that_ends_blocks_in_mermaid_is_no_word_of_its_own",
+        ),
+    ),
     # --- protocols -------------------------------------------------------------------------------------------
     "protocols:as-in-the-standard": Requirement(
         source=PROTOCOLS,

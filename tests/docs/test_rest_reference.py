@@ -34,6 +34,7 @@ from caxton.core.views import (
     Receipt,
     ReplayReceipt,
     ServerView,
+    Sighting,
     StorageView,
     TaskBidder,
     TaskDetail,
@@ -99,8 +100,8 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 BODIES = [
     AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
     CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
-    Receipt, ReplayReceipt, ServerView, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView, VerifyReport,
-    WaitView,
+    Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView,
+    VerifyReport, WaitView,
 ]  # fmt: skip
 
 

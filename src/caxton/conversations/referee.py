@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import PROTOCOL
 from caxton.bus.envelope import CLIENT_PREFIX
+from caxton.bus.tap import LATE
 from caxton.conversations import notices
 from caxton.conversations.rules import Violation, judge, move_of
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
@@ -241,6 +242,8 @@ class Referee:
     ) -> None:
         self.late += 1
         self._bus.withhold(envelope, target)
+        if self._bus.tap.listeners:
+            self._bus.tap.withheld(envelope, LATE)
         message.reply_with = message.reply_with or envelope.message_id
         self._bus.mail.send(envelope.workspace, envelope.sender, notices.late(talk, message))
 

@@ -13,6 +13,7 @@ from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
+from caxton.agents.sniffing import SniffService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.tasks.agent import TaskAgent
 from caxton.agents.tasks.service import TaskService
@@ -71,6 +72,7 @@ class Rooms:
     tasks: TaskService
     messages: MessageService
     dead_letters: DeadLetterService
+    sniff: SniffService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
@@ -249,7 +251,8 @@ def build(
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         natives=[tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
-        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
+        sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status,
     )  # fmt: skip
