@@ -17,10 +17,12 @@ from caxton.core import errors
 from caxton.core.views import (
     AgentSettings,
     AgentView,
+    CapabilityView,
     CompactReport,
     DeadLetterDetail,
     DeadLetterView,
     LogLine,
+    OfferView,
     Problem,
     PurgeReceipt,
     Receipt,
@@ -84,8 +86,8 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, PurgeReceipt, Receipt,
-    ReplayReceipt, ServerView, StorageView, VerifyReport,
+    AgentView, AgentSettings, CapabilityView, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, OfferView,
+    PurgeReceipt, Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport,
 ]  # fmt: skip
 
 

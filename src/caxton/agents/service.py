@@ -413,8 +413,8 @@ class AgentService:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
         receiver.messages_per_s = definition.limits.messages_per_s
         receiver.groups = definition.groups
-        if not receiver.capabilities:
-            receiver.capabilities = definition.capabilities
+        if not receiver.deployed:
+            receiver.offer(deployed=definition.capabilities)
         return receiver
 
     async def _start_new(self, agent: _Agent, module: bytes) -> None:
@@ -482,7 +482,7 @@ class AgentService:
         return AgentView(
             id=row.id, name=row.name, workspace=row.workspace, type="wasm", status=state.phase, reason=state.reason,
             replicas=definition.replicas, healthy=supervisor.healthy, revision=row.revision, version=definition.version,
-            module_sha256=row.module_sha256, module_bytes=agent.module_bytes, capabilities=list(receiver.capabilities),
+            module_sha256=row.module_sha256, module_bytes=agent.module_bytes, capabilities=list(receiver.offers),
             memory_limit_bytes=definition.limits.memory_bytes, memory_bytes=supervisor.memory_bytes,
             timeout_s=definition.limits.wall_time_s, cpu_time_s=definition.limits.cpu_time_s,
             mailbox_messages=receiver.messages, mailbox_bytes=receiver.bytes, messages_handled=receiver.handled,

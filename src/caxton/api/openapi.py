@@ -38,8 +38,9 @@ _GUARDED = (e.Forbidden, e.WorkspaceNotFound, e.StorageFailed)
 _WITH_BODY = (e.UnsupportedMediaType, e.RequestTimeout)
 """What any operation may answer that reads a body."""
 
-_IN_PATH = {"name": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", "id": "^[1-9][0-9]{0,17}$"}
-"""What stands in braces in a path: an agent's name, a dead letter's id."""
+_NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_IN_PATH = {"name": _NAME, "capability": _NAME, "id": "^[1-9][0-9]{0,17}$"}
+"""What stands in braces in a path: an agent's name, a capability, a dead letter's id."""
 
 _DESCRIPTION = """Agents are WebAssembly guests; they talk in FIPA-ACL messages over a durable bus.
 

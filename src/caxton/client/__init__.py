@@ -8,6 +8,7 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
+from caxton.client.capabilities import CapabilityCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, MessageCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
+class CaxtonClient(AgentCalls, CapabilityCalls, MessageCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

@@ -228,8 +228,8 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     """The REST API of a node, ready to be started."""
     stopping = asyncio.Event()
     services = Services(
-        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, logs=rooms.log,
-        storage=rooms.upkeep, server=rooms.status,
+        agents=rooms.agents, capabilities=rooms.capabilities, messages=rooms.messages, dead_letters=rooms.dead_letters,
+        logs=rooms.log, storage=rooms.upkeep, server=rooms.status,
     )  # fmt: skip
     app = build_app(
         services,

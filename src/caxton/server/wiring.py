@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from caxton.agents import native
+from caxton.agents.capabilities import CapabilityService
 from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.logs import LogBook
 from caxton.agents.messaging import MessageService
@@ -58,6 +59,7 @@ class Rooms:
     receipts: Receipts
     log: LogBook
     agents: AgentService
+    capabilities: CapabilityService
     natives: Sequence[NativeAgent]
     messages: MessageService
     dead_letters: DeadLetterService
@@ -219,7 +221,7 @@ def build(
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
-        natives=[*natives],
+        capabilities=CapabilityService(bus, lambda _agent, _capability: {}), natives=[*natives],
         messages=MessageService(bus, postbox, journal, database, agents),
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
