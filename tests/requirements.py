@@ -14,6 +14,7 @@ CLI = "docs/reference/cli.md"
 LIMITS = "docs/reference/limits.md"
 CONFIG = "docs/reference/configuration.md"
 AGENT_CONFIG = "docs/reference/agent-config.md"
+WAITS = "docs/howto/find-out-who-waits.md"
 MAP = "ARCHITECTURE.md"
 
 
@@ -99,6 +100,63 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_failed_message_comes_again_after_its_delay_and_says_which_attempt_it_is",
             "test_after_five_attempts_it_is_a_dead_letter_in_the_same_transaction",
+        ),
+    ),
+    "waits:deadlocks": Requirement(
+        source=WAITS,
+        text="A deadlock is a set of quiet agents that wait for nobody else; all are named, and nothing else is.",
+        tests=(
+            "test_deadlocks_are_those_of_the_definition",
+            "test_graph_without_a_cycle_has_no_deadlock",
+            "test_cycle_is_no_deadlock_while_one_of_it_has_something_to_do",
+            "test_cycle_is_no_deadlock_while_one_of_it_waits_for_somebody_else_too",
+            "test_deadlocks_are_those_whose_agents_have_nothing_left_to_do",
+        ),
+    ),
+    "waits:bounded": Requirement(
+        source=LIMITS,
+        text="What is over leaves nothing behind, and of too many open asks the oldest are forgotten.",
+        tests=(
+            "test_graph_counts_as_a_plain_count_does_and_keeps_nothing_that_is_over",
+            "test_beyond_the_limit_the_oldest_ask_is_forgotten",
+            "test_times_of_answered_asks_do_not_pile_up",
+        ),
+    ),
+    "waits:why": Requirement(
+        source=WAITS,
+        text="From each wait of a conversation a path leads over the reasons to a cause; cycles are named.",
+        tests=(
+            "test_path_leads_from_the_initiator_over_a_nested_conversation_to_the_agent_that_is_stopped",
+            "test_cause_tells_what_the_last_agent_does",
+            "test_cycle_over_conversations_is_named_and_followed_once",
+            "test_every_path_is_a_chain_of_waits_that_ends_in_a_cause",
+            "test_command_prints_what_the_page_shows",
+        ),
+    ),
+    "waits:past": Requirement(
+        source=WAITS,
+        text="The waits that made up the time of a conversation cover all of it, each counted for who was waited for.",
+        tests=(
+            "test_waits_of_the_past_cover_the_whole_duration_in_order",
+            "test_time_until_a_deadline_counts_for_those_who_were_silent",
+        ),
+    ),
+    "conversations:cancel": Requirement(
+        source=REST,
+        text="Cancelling tells each participant whose exchange goes on, once, and refuses what has ended.",
+        tests=(
+            "test_cancel_is_told_to_each_once",
+            "test_conversation_that_has_ended_cannot_be_cancelled",
+            "test_who_may_only_look_may_not_cancel",
+        ),
+        gap="told by services in memory; the server's own must show it too",
+    ),
+    "conversations:any-id": Requirement(
+        source=REST,
+        text="A conversation of any id can be shown and cancelled, also one that no path can hold.",
+        tests=(
+            "test_any_id_is_found_when_the_query_has_it",
+            "test_client_reaches_a_conversation_of_any_id",
         ),
     ),
     "dead-letters:kept": Requirement(

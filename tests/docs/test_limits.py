@@ -17,7 +17,20 @@ ROWS = {word(row[3]): row for row in rows(PAGE, "About", "Limit", "Value", "Cons
 
 SOURCE = Path(caxton.__file__).parent
 
-ROOMS = ("agents", "api", "bus", "core", "messages", "protocols", "observe", "sandbox", "security", "server", "storage")
+ROOMS = (
+    "agents",
+    "api",
+    "bus",
+    "conversations",
+    "core",
+    "messages",
+    "protocols",
+    "observe",
+    "sandbox",
+    "security",
+    "server",
+    "storage",
+)
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
@@ -25,6 +38,12 @@ NOT_LIMITS = {
     "agents.letter_purges.LOOK_FOR_OLD_S": "how often old letters are looked for",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
     "bus.postbox.HOST_FIELD_BYTES": "an estimate",
+    "conversations.book.WAKE_WITHIN_US": "how long before a deadline a conversation is in memory",
+    "conversations.deadlines.LOOK_EVERY_S": "how often the journal is asked for deadlines",
+    "conversations.deadlines.MAX_AT_ONCE": "how many of them at once",
+    "conversations.deadlines.NEXT_LOOK_S": "how soon it is asked for the rest",
+    "conversations.referee.MAX_WARNED": "how many warnings are known to have been given",
+    "conversations.watch.LOOK_EVERY_S": "how often deadlocks are looked for",
     "messages.codec.MAX_MESSAGE_BYTES": "the sum of two limits",
     "api.errors.RETRY_AFTER_S": "a table of advice, in rest.md",
     "api.hosts.MAX_REMEMBERED": "a cache of good Host headers",

@@ -92,8 +92,8 @@ def test_who_sets_a_field_is_right(tmp_path: Path) -> None:
     assert bytes(sent.content) == bytes(reply.content) == b"1"
     assert {row[2] for row in FIELDS.values()} == {"host", "sender", "sender, else host"}
     given = {name for name in HOST | HOST_FOR_CLIENTS if getattr(reply, name)}
-    expected = (HOST - {"replayed"}) | {"conversation_id", "message_id"}
-    assert given == expected, "an agent's message gets no reply_with from the host"
+    expected = (HOST - {"replayed"}) | {"conversation_id", "message_id", "reply_with"}
+    assert given == expected, "an agent's message that follows a protocol gets what its answer refers to"
 
 
 def test_required_fields_are_those_that_say_so() -> None:

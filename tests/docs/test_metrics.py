@@ -19,6 +19,8 @@ def rendered() -> str:
         failures=1, dead_letters=1, dead_letters_bytes=1, dead_letters_buried={"failed": 1}, dead_letters_replayed=1,
         refused=1, mailbox_messages=1, latency_us=[1] * 32, commits=1, rows_written=1,
         circuits={"open": 1}, circuit_transitions={"open": 1}, callers_refused={"CIRCUIT_OPEN": 1},
+        conversations_open=3, conversations_ended={"completed": 2, "idle": 1, "too-old": 0, "cancelled": 0},
+    conversation_violations=4, conversation_deadlines=5, conversation_late=6, deadlocks=1, deadlocks_found=2,
         uptime_s=1.0, journal_bytes=1, wal_bytes=1, disk_free_bytes=1, commit_us=[1] * 32,
         storage_failures={"io": 1}, storage_causes=(),
     )  # fmt: skip

@@ -17,12 +17,20 @@ from caxton.core import errors
 from caxton.core.views import (
     AgentSettings,
     AgentView,
+    CancelReceipt,
     CapabilityView,
+    CauseView,
     CompactReport,
+    ConversationDetail,
+    ConversationView,
+    CriticalPath,
     DeadLetterDetail,
     DeadLetterView,
+    DeadlockView,
     LogLine,
     OfferView,
+    ParticipantView,
+    PastWait,
     Problem,
     PurgeReceipt,
     Receipt,
@@ -30,6 +38,7 @@ from caxton.core.views import (
     ServerView,
     StorageView,
     VerifyReport,
+    WaitView,
 )
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
@@ -86,8 +95,9 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CapabilityView, CompactReport, DeadLetterDetail, DeadLetterView, LogLine, OfferView,
-    PurgeReceipt, Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport,
+    AgentView, AgentSettings, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
+    ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
+    ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport, WaitView,
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
 
 LEVELS = ("trace", "debug", "info", "warn", "error")
+WARNING = LEVELS.index("warn")
 
 MAX_LINES = 2000
 MAX_BYTES = 4 << 20
@@ -38,6 +39,10 @@ class LogBook:
         self._seq = clock.wall_us() // 1000
         self._lines: dict[tuple[str, str], _Lines] = {}
         self._readers: list[_Reader] = []
+
+    def warn(self, workspace: str, agent: str, text: str) -> None:
+        """A warning of the host's own."""
+        self.append(workspace, agent, 0, WARNING, "host", text)
 
     def append(self, workspace: str, agent: str, replica: int, level: int, source: str, text: str) -> None:
         """Add `text`, one line for each of its lines; control characters are replaced."""

@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import uuid
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -15,6 +14,7 @@ import msgspec
 
 from caxton.agents.circuit import CircuitCounts
 from caxton.agents.definition import Definition, check_replicas, define
+from caxton.agents.modules import Modules
 from caxton.agents.settings import patched, settings_of
 from caxton.agents.store import (
     AgentRow,
@@ -26,6 +26,7 @@ from caxton.agents.store import (
     put_module,
 )
 from caxton.agents.supervisor import BootError, Supervisor
+from caxton.agents.views import view_of
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
 from caxton.core.crash import crash_point
@@ -40,20 +41,19 @@ from caxton.core.errors import (
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
-from caxton.core.views import AgentSettings, AgentSpec, AgentView
-from caxton.sandbox.module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Generator
 
     from caxton.agents.circuit import Circuit
     from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
-    from caxton.core.views import AgentPatch
+    from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
+    from caxton.sandbox.module import Module
     from caxton.storage.database import Database
 
 MAX_INSTANCES = 10_000
@@ -78,14 +78,12 @@ class AgentService:
         self, *, engine: Engine, compiler: Compiler, bus: Bus, journal: Journal, log: LogBook, clock: Clock,
         max_instances: int = MAX_INSTANCES,
     ) -> None:  # fmt: skip
-        self._engine, self._compiler, self._bus, self._journal = engine, compiler, bus, journal
+        self._bus, self._journal = bus, journal
         self._log, self._clock, self._max_instances = log, clock, max_instances
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = self._restarts_of_removed = 0
         self.circuits = CircuitCounts()
-        self._modules: dict[str, Module] = {}
-        self._wanted = Counter[str]()
-        """Modules that deployments under way will use, by SHA-256."""
+        self._modules = Modules(engine, compiler, self._modules_in_use)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     # --- reading ---------------------------------------------------------------------------------------------
@@ -155,7 +153,7 @@ class AgentService:
             if (workspace, definition.name) in self._agents:
                 raise AgentAlreadyExists(definition.name)
             with self._room(definition.replicas):
-                async with self._load(module, definition) as compiled:
+                async with self._modules.load(module, definition.limits) as compiled:
                     row = self._row(workspace, spec, module, revision=1)
                     agent = self._make(row, definition, compiled, len(module))
                     await self._start_new(agent, module)
@@ -192,7 +190,7 @@ class AgentService:
         await self._swap(agent, definition, supervisor.module)
 
     async def _replace_module(self, agent: _Agent, definition: Definition, module: bytes) -> None:
-        async with self._load(module, definition) as compiled:
+        async with self._modules.load(module, definition.limits) as compiled:
             await self._swap(agent, definition, compiled)
         agent.row.module_sha256, agent.module_bytes = hashlib.sha256(module).hexdigest(), len(module)
         put_module(self._journal, agent.row.module_sha256, module)
@@ -291,7 +289,7 @@ class AgentService:
             delete_unused_modules(self._journal)
             crash_point("remove.done")
             await self._journal.commit()
-            self._drop_unused_modules()
+            self._modules.drop_unused()
 
     # --- start and end of the node ---------------------------------------------------------------------------
 
@@ -311,16 +309,14 @@ class AgentService:
 
     async def start_recovered(self, modules: dict[str, bytes]) -> None:
         """Start again what ran when the node last stopped. An agent that does not start has failed; the others do."""
-        self._wanted.update(list(modules))  # they stay until all have theirs: to look who uses one takes a look at all
-        for agent in list(self._agents.values()):
-            await self._start_recovered(agent, modules[agent.row.module_sha256])
-        self._wanted.subtract(list(modules))
-        self._drop_unused_modules()
+        with self._modules.wanted(*modules):  # until all have theirs: to look who uses one takes a look at all
+            for agent in list(self._agents.values()):
+                await self._start_recovered(agent, modules[agent.row.module_sha256])
 
     async def _start_recovered(self, agent: _Agent, wasm: bytes) -> None:
         definition = agent.supervisor.definition
         try:
-            async with self._load(wasm, definition) as module:
+            async with self._modules.load(wasm, definition.limits) as module:
                 agent.supervisor.module = module
             if agent.row.phase in ("running", "draining", "loaded"):
                 await agent.supervisor.start()
@@ -340,8 +336,7 @@ class AgentService:
         """Free all instances. Their agents are not stopped: they start with the next node."""
         for agent in self._agents.values():
             agent.supervisor.close()
-        for module in self._modules.values():
-            module.close()
+        self._modules.close()
 
     # --- inside ----------------------------------------------------------------------------------------------
 
@@ -370,25 +365,6 @@ class AgentService:
             yield
         finally:
             self._booting -= max(more, 0)
-
-    @asynccontextmanager
-    async def _load(self, wasm: bytes, definition: Definition) -> AsyncGenerator[Module]:
-        """`wasm` compiled. Once the block is left, it stays as long as an agent has it."""
-        sha256 = hashlib.sha256(wasm).hexdigest()
-        self._wanted[sha256] += 1
-        try:
-            module = self._modules.get(sha256)
-            if module is None:
-                compiled = await self._compiler.compile(wasm)
-                module = self._modules.get(sha256)  # another deployment may have been quicker
-                if module is None:
-                    module = self._modules[sha256] = Module(self._engine, compiled)
-            module.check_limits(definition.limits)
-            yield module
-        finally:
-            self._wanted[sha256] -= 1
-            if not self._wanted[sha256]:
-                self._drop_unused_modules()
 
     def _row(self, workspace: str, spec: AgentSpec, module: bytes, *, revision: int) -> AgentRow:
         return AgentRow(
@@ -466,28 +442,9 @@ class AgentService:
             put_agent(self._journal, agent.row)
             self._journal.touch()
 
-    def _drop_unused_modules(self) -> None:
-        """Making an instance of a module that was freed would end the process."""
-        supervisors = [agent.supervisor for agent in self._agents.values()]
-        used = {id(supervisor.module) for supervisor in supervisors if supervisor.has_module}
-        self._wanted = +self._wanted
-        for sha256, module in list(self._modules.items()):
-            if id(module) not in used and sha256 not in self._wanted:
-                self._modules.pop(sha256).close()
-
     def _view(self, agent: _Agent) -> AgentView:
-        row, supervisor = agent.row, agent.supervisor
-        definition, receiver, state = supervisor.definition, supervisor.receiver, supervisor.state
-        since = supervisor.running_since
-        return AgentView(
-            id=row.id, name=row.name, workspace=row.workspace, type="wasm", status=state.phase, reason=state.reason,
-            replicas=definition.replicas, healthy=supervisor.healthy, revision=row.revision, version=definition.version,
-            module_sha256=row.module_sha256, module_bytes=agent.module_bytes, capabilities=list(receiver.offers),
-            memory_limit_bytes=definition.limits.memory_bytes, memory_bytes=supervisor.memory_bytes,
-            timeout_s=definition.limits.wall_time_s, cpu_time_s=definition.limits.cpu_time_s,
-            mailbox_messages=receiver.messages, mailbox_bytes=receiver.bytes, messages_handled=receiver.handled,
-            messages_failed=receiver.failed, restarts=supervisor.restarts,
-            deployed_at=datetime.fromtimestamp(row.deployed_us / 1e6, UTC).isoformat(timespec="milliseconds"),
-            uptime_s=None if since is None else round(self._clock.monotonic() - since, 3),
-            circuit_breaker=supervisor.circuit.view(), bulkhead=supervisor.circuit.bulkhead_view(),
-        )  # fmt: skip
+        return view_of(agent.row, agent.supervisor, agent.module_bytes, self._clock.monotonic())
+
+    def _modules_in_use(self) -> list[Module]:
+        supervisors = [agent.supervisor for agent in self._agents.values()]
+        return [supervisor.module for supervisor in supervisors if supervisor.has_module]

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads a
 
 from caxton.api.agents import agent_routes
 from caxton.api.capabilities import capability_routes
+from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import problem_reply
@@ -73,6 +74,8 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *log_routes(services.logs, services.agents, stopping),
         *storage_routes(services.storage),
     ]
+    if services.conversations is not None:
+        routes += conversation_routes(services.conversations)
 
     @cache
     def document() -> bytes:

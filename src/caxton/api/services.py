@@ -15,11 +15,17 @@ if TYPE_CHECKING:
         AgentSettings,
         AgentSpec,
         AgentView,
+        CancelReceipt,
         CapabilityView,
         CompactReport,
+        ConversationDetail,
+        ConversationFilter,
+        ConversationPage,
+        CriticalPath,
         DeadLetterDetail,
         DeadLetterFilter,
         DeadLetterPage,
+        DeadlockView,
         LogLine,
         PurgeReceipt,
         Receipt,
@@ -159,6 +165,38 @@ class DeadLetterService(Protocol):
         ...
 
 
+class ConversationService(Protocol):
+    """Follows the conversations that have a protocol, and knows who waits for whom."""
+
+    async def list(
+        self, workspace: WorkspaceName, wanted: ConversationFilter, *, limit: int, after: str | None
+    ) -> ConversationPage:
+        """Those that match, begun last first; `after` is the `next` of the page before. Raises `InvalidRequest`."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, conversation_id: str) -> ConversationDetail:
+        """One with its participants. Raises `ConversationNotFound`."""
+        ...
+
+    async def cancel(self, workspace: WorkspaceName, principal: Principal, conversation_id: str) -> CancelReceipt:
+        """Send `cancel` in the initiator's name to all whose exchange goes on; on disk when this returns.
+
+        Those who were told before are not told again. Raises `ConversationNotFound`, `ConversationOver`.
+        """
+        ...
+
+    async def deadlocks(self, workspace: WorkspaceName) -> Sequence[DeadlockView]:
+        """Cycles of agents that nobody but somebody outside, or a deadline, can end."""
+        ...
+
+    async def why(self, workspace: WorkspaceName, conversation_id: str) -> CriticalPath:
+        """What a conversation waits for, or what its time went into; free messages too.
+
+        Raises `ConversationNotFound` if neither a state nor a message of it is kept.
+        """
+        ...
+
+
 class LogService(Protocol):
     """The agents' logs. `agents` None means all."""
 
@@ -222,3 +260,5 @@ class Services:
     logs: LogService
     storage: StorageService
     server: ServerService
+    conversations: ConversationService | None = None
+    """None: there are no routes about conversations."""

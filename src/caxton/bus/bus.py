@@ -20,10 +20,13 @@ from caxton.bus.dead_letters import EXPIRED, DeadLetters
 from caxton.bus.envelope import Envelope
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
+from caxton.bus.host_mail import HostMail
 from caxton.bus.intake import Intake
+from caxton.bus.mailbox import Receiver
 from caxton.bus.names import Names
 from caxton.bus.queues import Queues
 from caxton.bus.redelivery import Redelivery
+from caxton.bus.referee import NoReferee
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
 from caxton.bus.timers import Timers
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
     from caxton.bus.handler import Crash
     from caxton.bus.journal import Journal
-    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.bus.mailbox import Mailbox
+    from caxton.bus.referee import Referee
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
 
@@ -77,7 +81,9 @@ class Bus:
         self.queues = Queues(self.redelivery, self.wake)
         self.names = Names(self.queues, self.redelivery, journal)
         self._ready, self._enqueue = self.queues.ready, self.queues.enqueue
-        self.timers = Timers[int](clock, self._fire, lambda receiver, timer_id: timer_id not in receiver.timers)
+        self.timers = Timers[tuple[Receiver, int]](clock, self._fire, lambda timer: timer[1] not in timer[0].timers)
+        self.mail = HostMail(self, journal)
+        self.referee: Referee = NoReferee()
         self.is_draining = False
         self.settled = self.failures = 0
         self.latency_us = [0] * LATENCY_BUCKETS
@@ -288,13 +294,17 @@ class Bus:
     def _apply(self, turn: Turn) -> None:
         born, enqueue = self._journal.born, self._enqueue  # bound once: no call or look-up more for each message
         for target, envelope in turn.sends:
+            if envelope.said is not None:
+                message, envelope.said = envelope.said, None
+                if not self.referee.passes(envelope, message, target):
+                    continue
             born[envelope.seq] = envelope
             if target is not None:
                 enqueue(target, envelope)
                 if envelope.expires_us:
                     self.redelivery.watch(target, envelope)
             else:
-                self._leave(envelope, turn.now_us)
+                self.leave(envelope, turn.now_us)
         if ARMED:
             crash_point("settle.sent")
         if turn.has_state:
@@ -313,12 +323,12 @@ class Bus:
         for timer_id, due_us in turn.timers.items():
             receiver.timers[timer_id] = due = (due_us, turn.replica)
             journal.put_timer(workspace, name, timer_id, due)
-            self.timers.add(due_us, receiver, timer_id)
+            self.timers.add(due_us, (receiver, timer_id))
         for topic, subscribed in turn.topics.items():
             receiver.directory.subscribe(receiver, topic, subscribed=subscribed)
             journal.put_topic(workspace, topic, name, subscribed=subscribed)
 
-    def _leave(self, envelope: Envelope, now_us: int) -> None:
+    def leave(self, envelope: Envelope, now_us: int) -> None:
         """A message to somebody outside is settled by being kept for them; who waits hears of it after the commit."""
         self._journal.settle(envelope, now_us)
         self._journal.with_commit(partial(self.names.directory(envelope.workspace).written, len(envelope.body)))
@@ -326,6 +336,15 @@ class Bus:
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
         self.replies.arrived(envelope)
+
+    def withhold(self, envelope: Envelope, target: Receiver | None) -> None:
+        """`envelope` was staged and does not take effect: the room that it took is free again."""
+        size = len(envelope.body)
+        if target is not None:
+            target.give_room(size)
+        else:
+            self.names.directory(envelope.workspace).outside_bytes -= size
+            envelope.kept = False
 
     # --- failure ---------------------------------------------------------------------------------------------
 
@@ -363,7 +382,8 @@ class Bus:
 
     # --- timers ----------------------------------------------------------------------------------------------
 
-    def _fire(self, receiver: Receiver, timer_id: int) -> None:
+    def _fire(self, timer: tuple[Receiver, int]) -> None:
+        receiver, timer_id = timer
         due = receiver.timers.get(timer_id)
         if due is None:
             return

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.storage.database import Database
 
-FAILED, EXPIRED, REMOVED, POISON = "failed", "expired", "removed", "poison"
+FAILED, EXPIRED, REMOVED, POISON, PROTOCOL = "failed", "expired", "removed", "poison", "protocol"
 
 REASONS = {
     FAILED: "its handler failed on every attempt",
     EXPIRED: "its time was over before it was handled",
     REMOVED: "the agent was removed",
     POISON: "the server died with it in hand, again and again",
+    PROTOCOL: "it was out of place in its conversation, and was not delivered",
 }
 """Why a message became a dead letter: the word that programs go by, and what it means."""
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    from caxton.messages.message import AclMessage
 
 MAX_ATTEMPTS = 5
 """A handler that failed so often will fail again; RabbitMQ gives 20, which only makes the queue wait longer."""
@@ -45,3 +50,5 @@ class Envelope(msgspec.Struct, gc=False):
     """Of a handler's message: the beginning of its `traceparent`, up to the span."""
     timer_id: int = -1
     """Not a message but the firing of this timer."""
+    said: AclMessage | None = None
+    """What the referee wants to know of it, until it takes effect; None for what no referee looks at."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -77,6 +77,18 @@ _DELETE_NAME = "DELETE FROM names WHERE workspace = ? AND name = ?"
 _encode = msgspec.json.Encoder().encode
 
 
+class Source(Protocol):
+    """Rows that are made only when a commit takes them, however often they changed before."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def take(self) -> list[Statement]:
+        """For the commit that is being begun."""
+        ...
+
+
 class Journal:
     """Gathers changes and commits them: as soon as the writer is free if somebody waits, else after a while."""
 
@@ -101,6 +113,8 @@ class Journal:
         self._names: dict[tuple[str, str], bool] = {}
         self._statements: list[Statement] = []
         self._inserts: dict[str, list[Row]] = {}
+        self.sources: list[Source] = []
+        """Of rows that are made only when a commit takes them."""
         self.prunes: list[Callable[[], list[Statement]]] = []
         """What other parts of the bus let go of, asked from time to time."""
         self._waiting: list[Callable[[], None]] = []
@@ -222,7 +236,7 @@ class Journal:
         return (
             len(self.born) + len(self._deleted) + len(self._settled_kept) + len(self._attempts) + len(self._dead)
             + len(self._kv) + len(self._timers) + len(self._topics) + len(self._statements)
-            + len(self._names) + sum(map(len, self._inserts.values()))
+            + len(self._names) + sum(map(len, self._inserts.values())) + sum(map(len, self.sources))
         )  # fmt: skip
 
     async def aclose(self) -> None:
@@ -315,6 +329,9 @@ class Journal:
     def _take(self) -> list[Statement]:
         """Everything gathered, as statements; what is gathered from now on belongs to the next commit."""
         statements, self._statements = self._statements, []
+        for source in self.sources:
+            self.rows_written += len(source)
+            statements += source.take()
         for sql, rows in (
             (_INSERT_MESSAGE, self._take_born()),
             (_SET_ATTEMPT, [(attempt, seq) for seq, attempt in self._attempts.items()]),

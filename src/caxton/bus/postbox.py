@@ -84,6 +84,8 @@ class Postbox:
         if waiter is not None and waiter.admit is not None:
             waiter.admit(targets[0])
         self._check_room(directory, targets, len(message.content) + HOST_FIELD_BYTES)
+        if message.protocol is not None:
+            self._bus.referee.check(workspace, message, [target.name for target in targets])
         ends_us = 0
         if message.ttl_ms is not None or message.reply_by is not None:
             ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
@@ -112,6 +114,8 @@ class Postbox:
                 priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
             )  # fmt: skip
             target.take_room(len(body))
+            if message.protocol is not None and not bus.referee.passes(envelope, message, target):
+                continue
             if durable:
                 self._journal.born[seq] = envelope
             bus.queues.enqueue(target, envelope)

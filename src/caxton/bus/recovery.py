@@ -159,7 +159,7 @@ def load_timers(database: Database, bus: Bus, in_flight: frozenset[int] = frozen
             )
             _suspect(bus, receiver, envelope)
         else:
-            bus.timers.add(due_us, receiver, timer_id)
+            bus.timers.add(due_us, (receiver, timer_id))
 
 
 def load_topics(database: Database, bus: Bus) -> None:

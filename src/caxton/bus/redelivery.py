@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from caxton.bus.dead_letters import EXPIRED, FAILED, REASONS
+from caxton.bus.dead_letters import EXPIRED, FAILED, PROTOCOL, REASONS
 from caxton.bus.retry import retry_delay_s
 from caxton.bus.timers import Timers
 from caxton.core.crash import crash_point
@@ -33,7 +33,7 @@ class Redelivery:
     def __init__(self, bus: Bus, journal: Journal, clock: Clock) -> None:
         self._bus, self._journal, self._clock = bus, journal, clock
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
-        self._lifetimes = Timers(clock, self._expire, lambda _, envelope: bool(envelope.settled_us))
+        self._lifetimes = Timers(clock, self._expire, lambda lifetime: bool(lifetime[1].settled_us))
 
     @property
     def waiting_lifetimes(self) -> int:
@@ -125,19 +125,22 @@ class Redelivery:
         self._bus.letters.bury(envelope, reason, error, crash)
         crash_point("letter.buried")
         self._bus.replies.buried(envelope, error or REASONS[reason], crash)
+        if reason != PROTOCOL:
+            self._bus.referee.buried(envelope, reason, error or REASONS[reason])
 
     # --- lifetimes -------------------------------------------------------------------------------------------
 
     def watch(self, receiver: Receiver, envelope: Envelope) -> None:
         """Bury `envelope` when its time is over, wherever it waits then."""
-        self._lifetimes.add(envelope.expires_us, receiver, envelope)
+        self._lifetimes.add(envelope.expires_us, (receiver, envelope))
 
     def is_over(self, envelope: Envelope) -> bool:
         """Whether the time of `envelope` has passed."""
         return bool(envelope.expires_us) and self._clock.steady_us() >= envelope.expires_us
 
-    def _expire(self, receiver: Receiver, envelope: Envelope) -> None:
+    def _expire(self, lifetime: tuple[Receiver, Envelope]) -> None:
         """It stays where it is queued, and is skipped there: looking for it would cost more."""
+        receiver, envelope = lifetime
         if receiver.is_vacant:  # an agent may have got the name, and the mail, since
             receiver = receiver.directory.receivers.get(receiver.name, receiver)
         if envelope.settled_us or any(

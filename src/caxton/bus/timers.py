@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
 
 T = TypeVar("T")
@@ -22,14 +21,12 @@ LEAST_SWEPT = 1024
 
 
 class Timers(Generic[T]):
-    """Calls `fire(receiver, item)` for each item when it is due, late rather than early."""
+    """Calls `fire(item)` for each item when it is due, late rather than early."""
 
-    def __init__(
-        self, clock: Clock, fire: Callable[[Receiver, T], None], is_over: Callable[[Receiver, T], bool]
-    ) -> None:
+    def __init__(self, clock: Clock, fire: Callable[[T], None], is_over: Callable[[T], bool]) -> None:
         """`is_over` tells which items need not fire any more; they are dropped whenever the heap has doubled."""
         self._clock, self._fire, self._is_over = clock, fire, is_over
-        self._heap: list[tuple[int, int, Receiver, T]] = []
+        self._heap: list[tuple[int, int, T]] = []
         self._count = 0
         self._sweep_at = LEAST_SWEPT
         self._call: asyncio.TimerHandle | None = None
@@ -38,10 +35,10 @@ class Timers(Generic[T]):
     def __len__(self) -> int:
         return len(self._heap)
 
-    def add(self, due_us: int, receiver: Receiver, item: T) -> None:
+    def add(self, due_us: int, item: T) -> None:
         """`due_us` is steady time in µs; a time in the past is due at once."""
         self._count += 1
-        heapq.heappush(self._heap, (due_us, self._count, receiver, item))
+        heapq.heappush(self._heap, (due_us, self._count, item))
         if len(self._heap) > self._sweep_at:
             self._sweep()
         if self._heap and (self._call is None or due_us < self._due_us):
@@ -54,7 +51,7 @@ class Timers(Generic[T]):
         self._heap.clear()
 
     def _sweep(self) -> None:
-        self._heap = [entry for entry in self._heap if not self._is_over(entry[2], entry[3])]
+        self._heap = [entry for entry in self._heap if not self._is_over(entry[2])]
         heapq.heapify(self._heap)
         self._sweep_at = max(LEAST_SWEPT, 2 * len(self._heap))
 
@@ -71,6 +68,6 @@ class Timers(Generic[T]):
         self._call = None
         now_us = self._clock.steady_us()
         while self._heap and self._heap[0][0] <= now_us:
-            _, _, receiver, item = heapq.heappop(self._heap)
-            self._fire(receiver, item)
+            _, _, item = heapq.heappop(self._heap)
+            self._fire(item)
         self._arm()

@@ -78,6 +78,7 @@ class Turn:
         "_expires_us",
         "_id_prefix",
         "_intake",
+        "_is_said",
         "_kv_growth",
         "_mailbox",
         "_next_seq",
@@ -111,6 +112,8 @@ class Turn:
         """Of what is staged for clients."""
         self._expires_us = 0
         """Of the message that is being staged."""
+        self._is_said = False
+        """The referee wants to see the message that is being staged."""
         self._second = self._sent_this_second = 0
         self._kv_growth = 0
         self.envelope: Envelope | None = None
@@ -166,6 +169,12 @@ class Turn:
         except (InvalidMessage, MessageExpired) as exc:
             self.on_refusal(str(exc))
             return INVALID
+        if message.protocol is not None or message.reply_with is not None or message.in_reply_to is not None:
+            self._is_said = True
+            if message.protocol is not None:
+                self._converse(message)
+        else:
+            self._is_said = False
         name = message.receiver
         if type(name) is str and (target := self._receivers.get(name)) is not None:
             if target.is_full(len(data)):
@@ -174,6 +183,13 @@ class Turn:
             self._stage(message, target, name)
             return OK
         return self._send_elsewhere(message, len(data))
+
+    def _converse(self, message: AclMessage) -> None:
+        """A message that follows a protocol belongs to a conversation, and says what its answer refers to."""
+        if message.conversation_id is None:
+            message.conversation_id = f"conversation-{self._id_prefix}{self._next_seq():x}"
+        if message.reply_with is None:
+            message.reply_with = f"{self._id_prefix}{self._next_seq():x}"
 
     def _send_elsewhere(self, message: AclMessage, size: int) -> int:
         """Several receivers, a topic, a group, a capability, or somebody outside: all of them or none."""
@@ -222,6 +238,8 @@ class Turn:
         )  # fmt: skip
         if message.priority is not None:
             envelope.priority = message.priority
+        if self._is_said:
+            envelope.said = message
         self.sends.append((target, envelope))
         if target is None:
             self._outside_bytes += len(body)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
-ALIASES = {"agents": "agent", "messages": "message"}
+ALIASES = {"agents": "agent", "messages": "message", "conversations": "conversation"}
 """Nouns that people also write in the plural."""
 
 

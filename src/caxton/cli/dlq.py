@@ -46,7 +46,9 @@ AgentOption = Annotated[
 ]
 ReasonOption = Annotated[
     str | None,
-    typer.Option("--reason", metavar="WORD", help="Only letters that died of this: failed, expired, removed, poison."),
+    typer.Option(
+        "--reason", metavar="WORD", help="Only letters that died of this: failed, expired, removed, poison, protocol."
+    ),
 ]
 SenderOption = Annotated[
     str | None, typer.Option("--sender", metavar="NAME", help="Only letters of this agent, or of client:NAME.")

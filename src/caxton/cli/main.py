@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from caxton.cli import agent, capability, config, deploy, dlq, doctor, logs, message, server, status, storage
+from caxton.cli import (
+    agent,
+    capability,
+    config,
+    conversation,
+    deploy,
+    dlq,
+    doctor,
+    logs,
+    message,
+    server,
+    status,
+    storage,
+    trace,
+)
 from caxton.cli.command import Cli, OutputFormat, ReaderLeft, command, new_app, root
 from caxton.cli.exits import ExitCode
 from caxton.cli.failures import report
@@ -54,7 +68,21 @@ def print_version(cli: Cli) -> None:
     cli.screen.answer({"version": VERSION}, lambda: cli.screen.line(f"caxton {VERSION}"))
 
 
-for part in (server, deploy, agent, capability, message, dlq, logs, status, storage, config, doctor):
+for part in (
+    server,
+    deploy,
+    agent,
+    capability,
+    message,
+    conversation,
+    trace,
+    dlq,
+    logs,
+    status,
+    storage,
+    config,
+    doctor,
+):
     part.register(app)
 
 

@@ -9,6 +9,7 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
 from caxton.client.capabilities import CapabilityCalls
+from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
@@ -31,7 +32,9 @@ __all__ = [
 ]
 
 
-class CaxtonClient(AgentCalls, CapabilityCalls, MessageCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls):
+class CaxtonClient(
+    AgentCalls, CapabilityCalls, MessageCalls, ConversationCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls
+):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

@@ -325,6 +325,174 @@ class PurgeReceipt(msgspec.Struct, kw_only=True):
     """Of those: not replayed, so that their messages are gone for good."""
 
 
+class ConversationFilter(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Which conversations are meant; what is left out does not narrow it."""
+
+    status: str | None = None
+    """`open`, `cancelling` or `ended`."""
+    agent: str | None = None
+    """Its initiator, or one of its participants."""
+    protocol: str | None = None
+
+
+class ConversationView(msgspec.Struct, kw_only=True):
+    """A conversation that follows a protocol, without its participants."""
+
+    id: str
+    workspace: str
+    protocol: str
+    initiator: str
+    """Name of the agent, or `client:NAME`, that began it."""
+    status: str
+    """`open`, `cancelling` (its initiator wants to end it, not all have answered that), or `ended`."""
+    participants: int
+    waiting: int
+    """Exchanges in which somebody has to speak next."""
+    begun_at: str
+    """ISO 8601, UTC."""
+    changed_at: str
+    """When the last message moved it."""
+    deadline: str | None
+    """The next time at which somebody who has not spoken is too late."""
+    parent: str | None
+    """The conversation within which it was begun."""
+
+
+class ParticipantView(msgspec.Struct, kw_only=True):
+    """One participant of a conversation and how its exchange with the initiator stands."""
+
+    name: str
+    state: str
+    """As the page of the protocol has it."""
+    waiter: str | None
+    """Who waits in this exchange; null when nobody has to speak, or all was said."""
+    waits_for: str | None
+    """Who has to speak."""
+    since: str
+    """When it came into this state; ISO 8601, UTC."""
+    waited_s: float | None
+    """For how long the waiter has waited."""
+    deadline: str | None
+    """When it is too late to speak."""
+
+
+class ConversationDetail(ConversationView, kw_only=True):
+    """A conversation with its participants."""
+
+    exchanges: list[ParticipantView]
+    """By the participants' names."""
+    children: list[str]
+    """Conversations that were begun within it."""
+
+
+class ConversationPage(msgspec.Struct, kw_only=True):
+    """Some conversations, those begun last first."""
+
+    conversations: list[ConversationView]
+    next: str | None
+    """The `after` with which the list goes on; null at its end."""
+
+
+class CancelReceipt(msgspec.Struct, kw_only=True):
+    """What cancelling a conversation did."""
+
+    conversation_id: str
+    told: list[str]
+    """Participants to whom the initiator's `cancel` goes now."""
+    cancelling: list[str]
+    """Those who had been told before and have not answered yet."""
+    durability: str = "fsync"
+
+
+class WaitView(msgspec.Struct, kw_only=True):
+    """Somebody waits for somebody."""
+
+    waiter: str
+    waits_for: str
+    conversation_id: str | None
+    """Null for a message that belongs to none."""
+    protocol: str | None
+    """Null for a free message."""
+    state: str
+    """Of the exchange; `asked` for a free message that wants an answer."""
+    since: str
+    """ISO 8601, UTC."""
+    waited_s: float
+    deadline: str | None
+    deadline_in_s: float | None
+    """Less than 0 when it has passed."""
+
+
+class CauseView(msgspec.Struct, kw_only=True):
+    """Why somebody who is waited for does not answer."""
+
+    agent: str
+    kind: str
+    """`gone`, `not-running`, `circuit-open`, `busy`, `mail-waits`, `idle`, `outside`, `cycle` or `too-deep`."""
+    text: str
+    """The same for people, beginning behind the agent's name."""
+    status: str | None
+    """Of the agent; null for somebody outside and for a name without an agent."""
+    mailbox_messages: int
+    busy_s: float | None
+    """For how long it has had the message in hand."""
+    circuit: str | None
+    cycle: list[str]
+    """If it is one: each waits for the next, the last for the first."""
+
+
+class WaitPath(msgspec.Struct, kw_only=True):
+    """Waits of which each is the reason of the one before it, down to a cause."""
+
+    waits: list[WaitView]
+    cause: CauseView
+
+
+class PastWait(msgspec.Struct, kw_only=True):
+    """A part of the time that a conversation took."""
+
+    waiter: str
+    waited_for: list[str]
+    """Whoever spoke at last; or those for whom the node said that they did not."""
+    since: str
+    waited_s: float
+    performative: str
+    """The act that ended it."""
+    message_id: str
+
+
+class CriticalPath(msgspec.Struct, kw_only=True):
+    """Why a conversation is not over yet, or why it took as long as it did."""
+
+    conversation_id: str
+    protocol: str | None
+    """Null when its messages are free."""
+    status: str
+    """`open`, `cancelling` or `ended`."""
+    paths: list[WaitPath]
+    """What it waits for now, that which began first at the top; empty when nobody waits."""
+    more: int
+    """At least so many further paths were left out."""
+    duration_s: float
+    """From its first kept message to the last."""
+    waits: list[PastWait]
+    """Those that make up the duration, in the order of time."""
+    by_agent: dict[str, float]
+    """For whom how long was waited, in seconds; the longest first. Time waited for several counts for each."""
+
+
+class DeadlockView(msgspec.Struct, kw_only=True):
+    """Agents of which each waits for the next, the last for the first, and none has anything left to do."""
+
+    cycle: list[str]
+    waits: list[WaitView]
+    """One for each, in the same order."""
+    since: str
+    """When the last of these waits began."""
+    deadline: str | None
+    """The first deadline among them: that ends it."""
+
+
 class LogLine(msgspec.Struct, kw_only=True):
     """One line of an agent's log."""
 

@@ -58,6 +58,19 @@ class Snapshot:
     """By kind."""
     storage_causes: tuple[str, ...]
     """Why nothing new is taken; empty if it is."""
+    conversations_open: int
+    conversations_ended: dict[str, int]
+    """By outcome, in this run."""
+    conversation_violations: int
+    """Messages out of place."""
+    conversation_deadlines: int
+    """Answers that did not come in time."""
+    conversation_late: int
+    """Proposals that came too late and were rejected by the node."""
+    deadlocks: int
+    """That there are now."""
+    deadlocks_found: int
+    """In this run."""
     uptime_s: float
 
 
@@ -67,6 +80,10 @@ _COUNTERS = (
     ("caxton_handler_failures", "Handlings that failed and were undone.", "failures"),
     ("caxton_dead_letters_replayed", "Dead letters handed over again.", "dead_letters_replayed"),
     ("caxton_sends_refused", "Messages from outside refused because the mailbox was full.", "refused"),
+    ("caxton_conversation_violations", "Messages out of place in their conversation.", "conversation_violations"),
+    ("caxton_conversation_deadlines", "Answers that did not come in time.", "conversation_deadlines"),
+    ("caxton_conversation_late", "Proposals after their time, rejected by the node.", "conversation_late"),
+    ("caxton_deadlocks", "Circles of agents that wait for each other, found.", "deadlocks_found"),
     ("caxton_agent_restarts", "Instances made again after a crash.", "restarts"),
     ("caxton_journal_commits", "Transactions committed and synced.", "commits"),
     ("caxton_journal_rows", "Rows written by those transactions.", "rows_written"),
@@ -81,6 +98,8 @@ _GAUGES = (
     ("caxton_mailbox_messages", "Messages accepted and not settled.", "mailbox_messages"),
     ("caxton_dead_letters", "Messages given up that wait for somebody.", "dead_letters"),
     ("caxton_dead_letters_bytes", "What they count towards their limit.", "dead_letters_bytes"),
+    ("caxton_conversations_open", "Conversations that follow a protocol and go on.", "conversations_open"),
+    ("caxton_deadlocked", "Circles of agents that wait for each other, now.", "deadlocks"),
     ("caxton_uptime_seconds", "Since the server started.", "uptime_s"),
 )
 
@@ -118,6 +137,10 @@ class Metrics(Collector):
         for reason, count in sorted(now.dead_letters_buried.items()):
             buried.add_metric([reason], count)
         yield buried
+        ended = CounterMetricFamily("caxton_conversations", "Conversations that ended.", labels=["outcome"])
+        for outcome, count in sorted(now.conversations_ended.items()):
+            ended.add_metric([outcome], count)
+        yield ended
         agents = GaugeMetricFamily("caxton_agents", "Agents by status.", labels=["status"])
         for status, count in sorted(now.agents.items()):
             agents.add_metric([status], count)

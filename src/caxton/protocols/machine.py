@@ -37,6 +37,9 @@ REJECTED_LATE = "rejected-late"
 CANCELLING = "cancelling:"
 
 _ALWAYS_ENDS = frozenset({CANCELLED, NOT_UNDERSTOOD, EXPIRED, REJECTED_LATE})
+_CANCEL_ANSWERS = frozenset({"inform", "failure", NOT_UNDERSTOOD})
+_TOO_LATE = frozenset({CANCELLED, EXPIRED})
+"""Ends after which an answer to a cancel is out of place: it was given already, or did not come in time."""
 
 Moves = dict[str, dict[str, str]]
 """State → act → next state."""
@@ -58,9 +61,14 @@ class Protocol:
     turn: Mapping[str, Role | None]
     """State → who has to speak next, so that the other waits; None where nobody has to. Every state but the ends."""
     expires: Mapping[str, str] = field(default_factory=dict[str, str])
-    """State → what it becomes when the `reply_by` of what was said last passes without an answer."""
+    """State → what it becomes when the `reply_by` of the initiator's last message to this participant passes without an
+    answer: those where the participant owes one. A message without `reply_by` has no deadline, whatever was said before
+    it: the deadline of a call is not that of the work.
+    """
     third_party: frozenset[str] = frozenset()
-    """Acts that may reach the initiator from agents it never addressed (those who were recruited)."""
+    """Acts that agents whom the initiator never addressed (those who were recruited) may say to it while the exchange
+    with a participant is not over; they change no state.
+    """
 
     @property
     def openings(self) -> tuple[str, ...]:
@@ -80,34 +88,37 @@ def step(protocol: Protocol, state: str, role: Role, act: str, *, answers_cancel
         state: of the pair.
         role: who speaks.
         act: a performative as FIPA spells it.
-        answers_cancel: the message refers to the initiator's `cancel` (`in_reply_to`), so that an `inform` that crossed
-            with the cancel can be told from the answer to it.
+        answers_cancel: the message is the first that refers to the initiator's `cancel` (`in_reply_to`), so that an
+            `inform` that crossed with the cancel can be told from the answer to it.
     """
     if state.startswith(CANCELLING):
         return _step_cancelling(protocol, state, role, act, answers_cancel=answers_cancel)
-    if state != START and not protocol.is_end(state):
-        if act == NOT_UNDERSTOOD:
-            return NOT_UNDERSTOOD
-        if act == "cancel" and role == INITIATOR:
-            return CANCELLING + state
-    moves = (protocol.initiator if role == INITIATOR else protocol.participant).get(state)
-    return None if moves is None else moves.get(act)
+    after = (protocol.initiator if role == INITIATOR else protocol.participant).get(state, {}).get(act)
+    if after is not None or state == START:
+        return after
+    if protocol.is_end(state):
+        # the end crossed with a cancel, which its receiver then answers as it should
+        crossed = answers_cancel and role == PARTICIPANT and act in _CANCEL_ANSWERS and state not in _TOO_LATE
+        return state if crossed else None
+    if act == NOT_UNDERSTOOD:
+        return NOT_UNDERSTOOD
+    return CANCELLING + state if act == "cancel" and role == INITIATOR else None
 
 
 def _step_cancelling(protocol: Protocol, state: str, role: Role, act: str, *, answers_cancel: bool) -> str | None:
+    if role == INITIATOR:
+        return NOT_UNDERSTOOD if act == NOT_UNDERSTOOD else None
     inner = state.removeprefix(CANCELLING)
+    crossing = None if answers_cancel else protocol.participant.get(inner, {}).get(act)
+    if crossing is not None:
+        return crossing if protocol.is_end(crossing) else CANCELLING + crossing
+    if act == "inform":
+        return CANCELLED
+    if act == "failure":  # it could not be cancelled
+        return inner
     if act == NOT_UNDERSTOOD:  # of the cancel: the exchange goes on; else it is over
         return inner if answers_cancel else NOT_UNDERSTOOD
-    if role == INITIATOR:
-        return None
-    crossing = protocol.participant.get(inner, {}).get(act)
-    if act == "inform" and (answers_cancel or crossing is None):
-        return CANCELLED
-    if act == "failure" and (answers_cancel or crossing is None):
-        return inner  # it could not be cancelled
-    if crossing is None or protocol.is_end(crossing):
-        return crossing
-    return CANCELLING + crossing
+    return None
 
 
 def allowed(protocol: Protocol, state: str, role: Role) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ ACTIONS: dict[str, frozenset[str]] = {
     "logs:read": _LOOK,
     "messages:read": _LOOK,
     "messages:write": _TOUCH,
+    "conversations:read": _LOOK,
+    "conversations:write": _TOUCH,
     "dead-letters:read": _LOOK,
     "dead-letters:write": _TOUCH,
     "storage:read": _LOOK,

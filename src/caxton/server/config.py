@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from caxton.conversations.settings import MODES
 from caxton.core.crash import VARIABLE as CRASH_VARIABLE
 from caxton.core.errors import CaxtonError, InvalidConfig, quoted
 from caxton.core.suggest import nearest
@@ -17,6 +18,8 @@ from caxton.core.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from caxton.conversations.settings import Mode
 
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_KEY_DOTS = 16
@@ -134,6 +137,13 @@ def _level(value: object) -> str:
     return level
 
 
+def _mode(value: object) -> str:
+    mode = _text(value).lower()
+    if mode not in MODES:
+        raise ValueError(f"it must be {', '.join(MODES[:-1])} or {MODES[-1]}")
+    return mode
+
+
 def default_data_dir() -> str:
     """`$XDG_DATA_HOME/caxton`, or `~/.local/share/caxton`."""
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -188,6 +198,27 @@ SETTINGS = (
         _size(MIN_JOURNAL_BYTES),
         "How much the journal may hold before new messages are refused.",
     ),
+    Setting(
+        "conversations.mode",
+        "CAXTON_CONVERSATIONS_MODE",
+        "enforce",
+        _mode,
+        "What happens to messages out of place: strict, enforce, warn or off; unless a workspace has its own.",
+    ),
+    Setting(
+        "conversations.idle_timeout",
+        "CAXTON_CONVERSATIONS_IDLE_TIMEOUT",
+        86_400.0,
+        _seconds,
+        "After so long without a message a conversation is over.",
+    ),
+    Setting(
+        "conversations.max_age",
+        "CAXTON_CONVERSATIONS_MAX_AGE",
+        7 * 86_400.0,
+        _seconds,
+        "So long a conversation may last.",
+    ),
     Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
 )
 """All settings there are. docs/reference/configuration.md lists them; a test compares."""
@@ -211,6 +242,9 @@ class Settings:
     max_instances: int
     max_dead_letter_bytes: int
     max_journal_bytes: int
+    conversation_mode: Mode
+    conversation_idle_s: float
+    conversation_max_age_s: float
     log_level: str
 
 
@@ -257,6 +291,9 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_instances=values["server.max_instances"],
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
+        conversation_mode=values["conversations.mode"],
+        conversation_idle_s=values["conversations.idle_timeout"],
+        conversation_max_age_s=values["conversations.max_age"],
         log_level=values["log.level"],
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from caxton.conversations.settings import ConversationSettings
 from caxton.core.errors import StorageFailed
 from caxton.observe.log import set_up_logging
 from caxton.security.keys import load_or_create_key
@@ -70,6 +71,11 @@ class Node:
             max_instances=self._settings.max_instances,
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
+            conversations=ConversationSettings(
+                mode=self._settings.conversation_mode,
+                idle_us=round(self._settings.conversation_idle_s * 1e6),
+                max_age_us=round(self._settings.conversation_max_age_s * 1e6),
+            ),
             on_storage_failure=self._storage_failed,
         )
         try:

@@ -22,6 +22,7 @@ from caxton.bus.postbox import Postbox
 from caxton.bus.receipts import Receipts
 from caxton.bus.recovery import last_seq, load_kept, load_mail, load_names, load_timers, load_topics
 from caxton.bus.upkeep import Upkeep
+from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
 from caxton.core.views import ServerView
@@ -33,6 +34,7 @@ from caxton.server.pump import Pump
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
+from caxton.storage.lookup import Lookup
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from caxton.agents.native import NativeAgent
     from caxton.bus.mailbox import Receiver
+    from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
 
 
@@ -55,6 +58,8 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
+    lookup: Lookup
+    conversations: Conversations
     postbox: Postbox
     receipts: Receipts
     log: LogBook
@@ -79,6 +84,7 @@ class Rooms:
         self.database.start()
         self.disk.start()
         self.dead_letters.start()
+        self.conversations.start()
         crash_point("start.loaded")
         await self.agents.start_recovered(modules)
         native.start(self.bus, self.native_receivers)
@@ -96,6 +102,7 @@ class Rooms:
         load_timers(self.database, self.bus, in_flight)
         self.receipts.load(self.database)
         self.bus.letters.load(self.database)
+        self.conversations.load(self.database.query)
         load_mail(self.database, self.bus, in_flight)
         load_kept(self.database, self.journal)
         return modules
@@ -123,10 +130,12 @@ class Rooms:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
         self.dead_letters.close()
+        self.conversations.close()
         self.bus.close()
         self.disk.close()
         self.agents.close()
         self.journal.close()
+        self.lookup.close()
         self.database.close()
         self.engine.close()
 
@@ -163,7 +172,7 @@ class NodeStatus:
     def _snapshot(self) -> Snapshot:
         rooms = self.rooms
         assert rooms is not None  # noqa: S101
-        bus, agents = rooms.bus, rooms.agents
+        bus, agents, talks = rooms.bus, rooms.agents, rooms.conversations
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
@@ -177,7 +186,11 @@ class NodeStatus:
             rows_written=rooms.journal.rows_written, journal_bytes=rooms.database.usage.live_bytes,
             wal_bytes=rooms.database.usage.wal_bytes, disk_free_bytes=rooms.disk.free_bytes,
             commit_us=list(rooms.database.commit_us), storage_failures=dict(rooms.database.failures),
-            storage_causes=bus.intake.causes, uptime_s=round(self._clock.monotonic() - self._started, 3),
+            storage_causes=bus.intake.causes,
+            conversations_open=talks.book.open, conversations_ended=dict(talks.table.ended),
+            conversation_violations=talks.referee.violations, conversation_deadlines=talks.deadlines.passed,
+            conversation_late=talks.referee.late, deadlocks=len(talks.watch.found), deadlocks_found=talks.watch.total,
+            uptime_s=round(self._clock.monotonic() - self._started, 3),
         )  # fmt: skip
 
 
@@ -185,6 +198,7 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
+    conversations: ConversationSettings | None = None,
     natives: Sequence[NativeAgent] = (),
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
@@ -209,6 +223,8 @@ def build(
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
     log = LogBook(clock)
+    lookup = Lookup(data_dir / "journal.db")
+    watched = Conversations(bus, journal, clock, lookup.query, log.warn, conversations)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances,
@@ -220,6 +236,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
+        lookup=lookup, conversations=watched,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         capabilities=CapabilityService(bus, lambda _agent, _capability: {}), natives=[*natives],
         messages=MessageService(bus, postbox, journal, database, agents),

@@ -50,6 +50,7 @@ from caxton.core.views import (
 )
 from caxton.messages.codec import encode_message
 from caxton.testing.fake_capabilities import FakeCapabilities
+from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
 
 if TYPE_CHECKING:
@@ -464,6 +465,7 @@ class FakeNode:
     agents: FakeAgents = field(default_factory=FakeAgents)
     capabilities: FakeCapabilities = field(default_factory=FakeCapabilities)
     messages: FakeMessages = field(init=False)
+    conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     logs: FakeLogs = field(default_factory=FakeLogs)
     storage: FakeStorage = field(default_factory=FakeStorage)
@@ -471,6 +473,7 @@ class FakeNode:
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
+        self.conversations = FakeConversations(self.messages.kept)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
@@ -478,5 +481,5 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             agents=self.agents, capabilities=self.capabilities, messages=self.messages, dead_letters=self.dead_letters,
-            logs=self.logs, storage=self.storage, server=self.server,
+            logs=self.logs, storage=self.storage, server=self.server, conversations=self.conversations,
         )  # fmt: skip

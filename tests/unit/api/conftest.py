@@ -135,7 +135,7 @@ class Api:
         self.clock = FakeClock()
         self.node = FakeNode()
         self.stopping = asyncio.Event()
-        names = ("agents", "capabilities", "messages", "dead_letters", "logs", "storage", "server")
+        names = ("agents", "capabilities", "messages", "conversations", "dead_letters", "logs", "storage", "server")
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(
             Services(**rooms),

@@ -148,7 +148,7 @@ def test_new_file_gets_every_step(database: Database) -> None:
     tables = {name for (name,) in database.query("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     assert tables == {
         "modules", "agents", "messages", "dead_letters", "dead_letter_purges", "kv", "timers", "subscriptions",
-        "receipts", "names", "quarantine",
+        "receipts", "names", "quarantine", "conversations", "workspace_settings",
     }  # fmt: skip
     assert database.query("PRAGMA user_version") == [(database.schema_version,)]
 

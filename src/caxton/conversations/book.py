@@ -1,0 +1,191 @@
+"""Where conversations are: the recent ones in memory, the others in the journal only.
+
+A conversation leaves memory only after the commit that wrote it, so memory and journal together always know all of
+them. What begins and ends between two commits is never written, as with messages; the last of those are remembered.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from caxton.conversations.conversation import COLUMNS, SAVE, load, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from caxton.bus.journal import Source
+    from caxton.conversations.conversation import Conversation, Key
+    from caxton.storage.database import Row, Statement
+
+MAX_IN_MEMORY = 20_000
+"""Conversations that go on; those of which nothing was heard for longest are in the journal only."""
+
+MAX_ENDED = 4096
+"""Conversations that are over, in memory: to answer what comes late, and those who ask what happened."""
+
+WAKE_WITHIN_US = 120 * 1_000_000
+"""Before a deadline so near a conversation does not leave memory, or comes back."""
+
+_FIND = f"SELECT {COLUMNS} FROM conversations WHERE workspace = ? AND id = ?"  # noqa: S608
+_WAKING = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL AND wake_us < ? ORDER BY wake_us LIMIT ?"  # noqa: S608
+_RECENT = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL ORDER BY last_us DESC LIMIT ?"  # noqa: S608
+_KEYS = "SELECT workspace, id FROM conversations WHERE ended_us IS NULL"
+
+
+Edges: TypeAlias = tuple[tuple[str, str], ...]
+"""(who waits, for whom)."""
+
+
+class Commits(Protocol):
+    """What the book needs of the journal."""
+
+    commits: int
+    """How many are done."""
+    sources: list[Source]
+
+
+class Book:
+    """See the module. All methods run on the event loop's thread."""
+
+    def __init__(self, journal: Commits, read: Callable[[str, Row], list[Row]]) -> None:
+        """`read` asks the journal as of its last commit."""
+        self._journal, self._read = journal, read
+        self.idle_us, self.max_age_us = 24 * 3_600_000_000, 7 * 24 * 3_600_000_000
+        """How long nothing may be said, and how long a conversation may last."""
+        self.max_in_memory = MAX_IN_MEMORY
+        self._talks: dict[Key, Conversation] = {}
+        self._asleep: dict[int, Edges | None] = {}
+        """Those that go on in the journal only: hash of the key (a text would take more) → their edges in the graph.
+
+        None: of an earlier run, so they have none there yet.
+        """
+        self._changed: dict[Key, Conversation] = {}
+        self._ended: OrderedDict[Key, Conversation] = OrderedDict()
+        self.on_sleep: Callable[[Conversation], None] = lambda _: None
+        """Told of each conversation that leaves memory; sees that its edges are right."""
+        self.on_wake: Callable[[Conversation], None] = lambda _: None
+        """Told of each conversation that comes back from the journal of an earlier run."""
+        self._looked_at = -1
+        journal.sources.append(self)
+
+    def __len__(self) -> int:
+        """Rows that the next commit will take."""
+        return len(self._changed)
+
+    @property
+    def open(self) -> int:
+        """Conversations that go on."""
+        return len(self._talks) + len(self._asleep)
+
+    def in_memory(self) -> Iterator[Conversation]:
+        """Those that go on and are in memory."""
+        return iter(self._talks.values())
+
+    def ended(self) -> Iterable[Conversation]:
+        """The last that ended, oldest first."""
+        return self._ended.values()
+
+    def find(self, key: Key) -> Conversation | None:
+        """The conversation, also if it is over and not forgotten."""
+        talk = self._talks.get(key)
+        if talk is not None:
+            return talk
+        if self._asleep and hash(key) in self._asleep:
+            return self._wake(key)
+        return self._ended.get(key)
+
+    def add(self, talk: Conversation) -> None:
+        """A conversation begins."""
+        self._ended.pop(talk.key, None)
+        self._talks[talk.key] = talk
+        self._changed[talk.key] = talk
+        if len(self._talks) > self.max_in_memory:
+            self._make_room(talk.last_us)
+
+    def changed(self, talk: Conversation) -> None:
+        """Something was said in it."""
+        self._changed[talk.key] = talk
+
+    def end(self, talk: Conversation, *, keep: bool) -> None:
+        """It is over. It is written if it ever was, or shall be kept for those outside who ask."""
+        key = talk.key
+        self._talks.pop(key, None)
+        if keep or talk.taken_in:
+            self._changed[key] = talk
+        else:
+            self._changed.pop(key, None)
+        self._ended[key] = talk
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
+
+    def take(self) -> list[Statement]:
+        """See `bus.journal.Source`."""
+        if not self._changed:
+            return []
+        number = self._journal.commits + 1
+        rows: list[Row] = []
+        for talk in self._changed.values():
+            talk.taken_in = number
+            rows.append(row_of(talk, self.idle_us, self.max_age_us))
+        self._changed.clear()
+        return [(SAVE, rows)]
+
+    def load(self, query: Callable[[str, Row], list[Row]]) -> list[Conversation]:
+        """Take up what an earlier run left; returns those that are in memory now."""
+        self._asleep = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_KEYS, ())}
+        return [self._take_in(row) for row in query(_RECENT, (self.max_in_memory,))]
+
+    def due(self, before_us: int, limit: int) -> list[Conversation]:
+        """Conversations for which, as of the last commit, something was due before `before_us`; all in memory now."""
+        found: list[Conversation] = []
+        for row in self._read(_WAKING, (before_us, limit)):
+            key = str(row[0]), str(row[1])
+            if key in self._talks:
+                found.append(self._talks[key])
+            elif key not in self._ended:  # else the next commit says so
+                found.append(self._take_in(row))
+        return found
+
+    def _wake(self, key: Key) -> Conversation | None:
+        rows = self._read(_FIND, key)
+        return self._take_in(rows[0]) if rows else None  # another key can have the same hash
+
+    def _take_in(self, row: Row) -> Conversation:
+        talk = load(row)
+        talk.taken_in = 1
+        key = talk.key
+        edges = self._asleep.pop(hash(key), None)
+        if talk.ended_us:
+            return talk
+        self._talks[key] = talk
+        if edges is None:
+            self.on_wake(talk)
+        else:
+            talk.edges = edges
+        if len(self._talks) > self.max_in_memory:
+            self._make_room(talk.last_us, keep=talk)
+        return talk
+
+    def _make_room(self, now_us: int, keep: Conversation | None = None) -> None:
+        """Let go of those of which nothing was heard since the last look, and that are on disk.
+
+        One look at each commit is enough: what stays is waiting for that.
+        """
+        done = self._journal.commits
+        if done == self._looked_at:
+            return
+        self._looked_at = done
+        wanted = len(self._talks) - self.max_in_memory + self.max_in_memory // 8
+        for key in list(self._talks):
+            talk = self._talks.pop(key)
+            near = min((talk.due or {}).values(), default=1 << 62) < now_us + WAKE_WITHIN_US
+            if near or talk is keep or key in self._changed or not 0 < talk.taken_in <= done or talk.is_recent:
+                talk.is_recent = False
+                self._talks[key] = talk  # behind the others
+                continue
+            self.on_sleep(talk)
+            self._asleep[hash(key)] = talk.edges
+            wanted -= 1
+            if wanted <= 0:
+                return

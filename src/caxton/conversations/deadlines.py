@@ -1,0 +1,142 @@
+"""What happens in conversations because nobody says anything: answers that did not come, conversations that go stale.
+
+What is due within two minutes is on a heap; what is due later is found in the journal, looked through twice a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from caxton.bus.timers import Timers
+from caxton.conversations import notices
+from caxton.conversations.book import WAKE_WITHIN_US
+from caxton.conversations.conversation import IDLE, TOO_OLD, Key
+from caxton.conversations.rules import move_of, moved_to
+from caxton.core.errors import StorageFailed
+from caxton.protocols.machine import INITIATOR, after_deadline
+
+if TYPE_CHECKING:
+    from caxton.bus.bus import Bus
+    from caxton.conversations.conversation import Conversation
+    from caxton.conversations.table import Table
+    from caxton.core.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 30.0
+MAX_AT_ONCE = 1000
+"""Conversations taken from the journal in one look; with more, the next look is soon."""
+
+NEXT_LOOK_S = 0.5
+
+CANCEL_WITHIN_US = 30 * 1_000_000
+"""For the answer to a cancel that an operator had said."""
+
+
+class Deadlines:
+    """See the module."""
+
+    def __init__(self, bus: Bus, table: Table, clock: Clock) -> None:
+        self._bus, self._table, self._book, self._clock = bus, table, table.book, clock
+        self._timers = Timers[Key](clock, self._due, lambda _: False)
+        self._call: asyncio.TimerHandle | None = None
+        self.passed = 0
+        """Answers that did not come in time."""
+
+    def start(self) -> None:
+        """From now on, on the running loop."""
+        for talk in self._book.in_memory():
+            self._watch_all(talk)
+        self.look()
+
+    def close(self) -> None:
+        self._timers.close()
+        if self._call is not None:
+            self._call.cancel()
+
+    def watch(self, key: Key, due_us: int) -> None:
+        """An answer must be there until `due_us`, steady time."""
+        if due_us - self._clock.steady_us() < WAKE_WITHIN_US:
+            self._timers.add(due_us, key)
+
+    def look(self) -> None:
+        """Take from the journal what is due soon, and look again in a while."""
+        found: list[Conversation] = []
+        try:
+            found = self._book.due(self._clock.steady_us() + WAKE_WITHIN_US, MAX_AT_ONCE)
+        except StorageFailed as exc:
+            logger.error("conversations cannot be read", exc_info=exc, extra={"action": "conversations.error"})
+        for talk in found:
+            self._watch_all(talk)
+        wait_s = NEXT_LOOK_S if len(found) >= MAX_AT_ONCE else LOOK_EVERY_S
+        self._call = asyncio.get_running_loop().call_later(wait_s, self.look)
+
+    def cancel(self, talk: Conversation, by: str) -> list[str]:
+        """An operator ends a conversation: the initiator's `cancel` is said for it to all with whom something is open.
+
+        They have `CANCEL_WITHIN_US` to answer it, as in FIPA's protocol for that; then it is over without them.
+
+        Returns:
+            Who was told; nobody who had been told before.
+        """
+        told: list[str] = []
+        now_us = self._clock.steady_us()
+        for participant, state in list(talk.pairs.items()):
+            move = move_of(talk.protocol.name, state, INITIATOR, "cancel", False)
+            if move is None:
+                continue
+            reference = self._bus.message_id(self._bus.next_seq())
+            self._table.move(talk, participant, move, now_us)
+            talk.expect_cancel(participant, reference)
+            talk.set_due(participant, now_us + CANCEL_WITHIN_US)
+            self._bus.mail.send(talk.workspace, participant, notices.cancel(talk, reference, by))
+            told.append(participant)
+        if told:
+            self.watch(talk.key, now_us + CANCEL_WITHIN_US)
+            self._book.changed(talk)
+        return told
+
+    def _watch_all(self, talk: Conversation) -> None:
+        self.watch(talk.key, talk.wake_us(self._book.idle_us, self._book.max_age_us))
+
+    def _due(self, key: Key) -> None:
+        talk = self._book.find(key)
+        if talk is None or talk.ended_us:
+            return
+        now_us = self._clock.steady_us()
+        self._expire(talk, now_us)
+        if talk.ended_us:
+            return
+        if now_us >= talk.last_us + self._book.idle_us:
+            self._go_stale(talk, now_us, IDLE)
+        elif now_us >= talk.started_us + self._book.max_age_us:
+            self._go_stale(talk, now_us, TOO_OLD)
+        else:
+            self._watch_all(talk)
+
+    def _expire(self, talk: Conversation, now_us: int) -> None:
+        """Those who should have answered by now did not: their state changes, and the initiator hears of it."""
+        silent: list[str] = []
+        due = talk.due or {}
+        for participant in [name for name, due_us in due.items() if due_us <= now_us]:
+            del due[participant]
+            state = talk.state(participant)
+            after = after_deadline(talk.protocol, state)
+            if after is not None:
+                self._table.move(talk, participant, moved_to(talk.protocol, state, after), now_us)
+                silent.append(participant)
+        if not silent:
+            return
+        self.passed += len(silent)
+        if not talk.ended_us:
+            self._book.changed(talk)
+        self._bus.mail.send(talk.workspace, talk.initiator, notices.deadline_passed(talk, silent))
+
+    def _go_stale(self, talk: Conversation, now_us: int, outcome: str) -> None:
+        """Nothing was said for too long: it is over, and those who still wait hear of it."""
+        waiting = sorted({waiter for waiter, _ in talk.waits()})
+        self._table.end(talk, now_us, outcome)
+        for name in waiting:
+            self._bus.mail.send(talk.workspace, name, notices.ended(talk, outcome))

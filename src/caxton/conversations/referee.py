@@ -1,0 +1,254 @@
+"""Judges what is said in conversations.
+
+A message is judged in the moment in which it takes effect: with the settlement of the handler that sent it, or when a
+client posts it. What changes is written by the same commit as the message. All methods run on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from caxton.bus.dead_letters import PROTOCOL
+from caxton.bus.envelope import CLIENT_PREFIX
+from caxton.conversations import notices
+from caxton.conversations.rules import Violation, judge, move_of
+from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
+from caxton.core.errors import ProtocolViolation, quoted
+from caxton.core.suggest import nearest
+from caxton.messages.codec import ANY_SIZE, decode_message
+from caxton.messages.lifetime import parse_reply_by
+from caxton.protocols.catalogue import PROTOCOLS
+from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, next_to_speak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
+    from caxton.bus.mailbox import Receiver
+    from caxton.conversations.conversation import Conversation
+    from caxton.conversations.deadlines import Deadlines
+    from caxton.conversations.rules import Move
+    from caxton.conversations.settings import Mode
+    from caxton.conversations.table import Table
+    from caxton.conversations.watch import DeadlockWatch
+    from caxton.core.clock import Clock
+    from caxton.messages.message import AclMessage
+    from caxton.protocols.machine import Protocol
+
+logger = logging.getLogger(__name__)
+
+MAX_WARNED = 10_000
+"""Agents and protocols for which it is remembered that the warning was given."""
+
+UNANSWERED = frozenset({"not-understood", "failure"})
+"""An answer to an answer of this kind could be answered in the same way, and so on for ever."""
+
+ASKING = frozenset(
+    {
+        "request", "request-when", "request-whenever", "query-if", "query-ref", "cfp", "propose", "subscribe", "proxy",
+        "propagate",
+    }
+)  # fmt: skip
+"""Acts that want an answer. Many agents put a `reply_with` into everything they say."""
+
+
+class Referee:
+    """See the module, and `bus.referee` for the port."""
+
+    def __init__(
+        self, bus: Bus, table: Table, deadlines: Deadlines, watch: DeadlockWatch, clock: Clock,
+        say: Callable[[str, str, str], None],
+    ) -> None:  # fmt: skip
+        """`say(workspace, agent, text)` writes a warning into the log of an agent."""
+        self._bus, self._table, self._deadlines, self._clock, self._say = bus, table, deadlines, clock, say
+        self._watch = watch
+        self._book = table.book
+        self.mode: Mode = ENFORCE
+        self.modes: dict[str, Mode] = {}
+        """Of workspaces that have one of their own."""
+        self.judged = self.violations = self.late = 0
+        self._warned: set[tuple[str, str, str]] = set()
+
+    def check(self, workspace: str, message: AclMessage, receivers: Iterable[str]) -> None:
+        """See the port. Raises `ProtocolViolation`."""
+        mode = self.modes.get(workspace, self.mode)
+        if message.protocol is None or mode == OFF:
+            return
+        protocol = PROTOCOLS.get(message.protocol)
+        if protocol is None:
+            if mode == STRICT:
+                raise _error(message, _unknown(message.protocol))
+            return
+        talk = self._find(workspace, message, protocol)
+        if mode == WARN:
+            return
+        for name in receivers:
+            verdict = judge(talk, protocol, message.sender, name, message.performative, in_reply_to=message.in_reply_to)
+            if isinstance(verdict, Violation):
+                self.violations += 1
+                raise _error(message, verdict)
+
+    def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:
+        """See the port."""
+        if message.protocol is None:
+            self._hear_free(envelope, message)
+            return True
+        mode = self.modes.get(envelope.workspace, self.mode)
+        if mode == OFF:
+            return True
+        self.judged += 1
+        protocol = PROTOCOLS.get(message.protocol)
+        if protocol is None:
+            return self._unknown_passes(envelope, message, target, strict=mode == STRICT)
+        talk = self._find(envelope.workspace, message, protocol)
+        sender, receiver, act = envelope.sender, envelope.receiver, message.performative
+        verdict = judge(talk, protocol, sender, receiver, act, message.in_reply_to)
+        if isinstance(verdict, Violation):
+            return self._refuse(envelope, message, target, verdict, warn_only=mode == WARN)
+        now_us = self._clock.steady_us()
+        if talk is None:
+            key = envelope.workspace, message.conversation_id or envelope.message_id
+            talk = self._table.begin(key, protocol, sender, message.parent_conversation, now_us)
+        talk.last_us = now_us
+        talk.messages += 1
+        talk.is_recent = True
+        if verdict.after:
+            is_initiator = sender == talk.initiator
+            participant = receiver if is_initiator else sender
+            if is_initiator:
+                self._note_question(talk, participant, envelope, message)
+            elif talk.due or talk.cancels:
+                self._note_answer(talk, participant, message)
+            self._table.move(talk, participant, verdict, now_us)
+        if not talk.ended_us:
+            self._book.changed(talk)
+            if not self._watch.is_armed:
+                self._watch.arm()
+        if verdict.after == REJECTED_LATE:
+            self._answer_late(talk, envelope, message, target)
+            return False
+        return True
+
+    def buried(self, envelope: Envelope, reason: str, error: str) -> None:
+        """See the port. The initiator hears at once that a participant will not answer, and why."""
+        message = decode_message(envelope.body, max_bytes=ANY_SIZE)
+        protocol = PROTOCOLS.get(message.protocol or "")
+        if protocol is None or message.conversation_id is None:
+            return
+        talk = self._book.find((envelope.workspace, message.conversation_id))
+        if talk is None or talk.ended_us or talk.initiator != envelope.sender:
+            return
+        state = talk.state(envelope.receiver)
+        for act in ("failure", "refuse"):
+            move = move_of(talk.protocol.name, state, PARTICIPANT, act, False)
+            if move is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
+                self._give_up(talk, envelope, move, notices.undeliverable(talk, envelope, act, reason, error))
+                return
+
+    def _give_up(self, talk: Conversation, envelope: Envelope, move: Move, notice: AclMessage) -> None:
+        if talk.due:
+            talk.due.pop(envelope.receiver, None)
+        self._table.move(talk, envelope.receiver, move, self._clock.steady_us())
+        if not talk.ended_us:
+            self._book.changed(talk)
+        self._bus.mail.send(envelope.workspace, talk.initiator, notice)
+
+    def _hear_free(self, envelope: Envelope, message: AclMessage) -> None:
+        """Free messages are not judged; who asked whom and was not answered is known all the same."""
+        if message.in_reply_to is not None and message.performative != "agree":
+            self._table.asks(envelope.workspace).answered(envelope.receiver, message.in_reply_to, envelope.sender)
+        if message.reply_with is not None and message.performative in ASKING:
+            due_us = envelope.expires_us if message.reply_by is not None else None
+            self._table.asks(envelope.workspace).remember(
+                envelope.sender, message.reply_with, (envelope.receiver,), message.conversation_id,
+                self._clock.steady_us(), due_us or None,
+            )  # fmt: skip
+            if not self._watch.is_armed:
+                self._watch.arm()
+
+    def _find(self, workspace: str, message: AclMessage, protocol: Protocol) -> Conversation | None:
+        """The conversation that `message` names; None also if it is over and its initiator begins it anew."""
+        if message.conversation_id is None:
+            return None
+        talk = self._book.find((workspace, message.conversation_id))
+        if talk is None or not talk.ended_us:
+            return talk
+        is_anew = message.sender == talk.initiator and message.performative in protocol.openings
+        return None if is_anew else talk
+
+    def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
+        """What the answer will refer to, and until when it must be there."""
+        talk.asked = message.reply_with or envelope.message_id
+        if message.performative == "cancel":
+            talk.expect_cancel(participant, talk.asked)
+        if message.reply_by is not None:
+            due_us = self._clock.steady_us() + parse_reply_by(message.reply_by) - self._clock.wall_us()
+            talk.set_due(participant, due_us)
+            self._deadlines.watch(talk.key, due_us)
+        elif talk.due:
+            talk.due.pop(participant, None)
+
+    @staticmethod
+    def _note_answer(talk: Conversation, participant: str, message: AclMessage) -> None:
+        """It is there: nobody waits for it any more."""
+        if talk.cancels and talk.cancels.get(participant) == message.in_reply_to:
+            del talk.cancels[participant]
+        if talk.due:
+            talk.due.pop(participant, None)
+
+    # --- what does not pass ----------------------------------------------------------------------------------
+
+    def _refuse(
+        self, envelope: Envelope, message: AclMessage, target: Receiver | None, violation: Violation, *, warn_only: bool
+    ) -> bool:
+        self.violations += 1
+        text = str(_error(message, violation))
+        is_outside = envelope.sender.startswith(CLIENT_PREFIX)
+        if not is_outside:
+            self._say(envelope.workspace, envelope.sender, f"{'' if warn_only else 'not delivered: '}{text}")
+        if warn_only:
+            return True
+        self._bus.withhold(envelope, target)
+        self._bus.redelivery.bury(None, envelope, PROTOCOL, text)
+        if not is_outside and message.performative not in UNANSWERED and envelope.receiver != notices.AMS:
+            notice = notices.not_understood(message, envelope.message_id, violation)
+            self._bus.mail.send(envelope.workspace, envelope.sender, notice, if_room=True)
+        return False
+
+    def _unknown_passes(
+        self, envelope: Envelope, message: AclMessage, target: Receiver | None, *, strict: bool
+    ) -> bool:
+        """A protocol that nobody can judge: free, with one warning to each agent, unless the workspace is strict."""
+        violation = _unknown(message.protocol or "")
+        if strict:
+            return self._refuse(envelope, message, target, violation, warn_only=False)
+        key = envelope.workspace, envelope.sender, message.protocol or ""
+        if key not in self._warned and not envelope.sender.startswith(CLIENT_PREFIX):
+            if len(self._warned) >= MAX_WARNED:
+                self._warned.clear()
+            self._warned.add(key)
+            self._say(envelope.workspace, envelope.sender, f"{violation.reason}; its messages are not watched over")
+        return True
+
+    def _answer_late(
+        self, talk: Conversation, envelope: Envelope, message: AclMessage, target: Receiver | None
+    ) -> None:
+        self.late += 1
+        self._bus.withhold(envelope, target)
+        message.reply_with = message.reply_with or envelope.message_id
+        self._bus.mail.send(envelope.workspace, envelope.sender, notices.late(talk, message))
+
+
+def _unknown(name: str) -> Violation:
+    near = nearest(name, PROTOCOLS)
+    hint = f"; did you mean {near}?" if near else ""
+    return Violation(f"there is no protocol {quoted(name)}{hint}", "start")
+
+
+def _error(message: AclMessage, violation: Violation) -> ProtocolViolation:
+    return ProtocolViolation(
+        message.performative, message.protocol or "", message.conversation_id, violation.reason, violation.state,
+        list(violation.allowed),
+    )  # fmt: skip

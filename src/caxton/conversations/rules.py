@@ -1,0 +1,109 @@
+"""Whether a message may be said in its conversation, by whom and to whom. Pure."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from caxton.conversations.conversation import is_live
+from caxton.protocols.catalogue import PROTOCOLS
+from caxton.protocols.machine import INITIATOR, PARTICIPANT, START, allowed, step
+
+if TYPE_CHECKING:
+    from caxton.conversations.conversation import Conversation
+    from caxton.protocols.machine import Protocol, Role
+
+MAX_PARTICIPANTS = 10_000
+"""Of one conversation; its state is one row of the journal."""
+
+
+class Move(NamedTuple):
+    """The message is in order. The same object for the same step, since there are few of them and many messages."""
+
+    after: str
+    """State of the participant; empty if it has none, since somebody else brought it in."""
+    more_live: int
+    """How many more (or less) exchanges go on: -1, 0 or 1."""
+
+
+class Violation(NamedTuple):
+    """The message is out of place."""
+
+    reason: str
+    """In words."""
+    state: str
+    allowed: tuple[str, ...] = ()
+    """Acts that the sender may say instead, to this receiver."""
+
+
+THIRD_PARTY = Move("", 0)
+
+
+def judge(
+    talk: Conversation | None, protocol: Protocol, sender: str, receiver: str, act: str, in_reply_to: str | None
+) -> Move | Violation:
+    """What a message means for its conversation.
+
+    Args:
+        talk: the conversation that it names; None if there is none, or it is over and its initiator begins anew.
+        protocol: the one that it names.
+        sender: name of an agent, or `client:NAME`.
+        receiver: likewise.
+        act: performative as FIPA spells it.
+        in_reply_to: as in the message.
+
+    Returns:
+        The move is that of the participant: of the receiver if the initiator speaks, else of the sender.
+    """
+    if talk is None:
+        return move_of(protocol.name, START, INITIATOR, act, False) or Violation(
+            "there is no such conversation, or it is over", START, protocol.openings
+        )
+    if talk.protocol is not protocol:
+        return Violation(
+            f"the conversation follows {talk.protocol.name}; begin another one, with this as its parent_conversation",
+            talk.protocol.name,
+        )
+    if sender == talk.initiator:
+        state = talk.pairs.get(receiver, START)
+        move = move_of(protocol.name, state, INITIATOR, act, False)
+        if state == START and len(talk.pairs) >= MAX_PARTICIPANTS:
+            return Violation(f"a conversation has at most {MAX_PARTICIPANTS} participants", START)
+        return move or _out_of_place(protocol, state, INITIATOR)
+    state = talk.pairs.get(sender)
+    if state is None or receiver != talk.initiator:
+        return _of_others(talk, sender, receiver, act)
+    answers_cancel = talk.cancels is not None and talk.cancels.get(sender) == in_reply_to
+    return move_of(protocol.name, state, PARTICIPANT, act, answers_cancel) or _out_of_place(
+        protocol, state, PARTICIPANT
+    )
+
+
+@cache
+def move_of(protocol: str, state: str, role: Role, act: str, answers_cancel: bool) -> Move | None:
+    """`machine.step` and what follows from it; None if the act is out of place. Few arguments ever occur."""
+    rules = PROTOCOLS[protocol]
+    after = step(rules, state, role, act, answers_cancel=answers_cancel)
+    return None if after is None else moved_to(rules, state, after)
+
+
+def moved_to(protocol: Protocol, before: str, after: str) -> Move:
+    """A move that nobody made, such as a deadline that passed."""
+    return Move(after, is_live(protocol, after) - is_live(protocol, before))
+
+
+def _of_others(talk: Conversation, sender: str, receiver: str, act: str) -> Move | Violation:
+    """From somebody whom the initiator never addressed, or to somebody who did not begin the conversation."""
+    protocol = talk.protocol
+    if sender not in talk.pairs and act in protocol.openings:
+        return Violation(f"{talk.initiator} began a conversation under this id; the id is taken", START)
+    if receiver != talk.initiator:
+        reason = f"in this conversation one speaks with {talk.initiator}, who began it"
+        return Violation(reason, talk.state(sender))
+    if act in protocol.third_party and talk.live:
+        return THIRD_PARTY
+    return Violation(f"{sender} takes no part in this conversation", START)
+
+
+def _out_of_place(protocol: Protocol, state: str, role: Role) -> Violation:
+    return Violation("it may not be said now", state, allowed(protocol, state, role))
