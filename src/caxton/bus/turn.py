@@ -351,9 +351,13 @@ class Turn:
         self._outside_bytes = 0
         self.sends.clear()
         if self.has_state:
-            self.has_state = False
-            self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
-            self._kv_growth = 0
+            self.clear_state()
+
+    def clear_state(self) -> None:
+        """No change of state is staged any more; messages stay."""
+        self.has_state = False
+        self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
+        self._kv_growth = 0
 
 
 def ignore_refusal(_reason: str) -> None:

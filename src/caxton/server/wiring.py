@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from caxton.agents import native
 from caxton.agents.capabilities import CapabilityService
 from caxton.agents.dead_letters import DeadLetterService
+from caxton.agents.facilitator import Facilitator
 from caxton.agents.logs import LogBook
+from caxton.agents.management import Management
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
@@ -66,6 +68,7 @@ class Rooms:
     agents: AgentService
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
+    facilitator: Facilitator
     messages: MessageService
     dead_letters: DeadLetterService
     disk: DiskGuard
@@ -97,6 +100,7 @@ class Rooms:
         load_names(self.database, self.bus)
         self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
         modules = self.agents.recover(self.database)
+        self.facilitator.restore()
         in_flight = self.journal.in_flight.found
         load_topics(self.database, self.bus)
         load_timers(self.database, self.bus, in_flight)
@@ -229,6 +233,8 @@ def build(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances,
     )  # fmt: skip
+    facilitator = Facilitator(bus)
+    agents.on_removed = facilitator.forget
     disk = DiskGuard(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
@@ -238,7 +244,8 @@ def build(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         lookup=lookup, conversations=watched,
         postbox=postbox, receipts=receipts, log=log, agents=agents,
-        capabilities=CapabilityService(bus, lambda _agent, _capability: {}), natives=[*natives],
+        capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
+        natives=[Management(bus, agents.state), facilitator, *natives],
         messages=MessageService(bus, postbox, journal, database, agents),
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
