@@ -14,8 +14,10 @@ CLI = "docs/reference/cli.md"
 LIMITS = "docs/reference/limits.md"
 CONFIG = "docs/reference/configuration.md"
 AGENT_CONFIG = "docs/reference/agent-config.md"
+PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
 DIRECTORY = "docs/reference/directory.md"
+SDK_C = "sdk/c/README.md"
 MAP = "ARCHITECTURE.md"
 
 
@@ -886,6 +888,122 @@ REQUIREMENTS: dict[str, Requirement] = {
         source="docs/decisions/0006-budget-of-a-message.md",
         text="60,000 posts/s in batches over one connection; acknowledgements at half load within 10 ms (p99).",
         gap="46,000 to 51,000/s; 11 to 39 ms where one fsync in a hundred takes 3 ms",
+    ),
+    # --- protocols -------------------------------------------------------------------------------------------
+    "protocols:as-in-the-standard": Requirement(
+        source=PROTOCOLS,
+        text="Eleven FIPA protocols: nothing is accepted that the standard does not have, nothing refused that it has.",
+        tests=(
+            "test_random_sequences_are_judged_as_by_the_reference",
+            "test_random_sequences_try_every_state_and_take_every_move",
+            "test_allowed_acts_are_exactly_those_that_are_accepted",
+            "test_moves_of_both_sides_are_those_of_the_code",
+        ),
+    ),
+    "protocols:late-proposals": Requirement(
+        source=PROTOCOLS,
+        text="A proposal after its deadline is rejected; one that came in time can be accepted at any time.",
+        tests=(
+            "test_late_proposal_is_rejected_and_late_refusal_is_taken",
+            "test_proposal_in_time_outlives_the_deadline",
+            "test_second_proposal_is_refused",
+        ),
+    ),
+    "protocols:deadlines": Requirement(
+        source=PROTOCOLS,
+        text="After a deadline nobody waits for the participant any more.",
+        tests=(
+            "test_after_a_deadline_nobody_waits_for_the_participant",
+            "test_time_runs_out_where_the_participant_owes_the_initiator_an_answer",
+            "test_deadlines_are_those_of_the_code",
+        ),
+    ),
+    "protocols:cancel": Requirement(
+        source=PROTOCOLS,
+        text="An initiator may cancel at any time; what crosses with the cancel is told from the answer to it.",
+        tests=(
+            "test_notice_that_crosses_with_a_cancel_is_no_answer_to_it",
+            "test_cancel_may_be_answered_though_the_end_crossed_with_it",
+            "test_cancel_is_answered_by_inform_or_failure_only",
+            "test_answers_to_a_cancel_are_those_of_the_code",
+        ),
+    ),
+    # --- SDKs and examples -----------------------------------------------------------------------------------
+    "sdk:answers": Requirement(
+        source=SDK_C,
+        text="An answer goes to `reply_to` or else the sender, in the same conversation and protocol.",
+        tests=(
+            "test_answer_carries_what_fipa_wants_of_it",
+            "test_answer_goes_to_reply_to",
+            "test_answer_to_a_message_without_fields_has_none_either",
+        ),
+    ),
+    "sdk:conversations": Requirement(
+        source=SDK_C,
+        text="A conversation that an agent begins has an id of its own, and a deadline that is not earlier than asked.",
+        tests=(
+            "test_conversation_begins_with_its_act_under_a_fresh_id",
+            "test_two_contract_nets_at_a_time_are_kept_apart",
+            "test_deadline_is_that_many_milliseconds_from_now_and_never_less",
+            "test_every_day_of_four_centuries_has_its_date",
+            "test_time_is_written_as_iso_8601_or_not_at_all",
+        ),
+    ),
+    "sdk:cancel": Requirement(
+        source=SDK_C,
+        text="The answer to a cancel is told from what crossed it, and the node's word from everybody else's.",
+        tests=(
+            "test_cancel_names_the_conversation_and_its_answer_is_told_from_what_crossed_it",
+            "test_word_of_the_node_is_known_by_sender_and_code",
+            "test_answer_that_the_node_gives_for_a_participant_is_the_participants",
+        ),
+    ),
+    "sdk:keeping": Requirement(
+        source=SDK_C,
+        text="A message that was kept can be answered as if it had just come.",
+        tests=("test_kept_message_is_answered_later_as_if_it_had_just_come",),
+    ),
+    "sdk:reading": Requirement(
+        source=SDK_C,
+        text="Numbers and lists of a content are read as they are, and nothing else is taken for one.",
+        tests=(
+            "test_number_is_read_as_the_double_that_it_is",
+            "test_number_of_fifteen_digits_is_read_exactly",
+            "test_what_is_no_number_is_not_read_as_one",
+            "test_items_of_a_list_are_read_one_after_the_other",
+        ),
+    ),
+    "examples:contract-net": Requirement(
+        source="docs/tutorial/contract-net.md",
+        text="The lowest bid wins, each other bidder is rejected once, and nobody who is silent or broken holds it up.",
+        tests=(
+            "test_lowest_of_five_bids_wins_and_each_of_the_others_is_rejected_once",
+            "test_best_bid_is_awarded_when_the_time_of_a_silent_bidder_is_over",
+            "test_bidder_that_fails_on_the_call_is_not_waited_for",
+            "test_acceptance_has_a_deadline_and_a_silent_winner_is_reported",
+            "test_every_command_of_the_tutorial_does_what_the_page_says",
+        ),
+    ),
+    "examples:auction": Requirement(
+        source="examples/auctioneer/README.md",
+        text="Who bids longest has it for a step more than the others would have paid, and is asked to pay.",
+        tests=(
+            "test_highest_bidder_wins_the_auction_and_pays_when_it_is_requested",
+            "test_every_bid_of_an_auction_is_answered_and_every_act_is_allowed",
+        ),
+    ),
+    "examples:subscription": Requirement(
+        source="examples/subscription-publisher/README.md",
+        text="Subscribers are told each change until they cancel, over restarts, and nothing after that.",
+        tests=(
+            "test_subscriber_is_told_each_change_until_it_cancels_and_none_after_that",
+            "test_subscription_outlives_a_restart_of_the_server",
+        ),
+    ),
+    "examples:cancel": Requirement(
+        source="examples/cancel-worker/README.md",
+        text="A cancelled request is answered with inform, and no result follows.",
+        tests=("test_cancelled_request_is_answered_with_inform_and_no_result_follows",),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------
     "fipa:protocols": Requirement(

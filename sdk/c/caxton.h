@@ -325,6 +325,50 @@ CAXTON_FN bool caxton_json_to_int(caxton_str json, int64_t *number) {
     return true;
 }
 
+/* Any JSON number that a double can hold: up to 15 digits and 1e22 the nearest, beyond that within a
+ * few units of the last place. To pass a number on, pass its text on: that loses nothing. */
+CAXTON_FN bool caxton_json_to_number(caxton_str json, double *number) {
+    const char *p = json.ptr, *end = p + json.len;
+    uint64_t digits = 0;
+    int32_t power = 0, exponent = 0;
+    bool negative = p < end && *p == '-', is_fraction = false, any = false;
+    for (p += negative; p < end; p++) {
+        uint32_t digit = (unsigned char)*p - (uint32_t)'0';
+        if (digit > 9) {
+            if (*p != '.' || is_fraction || !any) break;
+            is_fraction = true;
+            any = false; /* a digit must follow */
+            continue;
+        }
+        any = true;
+        bool fits = digits < 100000000000000000u; /* more digits than these change nothing */
+        if (fits) digits = digits * 10 + digit;
+        power += (is_fraction ? -1 : 0) + (fits ? 0 : 1);
+    }
+    if (!any) return false;
+    if (p < end && (*p | ' ') == 'e') {
+        bool is_small = ++p < end && *p == '-';
+        p += p < end && (*p == '-' || *p == '+');
+        if (p == end) return false;
+        for (; p < end && (unsigned char)*p - (uint32_t)'0' <= 9; p++)
+            if (exponent < 100000000) exponent = exponent * 10 + (*p - '0');
+        if (is_small) exponent = -exponent;
+    }
+    if (p != end) return false;
+    double value = (double)digits;
+    power += exponent;
+    if (power < -400) power = -400; /* beyond all doubles */
+    if (power > 400) power = 400;
+    while (power && value > 0) {
+        double step = 1; /* powers up to 1e22 are exact */
+        bool is_up = power > 0;
+        for (int i = 0; i < 22 && power; i++, power += is_up ? -1 : 1) step *= 10;
+        value = is_up ? value * step : value / step;
+    }
+    *number = negative ? -value : value;
+    return value <= 1.7976931348623157e308;
+}
+
 /* Walks the fields of one object, without descending into it:
  *
  *     caxton_fields fields = caxton_fields_of(message->content);
@@ -391,11 +435,48 @@ static inline bool caxton_json_int(caxton_str object, const char *name, int64_t 
     return caxton_json_get(object, name, &value) && caxton_json_to_int(value, number);
 }
 
+static inline bool caxton_json_number(caxton_str object, const char *name, double *number) {
+    caxton_str value;
+    return caxton_json_get(object, name, &value) && caxton_json_to_number(value, number);
+}
+
 static inline bool caxton_json_bool(caxton_str object, const char *name, bool *answer) {
     caxton_str value;
     if (!caxton_json_get(object, name, &value)) return false;
     *answer = caxton_is(value, "true");
     return *answer || caxton_is(value, "false");
+}
+
+/* Walks the items of one list:
+ *
+ *     caxton_items items = caxton_items_of(list);
+ *     caxton_str item;
+ *     while (caxton_next_item(&items, &item)) ...
+ */
+typedef struct {
+    const char *at, *end; /* `at` is 0 once the text turned out not to be a list */
+} caxton_items;
+
+static inline caxton_items caxton_items_of(caxton_str list) {
+    const char *end = list.ptr + list.len;
+    const char *p = list.ptr ? caxton__skip_space(list.ptr, end) : end;
+    return (caxton_items){p < end && *p == '[' ? p + 1 : 0, end};
+}
+
+/* The next item as JSON text. False at the end. */
+CAXTON_FN bool caxton_next_item(caxton_items *items, caxton_str *item) {
+    const char *p = items->at, *end = items->end;
+    if (!p) return false;
+    p = caxton__skip_space(p, end);
+    if (p < end && *p == ',') p = caxton__skip_space(p + 1, end);
+    if (p < end && *p == ']') {
+        items->at = p;
+        return false;
+    }
+    items->at = caxton__value_end(p, end);
+    if (!items->at) return false;
+    *item = (caxton_str){p, (uint32_t)(items->at - p)};
+    return true;
 }
 
 /* ---- Building text and JSON --------------------------------------------------------------- */
@@ -594,12 +675,13 @@ typedef struct {
     caxton_str message_id, sender;
 
     caxton_str performative;
-    caxton_str receiver;   /* a name, "topic://name", or the JSON text of a list of them */
-    caxton_str capability; /* instead of a receiver: whoever offers it */
-    caxton_str reply_to;   /* as receiver */
-    caxton_str content;    /* JSON text */
+    caxton_str receiver;         /* a name, "topic://name", or the JSON text of a list of them */
+    caxton_str capability;       /* instead of a receiver: whoever offers it */
+    caxton_str routing_strategy; /* which of those that do */
+    caxton_str reply_to;         /* as receiver */
+    caxton_str content;          /* JSON text */
     caxton_str language, encoding, ontology, protocol;
-    caxton_str conversation_id, reply_with, in_reply_to, reply_by;
+    caxton_str conversation_id, parent_conversation, reply_with, in_reply_to, reply_by;
     caxton_str priority, ttl_ms; /* JSON text */
 } caxton_message;
 
@@ -616,6 +698,7 @@ static const struct {
     CAXTON__FIELD(performative, CAXTON__TEXT), /* the first that sending writes */
     CAXTON__FIELD(receiver, CAXTON__NAMES),
     CAXTON__FIELD(capability, CAXTON__TEXT),
+    CAXTON__FIELD(routing_strategy, CAXTON__TEXT),
     CAXTON__FIELD(reply_to, CAXTON__NAMES),
     CAXTON__FIELD(content, CAXTON__JSON),
     CAXTON__FIELD(language, CAXTON__TEXT),
@@ -623,6 +706,7 @@ static const struct {
     CAXTON__FIELD(ontology, CAXTON__TEXT),
     CAXTON__FIELD(protocol, CAXTON__TEXT),
     CAXTON__FIELD(conversation_id, CAXTON__TEXT),
+    CAXTON__FIELD(parent_conversation, CAXTON__TEXT),
     CAXTON__FIELD(reply_with, CAXTON__TEXT),
     CAXTON__FIELD(in_reply_to, CAXTON__TEXT),
     CAXTON__FIELD(reply_by, CAXTON__TEXT),

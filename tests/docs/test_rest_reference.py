@@ -37,6 +37,10 @@ from caxton.core.views import (
     ReplayReceipt,
     ServerView,
     StorageView,
+    TaskBidder,
+    TaskDetail,
+    TaskResult,
+    TaskView,
     VerifyReport,
     WaitView,
 )
@@ -98,6 +102,7 @@ BODIES = [
     AgentView, AgentSettings, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
     ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport, WaitView,
+    TaskBidder, TaskDetail, TaskResult, TaskView,
 ]  # fmt: skip
 
 

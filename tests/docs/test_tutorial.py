@@ -1,4 +1,4 @@
-"""Runs the tutorial: files it says to save are saved, commands it shows are run, what it prints must come out."""
+"""Runs the tutorials: files they say to save are saved, commands they show are run, what they print must come out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "tutorial" / "first-agent.md"
+PAGES = {"first-agent": 14, "contract-net": 16}
+"""Page in docs/tutorial → commands on it."""
 
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 _SAVE_AS = re.compile(r"[Ss]ave (?:it|this) as `([\w.]+)`")
@@ -50,6 +51,8 @@ def as_pattern(lines: list[str]) -> str:
 def place(tmp_path: Path) -> Generator[Path]:
     """A directory to work in; a server that was started there is stopped."""
     shutil.copy(ROOT / "sdk" / "c" / "caxton.h", tmp_path)
+    for name in ("examples", "sdk"):
+        (tmp_path / name).symlink_to(ROOT / name)
     yield tmp_path
     run("caxton server stop --force", tmp_path)
 
@@ -77,8 +80,9 @@ def run(command: str, place: Path) -> str:
 
 
 @pytest.mark.timeout(240)
-def test_every_command_of_the_tutorial_does_what_the_page_says(place: Path) -> None:
-    text = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_the_tutorial_does_what_the_page_says(place: Path, page: str) -> None:
+    text = (ROOT / "docs" / "tutorial" / f"{page}.md").read_text(encoding="utf-8")
     ran, before = 0, 0
     for block in _BLOCK.finditer(text):
         kind, content = block.groups()
@@ -91,4 +95,8 @@ def test_every_command_of_the_tutorial_does_what_the_page_says(place: Path) -> N
                 assert re.fullmatch(as_pattern(step.expected), printed), f"$ {step.command}\n{printed}"
                 ran += 1
         before = block.start()
-    assert ran == 14
+    assert ran == PAGES[page]
+
+
+def test_every_tutorial_is_run() -> None:
+    assert {path.stem for path in (ROOT / "docs" / "tutorial").glob("*.md")} == set(PAGES)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from caxton.core.errors import AgentNotFound, CapabilityNotFound
-from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
+from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName
 from caxton.core.views import CapabilitySpec
 from caxton.testing.guests import assemble, guest, guest_text
 from caxton.testing.rooms import open_node, until
@@ -130,7 +130,7 @@ async def test_ams_tells_of_agents_and_clients_reach_both_like_any_agent(node: L
     assert (act, content["state"], content["health"], content["capabilities"]) == (
         "inform", "stopped", "unhealthy", ["sorting"]
     )  # fmt: skip
-    assert [one["agent"] for one in (await ask(node, "ams", "search"))[1]["result"]] == ["a", "ams", "df"]
+    assert [one["agent"] for one in (await ask(node, "ams", "search"))[1]["result"]] == ["a", *RESERVED_NAMES]
     assert (await ask(node, "ams", "fly"))[0] == (await ask(node, "df", "fly"))[0] == "not-understood"
     assert (await ask(node, "df", "register", capabilities=[{"name": "x"}]))[0] == "refuse"
     assert node.names() == ["a"]

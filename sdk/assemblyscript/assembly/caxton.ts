@@ -225,6 +225,13 @@ export class Json {
     return new Json(changetype<usize>(bytes), bytes.byteLength, bytes);
   }
 
+  /** A JSON string. */
+  static quoted(text: string): Json {
+    const bytes = new Bytes();
+    bytes.quoted(text);
+    return bytes.json();
+  }
+
   get isAbsent(): bool {
     return this.len == 0;
   }
@@ -264,6 +271,55 @@ export class Json {
     return negative ? -value : value;
   }
 
+  /**
+   * Any JSON number that a double can hold: up to 15 digits and 1e22 the nearest, beyond that within a
+   * few units of the last place. NaN if this is none. To pass a number on, pass the Json on: that loses
+   * nothing.
+   *
+   * Not by `parseFloat`, which gets 2.4999253426430715e+51 wrong by 13 places.
+   */
+  number(): f64 {
+    const end = this.ptr + this.len, negative = this.len > 0 && load<u8>(this.ptr) == 0x2d;
+    let p = this.ptr + usize(negative), digits: u64 = 0, power = 0, isFraction = false, any = false;
+    for (; p < end; p++) {
+      const c = load<u8>(p);
+      if (c == 0x2e && !isFraction && any) { // a point, behind which a digit must follow
+        isFraction = true;
+        any = false;
+        continue;
+      }
+      if (c < 0x30 || c > 0x39) break;
+      any = true;
+      if (digits < 100000000000000000) digits = digits * 10 + (c - 0x30);
+      else power++; // more digits than these change nothing
+      if (isFraction) power--;
+    }
+    if (!any) return NaN;
+    if (p < end && (load<u8>(p) | 0x20) == 0x65) { // e
+      const isSmall = ++p < end && load<u8>(p) == 0x2d;
+      if (p < end && (isSmall || load<u8>(p) == 0x2b)) p++;
+      if (p == end) return NaN;
+      let exponent = 0;
+      for (; p < end && load<u8>(p) >= 0x30 && load<u8>(p) <= 0x39; p++)
+        if (exponent < 100000000) exponent = exponent * 10 + (load<u8>(p) - 0x30);
+      power += isSmall ? -exponent : exponent;
+    }
+    if (p != end) return NaN;
+    let value = f64(digits);
+    power = power < -400 ? -400 : power > 400 ? 400 : power; // beyond all doubles
+    while (power != 0 && value > 0) {
+      const isUp = power > 0;
+      let step: f64 = 1; // powers up to 1e22 are exact
+      for (let i = 0; i < 22 && power != 0; i++) {
+        step *= 10;
+        power += isUp ? -1 : 1;
+      }
+      value = isUp ? value * step : value / step;
+    }
+    if (value == Infinity) return NaN;
+    return negative ? -value : value;
+  }
+
   get isTrue(): bool {
     return this.len == 4 && load<u32>(this.ptr) == 0x65757274; // "true", little-endian
   }
@@ -277,6 +333,22 @@ export class Json {
     let found = Json.ABSENT;
     while (fields.next())
       if (fields.key() == name) found = fields.value();
+    return found;
+  }
+
+  /** The items of this list; empty if it is none. */
+  items(): Json[] {
+    const found: Json[] = [], end = this.ptr + this.len;
+    let p = skipSpace(this.ptr, end);
+    let isMore = p < end && load<u8>(p) == OPEN_BRACKET;
+    while (isMore) {
+      p = skipSpace(p + 1, end);
+      const behind = valueEnd(p, end);
+      if (behind == 0) break;
+      found.push(this.part(p, behind));
+      p = skipSpace(behind, end);
+      isMore = p < end && load<u8>(p) == COMMA;
+    }
     return found;
   }
 
@@ -446,6 +518,8 @@ export class Message {
   sender: string = "";
   /** Instead of a receiver: whoever offers it. */
   capability: string = "";
+  /** Which of those that do. */
+  routingStrategy: string = "";
   /** As `receiver`. */
   replyTo: string = "";
   language: string = "";
@@ -453,6 +527,8 @@ export class Message {
   ontology: string = "";
   protocol: string = "";
   conversationId: string = "";
+  /** The conversation within which this one was begun. */
+  parentConversation: string = "";
   replyWith: string = "";
   inReplyTo: string = "";
   replyBy: string = "";
@@ -464,9 +540,14 @@ export class Message {
 
   /** Reads what `handle_message` was given; null if it is no JSON object. */
   static read(ptr: usize, len: i32): Message | null {
+    return Message.of(new Json(ptr, len, null));
+  }
+
+  /** Reads a message that was kept; null if it is no JSON object. */
+  static of(json: Json): Message | null {
     const message = new Message("", "", Json.ABSENT);
-    message.json = new Json(ptr, len, null);
-    const fields = new Fields(message.json);
+    message.json = json;
+    const fields = new Fields(json);
     while (fields.next()) message.take(fields.key(), fields.value());
     return fields.isSound ? message : null;
   }
@@ -485,6 +566,8 @@ export class Message {
     else if (key == "reply_by") this.replyBy = textOf(value);
     else if (key == "protocol") this.protocol = textOf(value);
     else if (key == "capability") this.capability = textOf(value);
+    else if (key == "routing_strategy") this.routingStrategy = textOf(value);
+    else if (key == "parent_conversation") this.parentConversation = textOf(value);
     else if (key == "language") this.language = textOf(value);
     else if (key == "encoding") this.encoding = textOf(value);
     else if (key == "ontology") this.ontology = textOf(value);
@@ -498,12 +581,14 @@ export class Message {
     putText(out, "performative", this.performative);
     putNames(out, "receiver", this.receiver);
     putText(out, "capability", this.capability);
+    putText(out, "routing_strategy", this.routingStrategy);
     putNames(out, "reply_to", this.replyTo);
     putText(out, "language", this.language);
     putText(out, "encoding", this.encoding);
     putText(out, "ontology", this.ontology);
     putText(out, "protocol", this.protocol);
     putText(out, "conversation_id", this.conversationId);
+    putText(out, "parent_conversation", this.parentConversation);
     putText(out, "reply_with", this.replyWith);
     putText(out, "in_reply_to", this.inReplyTo);
     putText(out, "reply_by", this.replyBy);
@@ -624,11 +709,20 @@ export function kvSet(key: string, value: Uint8Array): i32 {
   return kv_set(changetype<usize>(bytes), bytes.byteLength, value.dataStart, value.length);
 }
 
+/** `Json.ABSENT` if there is no such key. The value must be JSON. */
+export function kvGetJson(key: string): Json {
+  const value = kvGet(key);
+  return value == null ? Json.ABSENT : new Json(value.dataStart, value.length, value.buffer);
+}
+
+export function kvSetJson(key: string, value: Json): i32 {
+  const bytes = utf8(key);
+  return kv_set(changetype<usize>(bytes), bytes.byteLength, value.ptr, value.len);
+}
+
 /** Integers are kept as decimal text, so that people can read the store. */
 export function kvGetInteger(key: string, otherwise: i64 = 0): i64 {
-  const value = kvGet(key);
-  if (value == null) return otherwise;
-  return new Json(value.dataStart, value.length, value.buffer).integer(otherwise);
+  return kvGetJson(key).integer(otherwise);
 }
 
 export function kvSetInteger(key: string, value: i64): i32 {

@@ -26,6 +26,7 @@ from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply, encode_json
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.api.storage import storage_routes
+from caxton.api.tasks import task_routes
 from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *capability_routes(services.capabilities),
         *message_routes(services.messages),
         *dead_letter_routes(services.dead_letters),
+        *task_routes(services.tasks),
         *log_routes(services.logs, services.agents, stopping),
         *storage_routes(services.storage),
+        *conversation_routes(services.conversations),
     ]
-    if services.conversations is not None:
-        routes += conversation_routes(services.conversations)
 
     @cache
     def document() -> bytes:

@@ -96,6 +96,11 @@ class ApiRequest:
         return self.scope["path_params"].get("id", "")
 
     @property
+    def task_id(self) -> str:
+        """The task that the path names, as it is written there."""
+        return self.scope["path_params"].get("task", "")
+
+    @property
     def workspace(self) -> WorkspaceName:
         """The workspace that is meant; raises `InvalidName`."""
         return self.read(WORKSPACE)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         ReplayReceipt,
         ServerView,
         StorageView,
+        TaskDetail,
+        TaskSpec,
+        TaskView,
         VerifyReport,
     )
     from caxton.messages.message import AclMessage
@@ -197,6 +200,31 @@ class ConversationService(Protocol):
         ...
 
 
+class TaskService(Protocol):
+    """Delegates tasks to agents that bid for them."""
+
+    async def create(
+        self, workspace: WorkspaceName, principal: Principal, spec: TaskSpec, *, traceparent: str = ""
+    ) -> tuple[TaskDetail, bool]:
+        """Call for proposals: that is on disk when this returns. Whether it is new, or was created under its id before.
+
+        Raises `InvalidValue`, `UnknownReceiver`, `TasksFull`, `TaskIdConflict`, …
+        """
+        ...
+
+    async def list(self, workspace: WorkspaceName, *, status: str | None, limit: int) -> list[TaskView]:
+        """The open ones, then those that ended, the last first."""
+        ...
+
+    async def get(self, workspace: WorkspaceName, task_id: str, *, wait_s: float | None = None) -> TaskDetail:
+        """One task, once it has ended or `wait_s` have passed. Raises `TaskNotFound`."""
+        ...
+
+    async def cancel(self, workspace: WorkspaceName, task_id: str, *, reason: str = "") -> TaskDetail:
+        """End an open task, once however often it is asked. Raises `TaskNotFound`, `TaskEnded`."""
+        ...
+
+
 class LogService(Protocol):
     """The agents' logs. `agents` None means all."""
 
@@ -257,8 +285,8 @@ class Services:
     capabilities: CapabilityService
     messages: MessageService
     dead_letters: DeadLetterService
+    tasks: TaskService
     logs: LogService
     storage: StorageService
     server: ServerService
-    conversations: ConversationService | None = None
-    """None: there are no routes about conversations."""
+    conversations: ConversationService

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line was not understood."""
     NOT_FOUND = 3
-    """No such agent, receiver, dead letter, workspace, context or file."""
+    """No such agent, receiver, task, dead letter, workspace, context or file."""
     INVALID = 4
     """The input breaks a rule: a name, a message, a module, a configuration."""
     CONFLICT = 5
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     """No answer within the time given."""
     AGENT_FAILED = 9
     """The agent failed on the message, or so often that it is not asked; did not start; or answered failure, refuse or
-    not-understood."""
+    not-understood; a task that was waited for is not done."""
     STORAGE = 74
     """The data directory or the journal cannot be used (EX_IOERR of sysexits)."""
     INTERRUPTED = 130
@@ -40,6 +40,7 @@ _BY_CODE = {
     ExitCode.NOT_FOUND: (
         "AGENT_NOT_FOUND", "CAPABILITY_NOT_FOUND", "CONVERSATION_NOT_FOUND", "DEAD_LETTER_NOT_FOUND",
         "UNKNOWN_RECEIVER", "WORKSPACE_NOT_FOUND", "CONTEXT_NOT_FOUND", "FILE_NOT_FOUND", "ROUTE_NOT_FOUND",
+        "TASK_NOT_FOUND",
     ),
     ExitCode.INVALID: (
         "INVALID_REQUEST", "INVALID_NAME", "INVALID_VALUE", "INVALID_WASM", "INVALID_MESSAGE", "MESSAGE_EXPIRED",
@@ -49,7 +50,8 @@ _BY_CODE = {
     ExitCode.CONFLICT: (
         "CONVERSATION_OVER", "PROTOCOL_VIOLATION", "AGENT_ALREADY_EXISTS", "AGENT_NAME_RESERVED",
         "AGENT_STATE_CONFLICT", "TOO_MANY_INSTANCES", "MAILBOX_FULL", "WORKSPACE_FULL", "BULKHEAD_FULL",
-        "MESSAGE_ID_CONFLICT", "RATE_LIMITED", "DEAD_LETTERS_FULL", "DATA_DIR_IN_USE", "PORT_IN_USE",
+        "MESSAGE_ID_CONFLICT", "RATE_LIMITED", "DEAD_LETTERS_FULL", "DATA_DIR_IN_USE", "PORT_IN_USE", "TASKS_FULL",
+        "TASK_ENDED", "TASK_ID_CONFLICT",
     ),
     ExitCode.DENIED: ("UNAUTHORIZED", "FORBIDDEN", "HOST_NOT_ALLOWED"),
     ExitCode.UNREACHABLE: (

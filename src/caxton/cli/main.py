@@ -22,6 +22,7 @@ from caxton.cli import (
     server,
     status,
     storage,
+    task,
     trace,
 )
 from caxton.cli.command import Cli, OutputFormat, ReaderLeft, command, new_app, root
@@ -75,6 +76,7 @@ for part in (
     capability,
     message,
     conversation,
+    task,
     trace,
     dlq,
     logs,

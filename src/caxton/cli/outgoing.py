@@ -43,7 +43,7 @@ def outgoing_message(
     message = AclMessage(
         performative=parse_performative(performative),
         receiver=receivers[0] if len(receivers) == 1 else list[str](receivers) or "",
-        content=msgspec.Raw(_content(content)),
+        content=json_argument(content),
         ttl_ms=None if ttl is None else int(parse_duration(ttl, what="--ttl") * 1000),
         **said,
     )
@@ -61,14 +61,15 @@ def waiting_time(timeout: str) -> float:
     return wait_s
 
 
-def _content(value: str) -> bytes:
+def json_argument(value: str) -> msgspec.Raw:
+    """The JSON of `--content`: the text itself, `@FILE`, or `-` for standard input. Raises as `outgoing_message`."""
     data = read_argument(value, max_bytes=MAX_CONTENT_BYTES).strip()
     try:
         check_json(data)
     except InvalidMessage as exc:
         advice = "--content is JSON, so text needs quotes of its own: --content '\"hello\"'"
         raise InvalidMessage(f"{_reason(exc)}; {advice}", field="content") from exc
-    return data
+    return msgspec.Raw(data)
 
 
 def _reason(error: InvalidMessage) -> str:

@@ -16,6 +16,7 @@ from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
+from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
 
 __all__ = [
@@ -33,7 +34,15 @@ __all__ = [
 
 
 class CaxtonClient(
-    AgentCalls, CapabilityCalls, MessageCalls, ConversationCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls
+    AgentCalls,
+    CapabilityCalls,
+    MessageCalls,
+    ConversationCalls,
+    TaskCalls,
+    DeadLetterCalls,
+    LogCalls,
+    StorageCalls,
+    ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.
 

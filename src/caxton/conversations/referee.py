@@ -45,6 +45,9 @@ MAX_WARNED = 10_000
 UNANSWERED = frozenset({"not-understood", "failure"})
 """An answer to an answer of this kind could be answered in the same way, and so on for ever."""
 
+CLOSING = frozenset({"inform"})
+"""Acts that begin an auction and end it: under the id of one that is over they do not begin another."""
+
 ASKING = frozenset(
     {
         "request", "request-when", "request-whenever", "query-if", "query-ref", "cfp", "propose", "subscribe", "proxy",
@@ -141,7 +144,7 @@ class Referee:
         if talk is None or talk.ended_us or talk.initiator != envelope.sender:
             return
         state = talk.state(envelope.receiver)
-        for act in ("failure", "refuse"):
+        for act in ("failure", "refuse", "reject-proposal"):
             move = move_of(talk.protocol.name, state, PARTICIPANT, act, False)
             if move is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
                 self._give_up(talk, envelope, move, notices.undeliverable(talk, envelope, act, reason, error))
@@ -175,7 +178,8 @@ class Referee:
         talk = self._book.find((workspace, message.conversation_id))
         if talk is None or not talk.ended_us:
             return talk
-        is_anew = message.sender == talk.initiator and message.performative in protocol.openings
+        act = message.performative
+        is_anew = message.sender == talk.initiator and act in protocol.openings and act not in CLOSING
         return None if is_anew else talk
 
     def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
@@ -193,7 +197,7 @@ class Referee:
     @staticmethod
     def _note_answer(talk: Conversation, participant: str, message: AclMessage) -> None:
         """It is there: nobody waits for it any more."""
-        if talk.cancels and talk.cancels.get(participant) == message.in_reply_to:
+        if talk.cancels and message.in_reply_to is not None and talk.cancels.get(participant) == message.in_reply_to:
             del talk.cancels[participant]
         if talk.due:
             talk.due.pop(participant, None)

@@ -73,7 +73,7 @@ def judge(
     state = talk.pairs.get(sender)
     if state is None or receiver != talk.initiator:
         return _of_others(talk, sender, receiver, act)
-    answers_cancel = talk.cancels is not None and talk.cancels.get(sender) == in_reply_to
+    answers_cancel = in_reply_to is not None and talk.cancels is not None and talk.cancels.get(sender) == in_reply_to
     return move_of(protocol.name, state, PARTICIPANT, act, answers_cancel) or _out_of_place(
         protocol, state, PARTICIPANT
     )

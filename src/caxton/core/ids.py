@@ -38,6 +38,11 @@ def parse_capability(value: object) -> str:
     return _parse("capability", value)
 
 
+def parse_task_id(value: object) -> str:
+    """Turn a value from outside into the id of a task; raises `InvalidName`."""
+    return _parse("task id", value)
+
+
 def parse_group(value: object) -> str:
     """Turn a value from outside into the name of a group; raises `InvalidName`."""
     return _parse("group", value)

@@ -36,6 +36,8 @@ ACTIONS: dict[str, frozenset[str]] = {
     "conversations:write": _TOUCH,
     "dead-letters:read": _LOOK,
     "dead-letters:write": _TOUCH,
+    "tasks:read": _LOOK,
+    "tasks:write": _TOUCH,
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from caxton.agents import native
 from caxton.agents.capabilities import CapabilityService
+from caxton.agents.conversations import ConversationService
 from caxton.agents.dead_letters import DeadLetterService
 from caxton.agents.facilitator import Facilitator
 from caxton.agents.logs import LogBook
@@ -16,6 +17,8 @@ from caxton.agents.management import Management
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
+from caxton.agents.tasks.agent import TaskAgent
+from caxton.agents.tasks.service import TaskService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -60,8 +63,9 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
-    lookup: Lookup
-    conversations: Conversations
+    lookups: tuple[Lookup, ...]
+    conversation_room: Conversations
+    conversations: ConversationService
     postbox: Postbox
     receipts: Receipts
     log: LogBook
@@ -69,6 +73,7 @@ class Rooms:
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
     facilitator: Facilitator
+    tasks: TaskService
     messages: MessageService
     dead_letters: DeadLetterService
     disk: DiskGuard
@@ -87,7 +92,7 @@ class Rooms:
         self.database.start()
         self.disk.start()
         self.dead_letters.start()
-        self.conversations.start()
+        self.conversation_room.start()
         crash_point("start.loaded")
         await self.agents.start_recovered(modules)
         native.start(self.bus, self.native_receivers)
@@ -106,7 +111,7 @@ class Rooms:
         load_timers(self.database, self.bus, in_flight)
         self.receipts.load(self.database)
         self.bus.letters.load(self.database)
-        self.conversations.load(self.database.query)
+        self.conversation_room.load(self.database.query)
         load_mail(self.database, self.bus, in_flight)
         load_kept(self.database, self.journal)
         return modules
@@ -128,18 +133,21 @@ class Rooms:
         """Take no new messages."""
         self.status.state = "stopping"
         self.messages.refuse()
+        self.tasks.refuse()
         self.dead_letters.refuse()
+        self.conversations.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
         self.dead_letters.close()
-        self.conversations.close()
+        self.conversation_room.close()
         self.bus.close()
         self.disk.close()
         self.agents.close()
         self.journal.close()
-        self.lookup.close()
+        for lookup in self.lookups:
+            lookup.close()
         self.database.close()
         self.engine.close()
 
@@ -176,7 +184,7 @@ class NodeStatus:
     def _snapshot(self) -> Snapshot:
         rooms = self.rooms
         assert rooms is not None  # noqa: S101
-        bus, agents, talks = rooms.bus, rooms.agents, rooms.conversations
+        bus, agents, talks = rooms.bus, rooms.agents, rooms.conversation_room
         return Snapshot(
             version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
             restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
@@ -227,8 +235,8 @@ def build(
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
     log = LogBook(clock)
-    lookup = Lookup(data_dir / "journal.db")
-    watched = Conversations(bus, journal, clock, lookup.query, log.warn, conversations)
+    lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
+    room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances,
@@ -239,14 +247,17 @@ def build(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
+    messages = MessageService(bus, postbox, journal, database, agents)
+    tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        lookup=lookup, conversations=watched,
+        lookups=lookups, conversation_room=room,
+        conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
-        natives=[Management(bus, agents.state), facilitator, *natives],
-        messages=MessageService(bus, postbox, journal, database, agents),
+        natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
+        messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status,

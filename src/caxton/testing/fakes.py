@@ -52,6 +52,7 @@ from caxton.messages.codec import encode_message
 from caxton.testing.fake_capabilities import FakeCapabilities
 from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
+from caxton.testing.fake_tasks import FakeTasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -467,6 +468,7 @@ class FakeNode:
     messages: FakeMessages = field(init=False)
     conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    tasks: FakeTasks = field(init=False)
     logs: FakeLogs = field(default_factory=FakeLogs)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
@@ -474,12 +476,15 @@ class FakeNode:
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
         self.conversations = FakeConversations(self.messages.kept)
+        self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
 
     @property
     def services(self) -> Services:
         """As the API takes them."""
         return Services(
+            conversations=self.conversations,
             agents=self.agents, capabilities=self.capabilities, messages=self.messages, dead_letters=self.dead_letters,
-            logs=self.logs, storage=self.storage, server=self.server, conversations=self.conversations,
+            tasks=self.tasks,
+            logs=self.logs, storage=self.storage, server=self.server,
         )  # fmt: skip

@@ -213,6 +213,15 @@ async def test_bidder_that_cannot_handle_a_call_counts_as_refusing(talk: Talk) -
     assert talk.state("y") == "refused"
 
 
+async def test_proposal_that_cannot_be_handled_counts_as_rejected(talk: Talk) -> None:
+    talk.start("a")
+    talk.agents["b"] = talk.rig.agent("b", lambda _turn, _message: 7)
+    talk.says("a", "b", "propose", "fipa-propose")
+    for _ in range(5):
+        await talk.rig.later(60)
+    assert talk.last("a")[:2] == ("ams", "reject-proposal")
+
+
 async def test_deadline_and_expired_message_are_told_as_one(talk: Talk) -> None:
     talk.start("a")
     talk.agents["b"] = talk.rig.receiver("b")

@@ -187,6 +187,26 @@ async def test_cancel_is_answered_and_told_from_an_answer_that_crossed_it(talk: 
     assert len(talk.heard("a")) == 3
 
 
+async def test_answer_without_reference_is_none_to_a_cancel_of_another_participant(talk: Talk) -> None:
+    talk.start("a", "b", "c")
+    talk.says("a", ["b", "c"], "subscribe", "fipa-subscribe")
+    talk.says("a", "c", "cancel", "fipa-subscribe")
+    talk.says("b", "a", "inform", "fipa-subscribe")
+    assert talk.heard("a") == ["inform"]
+    assert (talk.state("b"), talk.state("c").partition(":")[0]) == ("subscribed", "cancelling")
+
+
+async def test_end_of_an_auction_does_not_begin_another(talk: Talk) -> None:
+    auction = "fipa-auction-english"
+    talk.start("a", "b", "c")
+    talk.says("a", ["b", "c"], "inform", auction)
+    talk.says("b", "a", "not-understood", auction)
+    talk.says("a", "c", "cfp", auction)
+    talk.says("a", ["c", "b"], "inform", auction)
+    assert (talk.state("b"), talk.heard("b")) == ("not-understood", ["inform"])
+    assert (talk.state("c"), talk.heard("c")) == ("closed", ["inform", "cfp", "inform"])
+
+
 # --- modes -------------------------------------------------------------------------------------------------------
 
 

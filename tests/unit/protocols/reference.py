@@ -173,15 +173,15 @@ def after(text: Text, word: str) -> Text:
 CANCEL_ANSWERS = ("p:inform", "p:failure", "p:not-understood")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Exchange:
-    """What may still be said between an initiator and one participant."""
+    """What may still be said between an initiator and one participant. Made by `exchange`, so that equals are one."""
 
     rest: Text
-    begun: bool = False
-    cancelling: bool = False
+    begun: bool
+    cancelling: bool
     """The initiator waits for the answer to its cancel."""
-    owes_answer: bool = False
+    owes_answer: bool
     """A cancel reached the participant, which did not answer it yet, though the exchange may be over by now."""
 
     @property
@@ -197,26 +197,34 @@ class Exchange:
         rest = after(self.rest, word)
         initiator_waits = self.cancelling and word.startswith("i:")
         if rest != IMPOSSIBLE and not initiator_waits and not (self.cancelling and word == "time"):
-            still = self.cancelling and rest != NOTHING
-            return Exchange(rest, begun=True, cancelling=still, owes_answer=self.owes_answer)
+            return exchange(rest, cancelling=self.cancelling and rest != NOTHING, owes_answer=self.owes_answer)
         if not self.begun:
             return None
         if word in ("i:not-understood", "p:not-understood"):  # ends it, whoever says it
-            return Exchange(NOTHING, begun=True, owes_answer=self.owes_answer)
+            return exchange(NOTHING, owes_answer=self.owes_answer)
         if self.cancelling:
             return _cancelled(self, word)
-        return Exchange(self.rest, begun=True, cancelling=True, owes_answer=True) if word == "i:cancel" else None
+        return exchange(self.rest, cancelling=True, owes_answer=True) if word == "i:cancel" else None
 
 
-def _answered(exchange: Exchange, word: str) -> Exchange | None:
+@cache
+def exchange(rest: Text, *, begun: bool = True, cancelling: bool = False, owes_answer: bool = False) -> Exchange:
+    return Exchange(rest, begun, cancelling, owes_answer)
+
+
+def beginning(protocol: str) -> Exchange:
+    """Nothing was said yet."""
+    return exchange(parse(TEXTS[protocol]), begun=False)
+
+
+def _answered(was: Exchange, word: str) -> Exchange | None:
     if word not in CANCEL_ANSWERS:
         return None
-    cancelled = exchange.cancelling and word == "p:inform"
-    return Exchange(NOTHING if cancelled else exchange.rest, begun=True)
+    return exchange(NOTHING if was.cancelling and word == "p:inform" else was.rest)
 
 
-def _cancelled(exchange: Exchange, word: str) -> Exchange | None:
+def _cancelled(was: Exchange, word: str) -> Exchange | None:
     """Said by a participant that does not refer to the cancel, though it can mean nothing else; or the time is over."""
     if word in ("p:inform", "time"):
-        return Exchange(NOTHING, begun=True)
-    return Exchange(exchange.rest, begun=True) if word == "p:failure" else None
+        return exchange(NOTHING)
+    return exchange(was.rest) if word == "p:failure" else None

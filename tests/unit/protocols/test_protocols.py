@@ -30,7 +30,7 @@ from caxton.protocols.machine import (
     next_to_speak,
     step,
 )
-from tests.unit.protocols.reference import CANCEL_ANSWERS, TEXTS, Exchange, parse
+from tests.unit.protocols.reference import CANCEL_ANSWERS, TEXTS, Exchange, beginning
 
 SEQUENCES = 10_000
 LONGEST = 24
@@ -81,7 +81,7 @@ class Walks:
         self.visits: Counter[str | None] = Counter()
         self.legal = self.with_faults = 0
         self._protocol = protocol
-        start = Exchange(parse(TEXTS[protocol.name]))
+        start = beginning(protocol.name)
         chance = random.Random(seed)  # noqa: S311
         for number in range(2 * SEQUENCES):
             name = f"{protocol.name}, sequence {number} of seed {seed}"
@@ -195,9 +195,12 @@ def test_who_has_to_speak_is_said_of_every_state_that_is_no_end(protocol: Protoc
 
 
 @EACH
-def test_who_has_to_speak_may(protocol: Protocol) -> None:
+def test_who_has_to_speak_may_and_who_is_to_answer_a_cancel_has_to(protocol: Protocol) -> None:
     sides = {INITIATOR: protocol.initiator, PARTICIPANT: protocol.participant}
-    for state, role in protocol.turn.items():
+    for state in protocol.turn:
+        role = next_to_speak(protocol, state)
+        assert role == protocol.turn[state]
+        assert next_to_speak(protocol, CANCELLING + state) == PARTICIPANT
         speakers = [side for side, moves in sides.items() if moves.get(state)]
         assert speakers == [role] if role else speakers, f"{state}: {speakers} may speak, {role} has to"
 

@@ -18,6 +18,7 @@ CREATE TABLE conversations (
 CREATE INDEX conversations_by_wake ON conversations (wake_us) WHERE ended_us IS NULL;
 CREATE INDEX conversations_by_end ON conversations (ended_us) WHERE ended_us IS NOT NULL;
 CREATE INDEX conversations_by_parent ON conversations (workspace, parent) WHERE parent IS NOT NULL;
+CREATE INDEX conversations_by_start ON conversations (workspace, started_us, id);
 CREATE INDEX conversations_open ON conversations (workspace, last_us) WHERE ended_us IS NULL;
 
 -- What a workspace sets for itself; null: as the node.

@@ -1,0 +1,95 @@
+"""What is known of conversations and agents, as `conversations.path` asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caxton.conversations.facts import AgentFacts, ConversationFacts, Exchange, Wait, waits_for_answers, waits_in
+from caxton.protocols.machine import next_to_speak
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caxton.agents.service import AgentService
+    from caxton.bus.bus import Bus
+    from caxton.bus.mailbox import Receiver
+    from caxton.conversations.conversation import Conversation
+    from caxton.conversations.room import Conversations
+    from caxton.core.views import ConversationFilter
+
+
+class Present:
+    """The situation in one workspace, now (`conversations.path.Situation`).
+
+    Of conversations that go on, those in memory: nothing was heard of the others for long.
+    """
+
+    def __init__(self, workspace: str, room: Conversations, bus: Bus, agents: AgentService) -> None:
+        self._workspace, self._room, self._bus, self._agents = workspace, room, bus, agents
+
+    def waits_in(self, conversation_id: str) -> list[Wait]:
+        """Who waits for whom in one of them."""
+        talk = self._room.book.find((self._workspace, conversation_id))
+        found = [] if talk is None else list(waits_in(facts_of(talk)))
+        return found + [wait for wait in self._free() if wait.conversation_id == conversation_id]
+
+    def waits_of(self, name: str) -> list[Wait]:
+        """For whom somebody waits."""
+        talks = (talk for talk in self._room.book.in_memory() if talk.workspace == self._workspace)
+        mine = (talk for talk in talks if name == talk.initiator or name in talk.pairs)
+        found = [wait for talk in mine for wait in waits_in(facts_of(talk))]
+        return [wait for wait in (*found, *self._free()) if wait.waiter == name]
+
+    def parent_of(self, conversation_id: str) -> str | None:
+        """The conversation within which one was begun."""
+        talk = self._room.book.find((self._workspace, conversation_id))
+        return None if talk is None else talk.parent
+
+    def agent(self, name: str) -> AgentFacts:
+        """What an agent is doing."""
+        receiver = self._bus.names.directory(self._workspace).receivers.get(name)
+        status = self._agents.state(self._workspace, name)
+        if receiver is None:
+            return AgentFacts(status=status)
+        if status is None and receiver.is_running:
+            status = "running"  # one of the node's own
+        circuit = self._agents.circuit(self._workspace, name)
+        return AgentFacts(
+            status=status, mailbox_messages=receiver.messages, busy_since_us=_busy_since(receiver),
+            circuit=None if circuit is None else circuit.phase,
+        )  # fmt: skip
+
+    def _free(self) -> Iterator[Wait]:
+        return (wait for ask in self._room.table.asks(self._workspace) for wait in waits_for_answers(ask))
+
+
+def facts_of(talk: Conversation, children: tuple[str, ...] = ()) -> ConversationFacts:
+    """A conversation as `conversations.facts` has it."""
+    return ConversationFacts(
+        id=talk.id, workspace=talk.workspace, protocol=talk.protocol.name, initiator=talk.initiator,
+        exchanges=tuple(_exchange(talk, name, state) for name, state in talk.pairs.items()),
+        begun_us=talk.started_us, changed_us=talk.last_us, parent=talk.parent, children=children,
+    )  # fmt: skip
+
+
+def is_meant(wanted: ConversationFilter, facts: ConversationFacts) -> bool:
+    """Whether a filter lets it through."""
+    return (
+        wanted.status in (None, facts.status)
+        and wanted.protocol in (None, facts.protocol)
+        and (wanted.agent in (None, facts.initiator) or any(one.participant == wanted.agent for one in facts.exchanges))
+    )
+
+
+def _exchange(talk: Conversation, participant: str, state: str) -> Exchange:
+    is_over = talk.ended_us > 0 or talk.protocol.is_end(state)
+    return Exchange(
+        participant=participant, state=state, turn=None if is_over else next_to_speak(talk.protocol, state),
+        is_over=is_over, since_us=talk.since.get(participant, talk.last_us),
+        deadline_us=(talk.due or {}).get(participant),
+    )  # fmt: skip
+
+
+def _busy_since(receiver: Receiver) -> int | None:
+    began = [box.turn.now_us for box in receiver.mailboxes if box.busy and box.turn is not None]
+    return min(began, default=None)
