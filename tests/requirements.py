@@ -17,6 +17,7 @@ AGENT_CONFIG = "docs/reference/agent-config.md"
 PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
 TASKS = "docs/howto/delegate-a-task.md"
+DIRECTORY = "docs/reference/directory.md"
 SDK_C = "sdk/c/README.md"
 MAP = "ARCHITECTURE.md"
 
@@ -59,6 +60,69 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_nobody_can_be_deployed_put_or_forgotten_under_a_name_of_the_nodes_own",
             "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
+        ),
+    ),
+    # --- capabilities ----------------------------------------------------------------------------------------
+    "capabilities:strategies": Requirement(
+        source=MESSAGES,
+        text="A message for a capability goes to those whom its strategy chooses; an unknown strategy is refused.",
+        tests=(
+            "test_unknown_strategy_is_refused_for_clients_and_guests",
+            "test_each_gets_its_turn_and_one_that_is_down_does_not_shift_its_share_to_the_next",
+            "test_best_weighs_priority_health_and_load",
+            "test_least_loaded_goes_by_what_waits_for_each_replica",
+            "test_broadcast_reaches_all_who_offer_it_but_not_its_sender",
+            "test_broadcast_reaches_nobody_if_one_of_them_is_full",
+            "test_who_is_unhealthy_gets_a_message_only_if_all_are_and_then_one_who_runs",
+            "test_choice_is_never_empty_and_nobody_is_passed_over_for_a_worse_one",
+        ),
+    ),
+    "capabilities:nobody": Requirement(
+        source=MESSAGES,
+        text="Who asks for a capability that nobody offers is told, with the nearest names.",
+        tests=(
+            "test_client_is_told_that_nobody_offers_it_with_the_nearest_names_and_nothing_is_accepted",
+            "test_guest_that_finds_nobody_hears_of_it_from_df_in_its_conversation",
+        ),
+    ),
+    "capabilities:health": Requirement(
+        source=MESSAGES,
+        text="Health and load are those of the agent as it is.",
+        tests=(
+            "test_health_is_what_the_agent_is",
+            "test_load_is_how_full_the_mailbox_is",
+            "test_health_that_is_shown_follows_the_agent",
+        ),
+    ),
+    "directory:registrations": Requirement(
+        source=DIRECTORY,
+        text="What an agent registers is found, addressed and durable, and ends with its lease or its agent.",
+        tests=(
+            "test_what_an_agent_registers_can_be_found_addressed_changed_and_taken_back",
+            "test_registration_is_there_after_a_crash_and_gone_with_its_agent",
+            "test_registrations_of_a_removed_agent_go_with_it_in_one_commit",
+            "test_lease_ends_and_can_be_renewed_before",
+            "test_guest_finds_another_by_message_and_writes_to_it",
+        ),
+    ),
+    "directory:rules": Requirement(
+        source=DIRECTORY,
+        text="A request is carried out as a whole or refused with its reason; an agent registers itself only.",
+        tests=(
+            "test_what_cannot_be_registered_is_refused_and_changes_nothing",
+            "test_agent_may_register_itself_only_and_a_client_nobody",
+            "test_directory_that_is_full_takes_all_of_it_or_nothing",
+            "test_what_is_no_known_action_is_not_understood_and_the_known_are_named",
+            "test_an_answer_gets_no_answer",
+        ),
+    ),
+    "directory:white-pages": Requirement(
+        source=DIRECTORY,
+        text="ams tells which agents there are and how they are; deployment alone changes that.",
+        tests=(
+            "test_agent_is_described_as_it_is",
+            "test_nobody_is_registered_by_message_because_deployment_does_it",
+            "test_search_is_given_in_pages_and_looks_at_so_many_agents_only",
         ),
     ),
     # --- delivery --------------------------------------------------------------------------------------------

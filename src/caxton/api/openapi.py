@@ -39,8 +39,8 @@ _WITH_BODY = (e.UnsupportedMediaType, e.RequestTimeout)
 """What any operation may answer that reads a body."""
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-_IN_PATH = {"name": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME}
-"""What stands in braces in a path: an agent's name, a dead letter's id, a task's id."""
+_IN_PATH = {"name": _NAME, "capability": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME}
+"""What stands in braces in a path: an agent's name, a capability, a dead letter's id, a task's id."""
 
 _DESCRIPTION = """Agents are WebAssembly guests; they talk in FIPA-ACL messages over a durable bus.
 
