@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import msgspec
@@ -86,7 +85,7 @@ def read_figures(content: bytes) -> Figures:
 
 def _figure(name: str, value: Any) -> float:
     high = 1.0 if name == "confidence" else MAX_FIGURE
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
         raise BadBid("malformed", f"{name} is {quoted(value)}, it must be a number from 0 to {high:g}")
     return float(value)
 
