@@ -8,11 +8,13 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
+from caxton.client.capabilities import CapabilityCalls
 from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
+from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
@@ -33,7 +35,16 @@ __all__ = [
 
 
 class CaxtonClient(
-    AgentCalls, MessageCalls, ConversationCalls, TaskCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls
+    AgentCalls,
+    CapabilityCalls,
+    MessageCalls,
+    ConversationCalls,
+    TaskCalls,
+    DeadLetterCalls,
+    LogCalls,
+    SniffCalls,
+    StorageCalls,
+    ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.
 
