@@ -48,9 +48,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BadBid(Exception):
     """A proposal that cannot win."""
 
-    def __init__(self, reason: str, explanation: str) -> None:
+    def __init__(self, reason: str, explanation: str, figures: Figures | None = None) -> None:
         super().__init__(explanation)
         self.reason, self.explanation = reason, explanation
+        self.figures = figures or {}
+        """As far as they could be read."""
 
 
 def read_bid(content: bytes, rule: Rule) -> Figures:
@@ -67,10 +69,10 @@ def read_bid(content: bytes, rule: Rule) -> Figures:
     figures = read_figures(content)
     missing = [name for name in rule.needed if name not in figures]
     if missing:
-        raise BadBid("malformed", f"the proposal does not give {', '.join(missing)}")
+        raise BadBid("malformed", f"the proposal does not give {', '.join(missing)}", figures)
     for name, limit in (("cost", rule.max_cost), ("tokens", rule.max_tokens)):
         if limit is not None and figures[name] > limit:
-            raise BadBid("over-budget", f"{name} is {figures[name]:g}, the budget is {limit:g}")
+            raise BadBid("over-budget", f"{name} is {figures[name]:g}, the budget is {limit:g}", figures)
     return figures
 
 
