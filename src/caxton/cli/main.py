@@ -71,7 +71,8 @@ def print_version(cli: Cli) -> None:
 
 
 for part in (
-    server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config, doctor,
+    server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
+    doctor,
 ):  # fmt: skip
     part.register(app)
 

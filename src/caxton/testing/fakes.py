@@ -487,6 +487,7 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             conversations=self.conversations,
-            agents=self.agents, capabilities=self.capabilities, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
+            agents=self.agents, capabilities=self.capabilities, messages=self.messages,
+            dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
         )  # fmt: skip
