@@ -369,7 +369,7 @@ class TaskView(msgspec.Struct, kw_only=True):
     participants: int
     """Who was called for proposals."""
     proposals: int
-    """That could have won."""
+    """Those that came in time and gave figures."""
     awarded_to: list[str]
 
 

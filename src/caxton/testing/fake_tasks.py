@@ -12,7 +12,15 @@ from caxton.agents.tasks.contract import CancelAsked, Event, Outlook, begin, on_
 from caxton.agents.tasks.record import NEWCOMER
 from caxton.agents.tasks.store import Result, Task
 from caxton.agents.tasks.view import detail_of, view_of
-from caxton.core.errors import TaskEnded, TaskIdConflict, TaskNotFound, TasksFull, UnknownReceiver, WorkspaceNotFound
+from caxton.core.errors import (
+    CapabilityNotFound,
+    TaskEnded,
+    TaskIdConflict,
+    TaskNotFound,
+    TasksFull,
+    UnknownReceiver,
+    WorkspaceNotFound,
+)
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 
@@ -66,9 +74,11 @@ class FakeTasks:
             if self._tasks[call.id][0].digest != call.digest:
                 raise TaskIdConflict(call.id)
             return self._detail(call.id), False
-        for name in [*call.names, *([call.capability] if call.capability else [])]:
+        if call.capability and not self._is_there(call.capability):
+            raise CapabilityNotFound(call.capability, [])
+        for name in call.names:
             if not self._is_there(name):
-                raise UnknownReceiver(f"capability {name}" if call.capability else name)
+                raise UnknownReceiver(name)
         if sum(task.contract.is_open for task, _ in self._tasks.values()) >= self.limit:
             raise TasksFull("tasks", self.limit)
         digest, call = call.digest, replace(call, id=call.id or f"t{len(self._tasks) + 1}")

@@ -58,7 +58,7 @@ async def test_asked_again_under_its_id_it_is_the_same_and_another_is_refused(ap
         ({"content": "x" * 66_000}, 413, "MESSAGE_TOO_LARGE"),
         ({"content": "x" * MAX_BODY_BYTES}, 413, "BODY_TOO_LARGE"),
         ({"participants": ["nobody"]}, 404, "UNKNOWN_RECEIVER"),
-        ({"participants": [], "capability": "cooking"}, 404, "UNKNOWN_RECEIVER"),
+        ({"participants": [], "capability": "cooking"}, 404, "CAPABILITY_NOT_FOUND"),
     ],
 )
 async def test_what_cannot_be_is_refused_and_nothing_is_created(

@@ -196,13 +196,13 @@ class TaskAgent:
     # --- sending ---------------------------------------------------------------------------------------------
 
     def _say(self, task: Task, said: Say, owed: list[Say], ledger: Ledger, turn: Turn) -> list[Say]:
-        """Send it, behind what that bidder is still owed; returns what is owed then."""
-        mine = [one for one in owed if one.name == said.name]
-        if said.act == "cancel" and any(one.act == "accept-proposal" for one in mine):
+        """Send it; returns what is owed then."""
+        award = next((one for one in owed if one.name == said.name and one.act == "accept-proposal"), None)
+        if said.act == "cancel" and award is not None:
             # it never heard that it has won: its one answer is that it has not
-            said = Say(said.name, "reject-proposal", said.reason, said.explanation, mine[0].in_reply_to)
-            owed, mine = [one for one in owed if one.name != said.name], []
-        if mine or self._send(task, said, ledger, turn) in (WOULD_BLOCK, RATE_LIMITED):
+            said = Say(said.name, "reject-proposal", said.reason, said.explanation, award.in_reply_to)
+            owed = [one for one in owed if one is not award]
+        if self._send(task, said, ledger, turn) in (WOULD_BLOCK, RATE_LIMITED):
             return [*owed, said]
         return owed
 

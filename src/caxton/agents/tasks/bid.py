@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import msgspec
@@ -49,9 +48,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BadBid(Exception):
     """A proposal that cannot win."""
 
-    def __init__(self, reason: str, explanation: str) -> None:
+    def __init__(self, reason: str, explanation: str, figures: Figures | None = None) -> None:
         super().__init__(explanation)
         self.reason, self.explanation = reason, explanation
+        self.figures = figures or {}
+        """As far as they could be read."""
 
 
 def read_bid(content: bytes, rule: Rule) -> Figures:
@@ -68,10 +69,10 @@ def read_bid(content: bytes, rule: Rule) -> Figures:
     figures = read_figures(content)
     missing = [name for name in rule.needed if name not in figures]
     if missing:
-        raise BadBid("malformed", f"the proposal does not give {', '.join(missing)}")
+        raise BadBid("malformed", f"the proposal does not give {', '.join(missing)}", figures)
     for name, limit in (("cost", rule.max_cost), ("tokens", rule.max_tokens)):
         if limit is not None and figures[name] > limit:
-            raise BadBid("over-budget", f"{name} is {figures[name]:g}, the budget is {limit:g}")
+            raise BadBid("over-budget", f"{name} is {figures[name]:g}, the budget is {limit:g}", figures)
     return figures
 
 
@@ -86,7 +87,7 @@ def read_figures(content: bytes) -> Figures:
 
 def _figure(name: str, value: Any) -> float:
     high = 1.0 if name == "confidence" else MAX_FIGURE
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
         raise BadBid("malformed", f"{name} is {quoted(value)}, it must be a number from 0 to {high:g}")
     return float(value)
 

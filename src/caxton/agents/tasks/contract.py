@@ -263,6 +263,7 @@ def _proposed(contract: Contract, event: Heard) -> tuple[Contract, list[Instruct
             raise BadBid("malformed", f"its reply_with is longer than {MAX_REFERENCE_CHARS} characters")
         figures = read_bid(event.content, contract.rule)
     except BadBid as exc:
+        contract = _put(contract, event.name, figures=exc.figures)
         return _reject(contract, event.name, event, exc.reason, exc.explanation)
     return (
         _put(

@@ -105,6 +105,14 @@ class Market:
     def _run(self, agent: Agent) -> None:
         self.rig.start(agent, self._on_message, on_timer=self._on_timer)
 
+    def stop(self, name: str) -> None:
+        """Its mail waits."""
+        self.rig.stop(self.agents[name])
+
+    def revive(self, name: str) -> None:
+        """It runs again."""
+        self._run(self.agents[name])
+
     def _reopen(self) -> None:
         """Put a new handler in the place of one that crashed, as a supervisor does."""
         for agent in self.agents.values():

@@ -172,6 +172,7 @@ def test_a_proposal_that_cannot_win_is_rejected_at_once_with_the_reason(content:
     (answer,) = net.hear("a", "propose", content, "ra")
     assert isinstance(answer, Say)
     assert (answer.act, answer.reason, answer.in_reply_to) == ("reject-proposal", reason, "ra")
+    assert net.contract.bidders["a"].figures == ({"cost": 11.0} if reason == "over-budget" else {})
     net.propose("b", 9)
     assert net.answers == {"a": [f"reject-proposal {reason}"], "b": ["accept-proposal"]}
 

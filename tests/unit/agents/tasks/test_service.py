@@ -306,6 +306,45 @@ async def test_a_winner_that_never_heard_of_its_award_is_rejected_and_has_broken
     assert found.refused() == []
 
 
+async def test_a_winner_that_is_stopped_has_its_award_and_the_cancel_in_order_when_it_is_revived(
+    market: Opener,
+) -> None:
+    found = market({"a": bid(1, result=[]), "b": bid(2, after=1)})
+    await create(found, id="t", participants=["a", "b"])
+    found.rig.pump()
+    found.stop("a")
+    await until(found, "expired")
+    for _ in range(4):
+        assert await found.step()
+    assert (found.answers("a"), found.refused()) == ([], [])
+    found.revive("a")
+    await found.run()
+    assert (found.answers("a"), found.refused()) == (["accept-proposal", "cancel expired"], [])
+
+
+async def test_the_clock_is_set_for_one_thing_at_a_time(market: Opener) -> None:
+    found = market({"a": bid(1), "b": bid(2)})
+    await create(found, id="t", participants=["a", "b"])
+    assert [due - found.clock.steady_us() <= CALL_S * 1_000_000 for due, _ in found.tasks.timers.values()] == [True]
+    await until(found, "awarded")
+    assert [due - found.clock.steady_us() > CALL_S * 1_000_000 for due, _ in found.tasks.timers.values()] == [True]
+    await until(found, "done")
+    assert found.tasks.timers == {}
+
+
+async def test_a_fault_of_ours_while_a_task_is_created_takes_no_room_from_anybody(
+    market: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no")
+
+    found = market({"a": SILENT})
+    monkeypatch.setattr(store.Ledger, "set_task_of_timer", fail)
+    with pytest.raises(RuntimeError):
+        await create(found)
+    assert (found.agents["a"].receiver.messages, found.tasks.timers, found.tasks.kv) == (0, {}, {})
+
+
 # --- look --------------------------------------------------------------------------------------------------------
 
 
@@ -330,7 +369,7 @@ async def test_an_unknown_task_is_told_with_the_nearest(market: Opener) -> None:
 async def test_who_waits_gets_the_task_once_it_has_ended_and_that_is_on_disk(market: Opener) -> None:
     found = market({"a": bid(1)})
     await create(found, id="t")
-    waiting = asyncio.ensure_future(found.service.get(DEFAULT_WORKSPACE, "t", wait_s=60))
+    waiting = asyncio.ensure_future(found.service.get(DEFAULT_WORKSPACE, "t", wait_s=1e6))
     await until(found, "done")
     assert not waiting.done()
     (task,) = await found.rig.answer(waiting_for(waiting))
