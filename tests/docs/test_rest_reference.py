@@ -36,6 +36,7 @@ from caxton.core.views import (
     Receipt,
     ReplayReceipt,
     ServerView,
+    Sighting,
     StorageView,
     TaskBidder,
     TaskDetail,
@@ -99,10 +100,10 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
+    AgentSettings, AgentView, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
-    ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, StorageView, VerifyReport, WaitView,
-    TaskBidder, TaskDetail, TaskResult, TaskView,
+    ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
+    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView,
 ]  # fmt: skip
 
 

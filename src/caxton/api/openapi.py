@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from caxton.api.errors import status_of
-from caxton.api.operation import FORM, JSON, Answer, Operation
+from caxton.api.operation import ACL, FORM, JSON, Answer, Operation
 from caxton.api.query import WORKSPACE, Query
 from caxton.api.shapes import REF
 from caxton.core import errors as e
@@ -132,6 +132,8 @@ def _body(body: Body) -> dict[str, Any]:
     if body.form:
         parts = {"config": _schema(AgentSpec), "wasm": {"contentMediaType": "application/wasm"}}
         content[FORM] = {"schema": {"type": "object", "properties": parts}}
+    if body.acl:
+        content[ACL] = {"schema": {"type": "string"}}
     return {"required": body.required, "content": content}
 
 

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
         DeadLetterFilter,
         DeadLetterPage,
         DeadlockView,
+        Gap,
         LogLine,
         PurgeReceipt,
         Receipt,
         ReplayReceipt,
         ServerView,
+        Sighting,
         StorageView,
         TaskDetail,
         TaskSpec,
@@ -245,6 +247,34 @@ class LogService(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Somebody who hears of messages; each step gives those that came since the last one, in order."""
+
+    def __aiter__(self) -> AsyncIterator[list[Sighting | Gap]]:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> list[Sighting | Gap]:
+        """Wait for messages. One that comes too slowly misses some, and a `Gap` says how many."""
+        ...
+
+    async def aclose(self) -> None:
+        """Hear of nothing more."""
+        ...
+
+
+class SniffService(Protocol):
+    """Shows who says what to whom."""
+
+    def listen(self, workspace: WorkspaceName, agents: Sequence[str] | None, conversation_id: str | None) -> Listener:
+        """Each message from now on, after the commit that holds it. Raises `AgentNotFound`, `TooManyListeners`."""
+        ...
+
+    async def past(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[Sighting]:
+        """The last messages of a conversation that are remembered, oldest first; dead letters stand among them."""
+        ...
+
+
 class StorageService(Protocol):
     """The journal, as an operator sees it."""
 
@@ -287,6 +317,7 @@ class Services:
     dead_letters: DeadLetterService
     tasks: TaskService
     logs: LogService
+    sniff: SniffService
     storage: StorageService
     server: ServerService
     conversations: ConversationService

@@ -20,6 +20,7 @@ from caxton.cli import (
     logs,
     message,
     server,
+    sniff,
     status,
     storage,
     task,
@@ -70,21 +71,9 @@ def print_version(cli: Cli) -> None:
 
 
 for part in (
-    server,
-    deploy,
-    agent,
-    capability,
-    message,
-    conversation,
-    task,
-    trace,
-    dlq,
-    logs,
-    status,
-    storage,
-    config,
+    server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
     doctor,
-):
+):  # fmt: skip
     part.register(app)
 
 

@@ -14,6 +14,7 @@ from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
+from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
@@ -41,6 +42,7 @@ class CaxtonClient(
     TaskCalls,
     DeadLetterCalls,
     LogCalls,
+    SniffCalls,
     StorageCalls,
     ServerCalls,
 ):

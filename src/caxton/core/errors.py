@@ -203,6 +203,16 @@ class TooManyInstances(CaxtonError):
         self.limit = limit
 
 
+class TooManyListeners(CaxtonError):
+    """As many listen to what agents say as may."""
+
+    code = "TOO_MANY_LISTENERS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} listen to the messages of this server already, which is the limit; end one of them")
+        self.limit = limit
+
+
 # --- messages ----------------------------------------------------------------------------------------------------
 
 

@@ -597,9 +597,9 @@ class DeadlockView(msgspec.Struct, kw_only=True):
 
     cycle: list[str]
     waits: list[WaitView]
-    """One for each, in the same order."""
-    since: str
-    """When the last of these waits began."""
+    """One for each, in the same order, but for those in conversations of which nothing was heard for long."""
+    since: str | None
+    """When the last of these waits began; null if none is known."""
     deadline: str | None
     """The first deadline among them: that ends it."""
 
@@ -618,6 +618,43 @@ class LogLine(msgspec.Struct, kw_only=True):
     source: str
     """`guest` (log), `stdout`, `stderr`, or `host` for what Caxton says about the agent."""
     text: str
+
+
+class Sighting(msgspec.Struct, kw_only=True):
+    """One message for one receiver as a listener sees it: one arrow of a sequence diagram."""
+
+    seq: int
+    """Grows in the order in which things took effect; of this run of the server."""
+    event: str
+    """`sent`, `dead` (it became a dead letter) or `refused` (a client's that was not accepted, or a late proposal)."""
+    timestamp: int
+    """Microseconds since 1970 UTC: when it was sent, died or was refused."""
+    workspace: str
+    sender: str
+    """An agent, or `client:NAME`."""
+    receiver: str
+    """Who gets this copy of it; of a refused one, as it was addressed."""
+    performative: str
+    conversation_id: str | None
+    protocol: str | None
+    message_id: str
+    """Empty for a refused one that has none."""
+    reply_with: str | None
+    in_reply_to: str | None
+    attempt: int
+    size_bytes: int
+    """Of the content."""
+    excerpt: str
+    """The beginning of the content, as its sender wrote it."""
+    reason: str | None
+    """Why it is dead (see DeadLetterView), or the code of the error with which it was refused, or `late`."""
+
+
+class Gap(msgspec.Struct, kw_only=True):
+    """Messages that a listener does not get to see."""
+
+    missed: int | None
+    """How many; None when nobody knows, since the connection was away."""
 
 
 class ServerView(msgspec.Struct, kw_only=True):

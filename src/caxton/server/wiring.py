@@ -16,6 +16,7 @@ from caxton.agents.logs import LogBook
 from caxton.agents.management import Management
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
+from caxton.agents.sniffing import SniffService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.tasks.agent import TaskAgent
 from caxton.agents.tasks.service import TaskService
@@ -76,6 +77,7 @@ class Rooms:
     tasks: TaskService
     messages: MessageService
     dead_letters: DeadLetterService
+    sniff: SniffService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
@@ -258,7 +260,8 @@ def build(
         capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
-        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
+        sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status,
     )  # fmt: skip

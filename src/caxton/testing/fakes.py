@@ -52,6 +52,7 @@ from caxton.messages.codec import encode_message
 from caxton.testing.fake_capabilities import FakeCapabilities
 from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
+from caxton.testing.fake_sniff import FakeSniff
 from caxton.testing.fake_tasks import FakeTasks
 
 if TYPE_CHECKING:
@@ -470,11 +471,13 @@ class FakeNode:
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     tasks: FakeTasks = field(init=False)
     logs: FakeLogs = field(default_factory=FakeLogs)
+    sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
+        self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
@@ -484,7 +487,7 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             conversations=self.conversations,
-            agents=self.agents, capabilities=self.capabilities, messages=self.messages, dead_letters=self.dead_letters,
-            tasks=self.tasks,
-            logs=self.logs, storage=self.storage, server=self.server,
+            agents=self.agents, capabilities=self.capabilities, messages=self.messages,
+            dead_letters=self.dead_letters, tasks=self.tasks,
+            logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
         )  # fmt: skip
