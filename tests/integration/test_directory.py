@@ -99,6 +99,8 @@ async def test_registration_is_there_after_a_crash_and_gone_with_its_agent(tmp_p
             ("a", 70, True, {"by": "a"}), ("b", 70, True, {"by": "b"}),
         ]  # fmt: skip
         await node.remove("a")
+        (row,) = await node.rows("SELECT key FROM kv WHERE agent = 'df'")
+        assert bytes(row[0]) == b"offer/b/sorting"
     async with open_node(tmp_path, compiled=compiled_dir) as node:
         assert (await ask(node, "df", "search", capability="sorting"))[1]["result"][0]["agent"] == "b"
         assert node.view("b").capabilities == ["sorting"]

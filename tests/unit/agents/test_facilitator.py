@@ -179,6 +179,7 @@ async def test_agent_may_register_itself_only_and_a_client_nobody(office: Office
     assert office.refused("a", action, agent="b", **more) == ("refuse", "NOT_AUTHORISED")
     office.rig.post("df", {"action": action, **more}, performative="request", reply_to="a")
     office.rig.pump()
+    assert office.receiver.failed == 0
     answer = office.agents["a"].handler.delivered[-1]
     assert (answer.performative, msgspec.json.decode(answer.content)["error"]) == ("refuse", "NOT_AUTHORISED")
     assert (office.offers("a"), office.offers("b")) == ({}, {"sorting": 50})

@@ -12,6 +12,7 @@ from caxton.bus.strategy import (
     DEGRADED,
     HEALTHY,
     LEAST_LOADED,
+    MAX_WEIGHED,
     ROUND_ROBIN,
     STRATEGIES,
     UNHEALTHY,
@@ -135,3 +136,16 @@ def test_choice_is_never_empty_and_nobody_is_passed_over_for_a_worse_one(
             )
     elif any(s.is_running for s in standings):
         assert standings[n].is_running
+
+
+def test_of_very_many_the_next_in_turn_are_compared() -> None:
+    looked_at: list[int] = []
+
+    def look(n: int) -> Standing:
+        looked_at.append(n)
+        return of(1000 if n == 5 else 50)
+
+    assert choose(BEST, MAX_WEIGHED + 10, look, 20) == [5]
+    assert (len(looked_at), looked_at[0], looked_at[-1]) == (MAX_WEIGHED, 20, 9)
+    assert choose(BEST, MAX_WEIGHED + 10, look, 6) == [6]
+    assert len(choose(BROADCAST, MAX_WEIGHED + 10, look, 0)) == MAX_WEIGHED + 10
