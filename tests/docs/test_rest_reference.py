@@ -18,6 +18,7 @@ from caxton.core.views import (
     AgentSettings,
     AgentView,
     CancelReceipt,
+    CapabilityView,
     CauseView,
     CompactReport,
     ConversationDetail,
@@ -27,6 +28,7 @@ from caxton.core.views import (
     DeadLetterView,
     DeadlockView,
     LogLine,
+    OfferView,
     ParticipantView,
     PastWait,
     Problem,
@@ -98,8 +100,8 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
-    CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
+    AgentView, AgentSettings, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail, ConversationView,
+    CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView, ParticipantView, PastWait, PurgeReceipt,
     Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView,
     VerifyReport, WaitView,
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads annotations at run time)
 
 from caxton.api.agents import agent_routes
+from caxton.api.capabilities import capability_routes
 from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.edge import Edge
@@ -69,6 +70,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
     routes = [
         *health_routes(services.server),
         *agent_routes(services.agents),
+        *capability_routes(services.capabilities),
         *message_routes(services.messages),
         *dead_letter_routes(services.dead_letters),
         *task_routes(services.tasks),

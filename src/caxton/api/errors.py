@@ -36,6 +36,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.RouteNotFound: HTTPStatus.NOT_FOUND,
     e.AgentNotFound: HTTPStatus.NOT_FOUND,
     e.UnknownReceiver: HTTPStatus.NOT_FOUND,
+    e.CapabilityNotFound: HTTPStatus.NOT_FOUND,
     e.DeadLetterNotFound: HTTPStatus.NOT_FOUND,
     e.ConversationNotFound: HTTPStatus.NOT_FOUND,
     e.TaskNotFound: HTTPStatus.NOT_FOUND,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AgentSpec,
         AgentView,
         CancelReceipt,
+        CapabilityView,
         CompactReport,
         ConversationDetail,
         ConversationFilter,
@@ -83,6 +84,18 @@ class AgentService(Protocol):
 
     async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
         """Remove after the messages in work, or at once with `force`; `forget` the name, so that no mail waits."""
+        ...
+
+
+class CapabilityService(Protocol):
+    """Knows what agents offer."""
+
+    def list(self, workspace: WorkspaceName) -> list[CapabilityView]:
+        """All capabilities, by name."""
+        ...
+
+    def get(self, workspace: WorkspaceName, name: str) -> CapabilityView:
+        """One of them; raises `CapabilityNotFound`."""
         ...
 
 
@@ -299,6 +312,7 @@ class Services:
     """All that the API calls."""
 
     agents: AgentService
+    capabilities: CapabilityService
     messages: MessageService
     dead_letters: DeadLetterService
     tasks: TaskService

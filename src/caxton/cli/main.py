@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from caxton.cli import (
     agent,
+    capability,
     config,
     conversation,
     deploy,
@@ -70,7 +71,7 @@ def print_version(cli: Cli) -> None:
 
 
 for part in (
-    server, deploy, agent, message, conversation, task, trace, sniff, dlq, logs, status, storage, config, doctor,
+    server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config, doctor,
 ):  # fmt: skip
     part.register(app)
 

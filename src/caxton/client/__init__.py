@@ -8,6 +8,7 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
+from caxton.client.capabilities import CapabilityCalls
 from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
@@ -35,6 +36,7 @@ __all__ = [
 
 class CaxtonClient(
     AgentCalls,
+    CapabilityCalls,
     MessageCalls,
     ConversationCalls,
     TaskCalls,

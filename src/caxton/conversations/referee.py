@@ -20,7 +20,7 @@ from caxton.core.suggest import nearest
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
-from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, next_to_speak
+from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, START, next_to_speak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -180,7 +180,7 @@ class Referee:
         if talk is None or not talk.ended_us:
             return talk
         act = message.performative
-        is_anew = message.sender == talk.initiator and act in protocol.openings and act not in CLOSING
+        is_anew = message.sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
         return None if is_anew else talk
 
     def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:

@@ -289,6 +289,18 @@ class UnknownReceiver(CaxtonError):
         self.receiver = receiver
 
 
+class CapabilityNotFound(CaxtonError):
+    """No agent offers the capability."""
+
+    code = "CAPABILITY_NOT_FOUND"
+
+    def __init__(self, capability: str, nearest: list[str]) -> None:
+        alike = " or ".join(quoted(name) for name in nearest)
+        hint = f"did you mean {alike}?" if nearest else "'caxton capability list' shows what is offered"
+        super().__init__(f"no agent offers the capability {quoted(capability)}; {hint}")
+        self.capability, self.nearest = capability, nearest
+
+
 class MailboxFull(CaxtonError):
     """The receiver holds as much unhandled mail as its quota allows."""
 

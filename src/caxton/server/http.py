@@ -229,7 +229,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     stopping = asyncio.Event()
     services = Services(
         conversations=rooms.conversations,
-        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, tasks=rooms.tasks,
+        agents=rooms.agents, capabilities=rooms.capabilities, messages=rooms.messages, dead_letters=rooms.dead_letters, tasks=rooms.tasks,
         logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status,
     )  # fmt: skip
     app = build_app(

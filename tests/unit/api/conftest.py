@@ -136,7 +136,18 @@ class Api:
         self.clock = FakeClock()
         self.node = FakeNode()
         self.stopping = asyncio.Event()
-        names = ("agents", "messages", "conversations", "dead_letters", "tasks", "logs", "sniff", "storage", "server")
+        names = (
+            "agents",
+            "capabilities",
+            "messages",
+            "conversations",
+            "dead_letters",
+            "tasks",
+            "logs",
+            "sniff",
+            "storage",
+            "server",
+        )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(
             Services(**rooms),
