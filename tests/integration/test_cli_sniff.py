@@ -44,7 +44,7 @@ def sniffing(home: Path, node: RunningNode, *options: str, **environment: str) -
     process = subprocess.Popen(
         [sys.executable, "-m", "caxton", "sniff", *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", cwd=home,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", **environment},
     )  # fmt: skip
     with process:
         try:
