@@ -41,6 +41,7 @@ from caxton.core.views import (
     TaskView,
     VerifyReport,
     WaitView,
+    WorkspaceSettings,
 )
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
@@ -100,7 +101,7 @@ BODIES = [
     AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
     CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
     Receipt, ReplayReceipt, ServerView, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView, VerifyReport,
-    WaitView,
+    WaitView, WorkspaceSettings,
 ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from caxton.api.openapi import DESCRIBE, describe
 from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply, encode_json
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
+from caxton.api.settings import settings_routes
 from caxton.api.storage import storage_routes
 from caxton.api.tasks import task_routes
 from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
@@ -74,6 +75,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *log_routes(services.logs, services.agents, stopping),
         *storage_routes(services.storage),
         *conversation_routes(services.conversations),
+        *settings_routes(services.workspaces),
     ]
 
     @cache

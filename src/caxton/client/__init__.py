@@ -17,6 +17,7 @@ from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
+from caxton.client.workspaces import WorkspaceCalls
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -33,8 +34,9 @@ __all__ = [
 
 
 class CaxtonClient(
-    AgentCalls, MessageCalls, ConversationCalls, TaskCalls, DeadLetterCalls, LogCalls, StorageCalls, ServerCalls
-):
+    AgentCalls, MessageCalls, ConversationCalls, TaskCalls, DeadLetterCalls, LogCalls, StorageCalls, WorkspaceCalls,
+    ServerCalls,
+):  # fmt: skip
     """Speaks to one server as one principal, in one workspace.
 
     Args:

@@ -230,7 +230,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     services = Services(
         conversations=rooms.conversations,
         agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, tasks=rooms.tasks,
-        logs=rooms.log, storage=rooms.upkeep, server=rooms.status,
+        logs=rooms.log, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
     )  # fmt: skip
     app = build_app(
         services,

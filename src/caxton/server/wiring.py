@@ -16,6 +16,7 @@ from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.tasks.agent import TaskAgent
 from caxton.agents.tasks.service import TaskService
+from caxton.agents.workspaces import WorkspaceService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -63,6 +64,7 @@ class Rooms:
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
+    workspaces: WorkspaceService
     postbox: Postbox
     receipts: Receipts
     log: LogBook
@@ -130,6 +132,7 @@ class Rooms:
         self.tasks.refuse()
         self.dead_letters.refuse()
         self.conversations.refuse()
+        self.workspaces.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
@@ -246,6 +249,7 @@ def build(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
+        workspaces=WorkspaceService(room, journal),
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         natives=[tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,

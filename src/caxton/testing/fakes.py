@@ -50,6 +50,7 @@ from caxton.messages.codec import encode_message
 from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
 from caxton.testing.fake_tasks import FakeTasks
+from caxton.testing.fake_workspaces import FakeWorkspaces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -463,6 +464,7 @@ class FakeNode:
     conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     tasks: FakeTasks = field(init=False)
+    workspaces: FakeWorkspaces = field(default_factory=FakeWorkspaces)
     logs: FakeLogs = field(default_factory=FakeLogs)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
@@ -479,5 +481,5 @@ class FakeNode:
         return Services(
             conversations=self.conversations,
             agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
-            logs=self.logs, storage=self.storage, server=self.server,
+            logs=self.logs, storage=self.storage, server=self.server, workspaces=self.workspaces,
         )  # fmt: skip

@@ -135,7 +135,17 @@ class Api:
         self.clock = FakeClock()
         self.node = FakeNode()
         self.stopping = asyncio.Event()
-        names = ("agents", "messages", "conversations", "dead_letters", "tasks", "logs", "storage", "server")
+        names = (
+            "agents",
+            "messages",
+            "conversations",
+            "dead_letters",
+            "tasks",
+            "logs",
+            "storage",
+            "server",
+            "workspaces",
+        )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(
             Services(**rooms),
