@@ -17,6 +17,8 @@ AGENT_CONFIG = "docs/reference/agent-config.md"
 PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
 RULES = "docs/howto/talk-by-the-rules.md"
+TASKS = "docs/howto/delegate-a-task.md"
+DIRECTORY = "docs/reference/directory.md"
 SDK_C = "sdk/c/README.md"
 MAP = "ARCHITECTURE.md"
 
@@ -59,6 +61,69 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_nobody_can_be_deployed_put_or_forgotten_under_a_name_of_the_nodes_own",
             "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
+        ),
+    ),
+    # --- capabilities ----------------------------------------------------------------------------------------
+    "capabilities:strategies": Requirement(
+        source=MESSAGES,
+        text="A message for a capability goes to those whom its strategy chooses; an unknown strategy is refused.",
+        tests=(
+            "test_unknown_strategy_is_refused_for_clients_and_guests",
+            "test_each_gets_its_turn_and_one_that_is_down_does_not_shift_its_share_to_the_next",
+            "test_best_weighs_priority_health_and_load",
+            "test_least_loaded_goes_by_what_waits_for_each_replica",
+            "test_broadcast_reaches_all_who_offer_it_but_not_its_sender",
+            "test_broadcast_reaches_nobody_if_one_of_them_is_full",
+            "test_who_is_unhealthy_gets_a_message_only_if_all_are_and_then_one_who_runs",
+            "test_choice_is_never_empty_and_nobody_is_passed_over_for_a_worse_one",
+        ),
+    ),
+    "capabilities:nobody": Requirement(
+        source=MESSAGES,
+        text="Who asks for a capability that nobody offers is told, with the nearest names.",
+        tests=(
+            "test_client_is_told_that_nobody_offers_it_with_the_nearest_names_and_nothing_is_accepted",
+            "test_guest_that_finds_nobody_hears_of_it_from_df_in_its_conversation",
+        ),
+    ),
+    "capabilities:health": Requirement(
+        source=MESSAGES,
+        text="Health and load are those of the agent as it is.",
+        tests=(
+            "test_health_is_what_the_agent_is",
+            "test_load_is_how_full_the_mailbox_is",
+            "test_health_that_is_shown_follows_the_agent",
+        ),
+    ),
+    "directory:registrations": Requirement(
+        source=DIRECTORY,
+        text="What an agent registers is found, addressed and durable, and ends with its lease or its agent.",
+        tests=(
+            "test_what_an_agent_registers_can_be_found_addressed_changed_and_taken_back",
+            "test_registration_is_there_after_a_crash_and_gone_with_its_agent",
+            "test_registrations_of_a_removed_agent_go_with_it_in_one_commit",
+            "test_lease_ends_and_can_be_renewed_before",
+            "test_guest_finds_another_by_message_and_writes_to_it",
+        ),
+    ),
+    "directory:rules": Requirement(
+        source=DIRECTORY,
+        text="A request is carried out as a whole or refused with its reason; an agent registers itself only.",
+        tests=(
+            "test_what_cannot_be_registered_is_refused_and_changes_nothing",
+            "test_agent_may_register_itself_only_and_a_client_nobody",
+            "test_directory_that_is_full_takes_all_of_it_or_nothing",
+            "test_what_is_no_known_action_is_not_understood_and_the_known_are_named",
+            "test_an_answer_gets_no_answer",
+        ),
+    ),
+    "directory:white-pages": Requirement(
+        source=DIRECTORY,
+        text="ams tells which agents there are and how they are; deployment alone changes that.",
+        tests=(
+            "test_agent_is_described_as_it_is",
+            "test_nobody_is_registered_by_message_because_deployment_does_it",
+            "test_search_is_given_in_pages_and_looks_at_so_many_agents_only",
         ),
     ),
     # --- delivery --------------------------------------------------------------------------------------------
@@ -113,6 +178,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_graph_without_a_cycle_has_no_deadlock",
             "test_cycle_is_no_deadlock_while_one_of_it_has_something_to_do",
             "test_cycle_is_no_deadlock_while_one_of_it_waits_for_somebody_else_too",
+            "test_deadlock_of_three_is_named_with_its_conversations",
             "test_deadlocks_are_those_whose_agents_have_nothing_left_to_do",
         ),
     ),
@@ -130,6 +196,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="From each wait of a conversation a path leads over the reasons to a cause; cycles are named.",
         tests=(
             "test_path_leads_from_the_initiator_over_a_nested_conversation_to_the_agent_that_is_stopped",
+            "test_path_leads_over_nested_conversations_to_the_agent_that_is_stopped",
             "test_cause_tells_what_the_last_agent_does",
             "test_cycle_over_conversations_is_named_and_followed_once",
             "test_every_path_is_a_chain_of_waits_that_ends_in_a_cause",
@@ -149,10 +216,11 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="Cancelling tells each participant whose exchange goes on, once, and refuses what has ended.",
         tests=(
             "test_cancel_is_told_to_each_once",
+            "test_agent_that_is_told_to_cancel_is_told_once",
+            "test_cancelling_one_of_its_conversations_ends_a_deadlock",
             "test_conversation_that_has_ended_cannot_be_cancelled",
             "test_who_may_only_look_may_not_cancel",
         ),
-        gap="told by services in memory; the server's own must show it too",
     ),
     "conversations:any-id": Requirement(
         source=REST,
@@ -463,6 +531,54 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_there_are_the_22_acts_of_the_standard",
             "test_case_and_underscores_do_not_count",
             "test_agree_announces_the_reply_and_is_none",
+        ),
+    ),
+    "messages:round-trip": Requirement(
+        source=MESSAGES,
+        text="JSON and FIPA's string encoding bring back every field of a message, one after the other as well.",
+        tests=(
+            "test_every_field_takes_part",
+            "test_json_brings_back_every_field",
+            "test_string_encoding_brings_back_every_field",
+            "test_text_to_json_and_back_is_the_same_text",
+            "test_json_to_text_and_back_is_the_same_json_but_for_the_spelling_of_texts",
+        ),
+    ),
+    "messages:string-encoding": Requirement(
+        source=MESSAGES,
+        text="What JADE writes is read in any case of letters; what is written obeys the grammar of SC00070.",
+        tests=(
+            "test_message_of_a_jade_like_peer_is_read",
+            "test_every_act_and_parameter_is_read_in_any_case",
+            "test_what_is_written_obeys_the_grammar_of_the_standard",
+            "test_name_loses_our_platform_and_no_other",
+            "test_content_is_a_text_or_the_json_that_it_says_it_is",
+            "test_time_is_read_as_the_moment_that_is_meant",
+            "test_each_of_fipas_thirteen_parameters_has_a_line_with_its_key_and_its_form",
+        ),
+    ),
+    "messages:string-encoding-hostile": Requirement(
+        source=MESSAGES,
+        text="What is no message in FIPA's encoding is refused by line and column, in time that grows with its length.",
+        tests=(
+            "test_what_is_no_message_is_refused_by_its_place",
+            "test_content_that_says_it_is_json_can_bring_in_nothing_else",
+            "test_two_mebibytes_of_anything_are_refused_at_once",
+            "test_deep_parentheses_are_refused_without_a_recursion_error",
+            "test_parts_within_parentheses_count_over_the_whole_message",
+            "test_any_order_of_familiar_pieces_is_a_message_or_is_refused",
+            "test_damaged_message_is_a_message_or_is_refused",
+        ),
+    ),
+    "messages:string-encoding-doors": Requirement(
+        source=REST,
+        text="A client posts a message in FIPA's encoding, and gets replies and conversations in it if it asks so.",
+        tests=(
+            "test_a_message_in_fipas_encoding_is_accepted_with_a_receipt",
+            "test_the_reply_comes_in_fipas_encoding_to_those_who_ask_for_it",
+            "test_a_conversation_is_read_in_the_encoding_that_is_asked_for",
+            "test_peer_asks_in_fipas_encoding_and_is_answered_in_it",
+            "test_message_as_fipa_writes_it_is_sent",
         ),
     ),
     "messages:receivers": Requirement(
@@ -826,6 +942,61 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="60,000 posts/s in batches over one connection; acknowledgements at half load within 10 ms (p99).",
         gap="46,000 to 51,000/s; 11 to 39 ms where one fsync in a hundred takes 3 ms",
     ),
+    # --- listening -------------------------------------------------------------------------------------------
+    "sniff:after-the-commit": Requirement(
+        source=REST,
+        text="A listener hears of a message after the commit that holds it, even if it never touches the disk.",
+        tests=(
+            "test_listener_hears_of_a_message_only_after_the_commit_that_holds_it",
+            "test_message_that_comes_during_a_commit_waits_for_the_next_one",
+            "test_listener_is_never_told_when_the_disk_fails",
+            "test_message_that_never_touches_the_disk_is_heard_of_too",
+        ),
+    ),
+    "sniff:nobody-waits-for-a-listener": Requirement(
+        source=REST,
+        text="A slow listener misses messages and is told how many and where; nobody waits for it; 32 may listen.",
+        tests=(
+            "test_slow_listener_misses_messages_and_is_told_how_many",
+            "test_gap_stands_where_the_messages_are_missing",
+            "test_listener_that_never_reads_holds_so_many_messages_and_one_count",
+            "test_number_of_listeners_is_limited",
+            "test_nobody_is_asked_to_show_anything_while_nobody_listens",
+            "test_body_that_cannot_be_read_is_missed_and_undoes_nothing",
+        ),
+    ),
+    "sniff:what-took-effect": Requirement(
+        source=REST,
+        text="Shown is what took effect, in that order, and what was refused or died, with its reason.",
+        tests=(
+            "test_order_is_that_in_which_things_took_effect",
+            "test_handler_that_fails_has_said_nothing",
+            "test_question_answer_and_refusals_are_heard_of_in_their_order",
+            "test_act_out_of_place_is_a_dead_letter_that_was_never_sent",
+            "test_late_proposal_is_refused_as_late_and_then_rejected_in_the_initiators_name",
+        ),
+    ),
+    "sniff:drawing": Requirement(
+        source=CLI,
+        text="Each message is one arrow; no line is wider than asked for; a pipe gets plain text, line by line.",
+        tests=(
+            "test_every_message_is_exactly_one_arrow_in_one_or_two_lines",
+            "test_arrow_leads_from_the_senders_lane_to_the_receivers",
+            "test_no_line_is_ever_wider_than_asked_for_and_none_steers_a_terminal",
+            "test_pipe_gets_no_colour_no_cursor_movement_and_no_line_that_is_too_wide",
+            "test_talk_of_guests_is_drawn_over_a_pipe_and_afterwards",
+        ),
+    ),
+    "sniff:pictures-hold-no-markup-of-strangers": Requirement(
+        source="docs/howto/watch-agents-talk.md",
+        text="Names and contents are text in Mermaid and SVG, whatever they say.",
+        tests=(
+            "test_mermaid_has_a_line_for_each_name_and_message_and_nothing_else",
+            "test_svg_is_xml_with_one_arrow_for_each_message_and_only_harmless_elements",
+            "test_svg_has_no_word_of_a_stranger_outside_of_text",
+            "test_word_that_ends_blocks_in_mermaid_is_no_word_of_its_own",
+        ),
+    ),
     # --- protocols -------------------------------------------------------------------------------------------
     "protocols:as-in-the-standard": Requirement(
         source=PROTOCOLS,
@@ -988,6 +1159,113 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_end_for_want_of_words_is_told_as_the_page_says",
             "test_cancel_by_an_operator_has_the_name_on_the_token",
             "test_what_began_while_nobody_listened_is_out_of_place_later_unless_one_is_only_warned",
+        ),
+    ),
+    # --- tasks -----------------------------------------------------------------------------------------------
+    "tasks:best-award": Requirement(
+        source=TASKS,
+        text="The best proposal by the task's weights wins, corrected by what its bidder's promises were worth.",
+        tests=(
+            "test_the_award_is_the_best_by_an_oracle",
+            "test_equal_scores_go_by_cost_then_time_then_confidence_then_name",
+            "test_any_market_with_a_crash_somewhere_awards_the_best_by_the_oracle",
+            "test_a_promise_that_was_not_kept_costs_the_next_award",
+            "test_the_cheapest_of_five_guests_gets_the_task_and_does_it",
+        ),
+    ),
+    "tasks:record": Requirement(
+        source=TASKS,
+        text="A bidder's record fades with age, takes a newcomer at its word, and counts one slip ten times at most.",
+        tests=(
+            "test_a_newcomer_is_taken_at_its_word",
+            "test_who_takes_twice_as_long_is_expected_to",
+            "test_one_failure_halves_the_reliability_and_successes_mend_it",
+            "test_one_outcome_counts_for_ten_times_the_promise_at_most",
+        ),
+    ),
+    "tasks:one-answer": Requirement(
+        source=TASKS,
+        text="Everybody who proposes gets exactly one answer, also over a crash of the server between any two steps.",
+        tests=(
+            "test_whatever_happens_everybody_gets_one_answer_and_the_best_wins",
+            "test_everybody_gets_one_answer_and_the_cheapest_wins",
+            "test_a_crash_between_any_two_steps_changes_neither_the_award_nor_the_answers",
+            "test_a_killed_node_takes_the_task_up_where_it_was",
+            "test_a_task_that_is_cancelled_tells_everybody_once",
+        ),
+    ),
+    "tasks:late": Requirement(
+        source=TASKS,
+        text="A proposal after the deadline is rejected as late, whoever notices it first.",
+        tests=(
+            "test_a_late_proposal_is_rejected_with_that_reason_and_only_once",
+            "test_a_proposal_for_a_task_that_is_forgotten_is_late",
+        ),
+        gap="after a restart the referee has forgotten conversations that are over: then it is not-understood",
+    ),
+    "tasks:budget": Requirement(
+        source=TASKS,
+        text="Proposals above a limit, or without the figures that count, are rejected at once with both numbers.",
+        tests=(
+            "test_a_bid_at_its_budget_is_taken_and_one_above_is_told_both_numbers",
+            "test_a_proposal_that_cannot_win_is_rejected_at_once_with_the_reason",
+            "test_a_figure_that_is_no_amount_is_malformed",
+        ),
+    ),
+    "tasks:binding": Requirement(
+        source=TASKS,
+        text="The first proposal of a bidder binds; the award is made once all have answered, or at the deadline.",
+        tests=(
+            "test_a_second_proposal_changes_nothing",
+            "test_the_award_is_made_as_soon_as_all_have_answered",
+            "test_the_award_is_made_at_the_deadline_among_those_who_proposed",
+        ),
+    ),
+    "tasks:winner": Requirement(
+        source=TASKS,
+        text="A winner that fails fails the task with its reason; one that is silent too long is told to stop.",
+        tests=(
+            "test_a_winner_that_fails_fails_the_task_with_its_reason",
+            "test_a_winner_that_stays_silent_is_told_to_stop_and_it_counts_against_it",
+            "test_a_winner_that_crashes_for_good_on_the_award_fails_the_task",
+        ),
+    ),
+    "tasks:created-once": Requirement(
+        source=REST,
+        text="A task is on disk before it is told, and is created once under an id; another under that id is refused.",
+        tests=(
+            "test_nobody_hears_of_a_task_before_it_is_on_disk",
+            "test_the_same_task_under_the_same_id_is_created_once_also_after_a_crash",
+            "test_another_task_under_a_known_id_is_refused",
+        ),
+    ),
+    "tasks:unreachable": Requirement(
+        source=TASKS,
+        text="Who has no room for the call is absent; an answer that finds a mailbox full comes later and once.",
+        tests=(
+            "test_who_has_no_room_for_the_call_is_absent_and_the_others_bid",
+            "test_an_answer_that_finds_a_mailbox_full_comes_later_and_once",
+            "test_a_winner_that_never_heard_of_its_award_is_rejected_and_has_broken_no_promise",
+        ),
+    ),
+    "tasks:limits": Requirement(
+        source=LIMITS,
+        text="Open tasks are bounded in number and bytes; those that ended are forgotten, the oldest first.",
+        tests=(
+            "test_there_are_only_so_many_open_tasks",
+            "test_open_tasks_may_only_grow_to_so_many_bytes",
+            "test_the_oldest_that_ended_are_forgotten_when_there_are_too_many",
+            "test_results_make_room_by_forgetting_the_oldest_tasks",
+            "test_a_result_for_which_there_is_no_room_ends_the_task_all_the_same",
+        ),
+    ),
+    "tasks:show": Requirement(
+        source=CLI,
+        text="task show tells bids, award, result and reasons; waiting for a task that is not done is exit code 9.",
+        tests=(
+            "test_show_tells_bids_award_result_and_reasons",
+            "test_a_task_that_is_waited_for_and_not_done_is_a_failure",
+            "test_who_waits_gets_the_task_once_it_has_ended_and_that_is_on_disk",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ ROOMS = (
 
 NOT_LIMITS = {
     "agents.definition.PAGE_BYTES": "of WebAssembly",
+    "agents.desk.MAX_REASON_CHARS": "how much of a parser's text an answer repeats",
+    "agents.facilitator.MAX_NAME_CHARS": "how much of a mistaken name an answer repeats",
+    "agents.facilitator.LEASE_STEP_US": "how late a lease ends, in directory.md",
     "agents.letter_purges.LOOK_FOR_OLD_S": "how often old letters are looked for",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
     "bus.postbox.HOST_FIELD_BYTES": "an estimate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,10 @@ from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views import AgentSpec
 from caxton.messages import performative
 from caxton.messages.codec import MAX_FIELD_CHARS, MAX_JSON_DEPTH, decode_message, decode_posted, encode_message
+from caxton.messages.fipa_agents import PLATFORM
+from caxton.messages.fipa_string import CONTENT_KIND, JSON, MAX_PARAMETERS, OWN, PARAMETERS, decode_fipa, encode_fipa
+from caxton.messages.fipa_syntax import MAX_NESTED_PARTS
+from caxton.messages.fipa_time import DAYS_OF_MONTH, DAYS_OF_YEAR
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import PERFORMATIVES, parse_performative
 from caxton.security.principal import Principal
@@ -171,3 +176,63 @@ def test_figures_of_what_is_kept_are_right() -> None:
     kept = section(PAGE, "## What is kept")
     assert f"{days} days after settlement, and not more than the last {retention.KEEP_SETTLED_ROWS:,}" in kept
     assert f"up to {history.MAX_BODY_BYTES >> 10} KiB each | the last {history.MAX_REMEMBERED:,}" in kept
+
+
+# --- FIPA's string encoding --------------------------------------------------------------------------------------
+
+FIPA = section(PAGE, "## FIPA's string encoding")
+OURS = {one.field: one for one in PARAMETERS}
+SC00061 = [
+    "performative", "sender", "receiver", "reply-to", "content", "language", "encoding", "ontology", "protocol",
+    "conversation-id", "reply-with", "in-reply-to", "reply-by",
+]  # fmt: skip
+SHAPES = {
+    "agent": "an agent-identifier", "agents": "a set of them", "content": "a text", "text": "a word or text",
+    "time": "a time", "number": "a whole number", "flag": "true or false",
+}  # fmt: skip
+
+
+def test_each_of_fipas_thirteen_parameters_has_a_line_with_its_key_and_its_form() -> None:
+    table = rows(FIPA, "Parameter", "JSON", "In the string", "Notes")
+    assert [row[0] for row in table] == SC00061
+    assert [word(row[1]) for row in table] == [name.replace("-", "_") for name in SC00061]
+    for name, key, form, _ in table[1:]:
+        ours = OURS[word(key)]
+        assert (ours.name, form) == (name, f"`:{name}` and {SHAPES[ours.kind]}")
+
+
+def test_each_parameter_of_our_own_has_a_line_with_its_key_and_its_form() -> None:
+    table = {word(row[0]): row[1:] for row in rows(FIPA, "Of our own", "JSON", "In the string")}
+    own = [one for one in PARAMETERS if one.name.startswith(OWN)]
+    assert table == {f":{one.name}": [f"`{one.field}`", SHAPES[one.kind]] for one in own}
+
+
+def test_fipas_parameters_and_our_own_are_all_the_fields() -> None:
+    listed = [name.replace("-", "_") for name in SC00061] + [one.field for one in PARAMETERS if OWN in one.name]
+    assert_same("fields", code=AclMessage.__struct_fields__, page=listed)
+
+
+def test_examples_in_fipas_encoding_are_valid_and_say_what_the_page_says() -> None:
+    examples = [
+        block(FIPA, "text"),
+        *re.findall(r"(?ms)^```acl\n(.*?)^```$", read_page("howto/join-a-jade-platform.md")),
+    ]
+    assert len(examples) == 3
+    read = [decode_fipa(text.encode(), wall_us=0) for text in examples]
+    assert (read[0].receiver, bytes(read[0].content), read[0].reply_by) == (
+        "counter", b'{"add": 1}', "1970-01-01T00:00:30Z",
+    )  # fmt: skip
+    assert encode_fipa(read[2]) + b"\n" == examples[2].encode()
+
+
+def test_rules_of_fipas_encoding_are_right() -> None:
+    text = " ".join(FIPA.split())
+    assert f"{MAX_PARAMETERS} parameters; {MAX_JSON_DEPTH} levels of parentheses" in text
+    assert f"and {MAX_NESTED_PARTS:,} words, texts and parentheses" in text
+    assert f"a year counts {DAYS_OF_YEAR} days and a month {DAYS_OF_MONTH}" in text
+    assert f"An agent of this server is written `NAME@{PLATFORM}`" in text
+    assert f"with `:{CONTENT_KIND} {JSON}`" in text
+    written, means = '#5"a"b\\"', 'a"b\\"'
+    assert f"`{written}` is `{means}`" in text
+    message = decode_fipa(f"(inform :content {written})".encode(), wall_us=0)
+    assert json.loads(bytes(message.content)) == means

@@ -18,6 +18,7 @@ from caxton.core.views import (
     AgentSettings,
     AgentView,
     CancelReceipt,
+    CapabilityView,
     CauseView,
     CompactReport,
     ConversationDetail,
@@ -27,6 +28,7 @@ from caxton.core.views import (
     DeadLetterView,
     DeadlockView,
     LogLine,
+    OfferView,
     ParticipantView,
     PastWait,
     Problem,
@@ -34,6 +36,7 @@ from caxton.core.views import (
     Receipt,
     ReplayReceipt,
     ServerView,
+    Sighting,
     StorageView,
     TaskBidder,
     TaskDetail,
@@ -98,10 +101,10 @@ def test_every_error_that_an_operation_names_is_among_those_that_come_over_http(
 
 
 BODIES = [
-    AgentView, AgentSettings, CancelReceipt, CauseView, CompactReport, ConversationDetail, ConversationView,
-    CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, ParticipantView, PastWait, PurgeReceipt,
-    Receipt, ReplayReceipt, ServerView, StorageView, TaskBidder, TaskDetail, TaskResult, TaskView, VerifyReport,
-    WaitView, WorkspaceSettings,
+    AgentSettings, AgentView, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
+    ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
+    ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
+    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
 ]  # fmt: skip
 
 

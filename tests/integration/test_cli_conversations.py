@@ -90,8 +90,13 @@ def test_unknown_conversation_is_not_found(caxton: CliRunner, known: FakeConvers
 def test_names_of_strangers_cannot_steer_the_terminal(
     caxton: CliRunner, known: FakeConversations, node: RunningNode
 ) -> None:
-    node.do(lambda fakes: fakes.conversations.begin("\x1b[2Jx", "a", "b"))
+    def begin(fakes: FakeNode) -> None:
+        fakes.conversations.begin("\x1b[2Jx", "a", "b")
+        fakes.conversations.begin("\x1b[2Jy", "b", "a")
+
+    node.do(begin)
     for command in (
+        ["conversation", "deadlocks"],
         ["conversation", "list"],
         ["conversation", "show", "\x1b[2Jx"],
         ["trace", "--why", "--conversation-id", "\x1b[2Jx"],

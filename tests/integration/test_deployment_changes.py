@@ -14,6 +14,7 @@ from caxton.core.errors import (
     DeploymentFailed,
     InvalidWasm,
 )
+from caxton.core.views import CapabilitySpec
 from caxton.testing.guests import (
     SLOW_INIT,
     SLOW_ROUNDS,
@@ -184,3 +185,21 @@ async def test_stopped_agent_remembers_its_new_number_of_replicas(node: LocalNod
     await node.stop("a")
     assert (await node.scale("a", 3)).replicas == 3
     assert (await node.start("a")).healthy == 3
+
+
+async def test_what_a_guest_says_that_it_offers_stays_when_it_is_scaled(node: LocalNode) -> None:
+    await node.deploy("a", guest("capable"), replicas=3, capabilities=["ranking"])
+    assert node.view("a").capabilities == ["ranking", "sorting"]
+    for replicas in (1, 2):
+        await node.scale("a", replicas)
+        assert node.view("a").capabilities == ["ranking", "sorting"]
+
+
+async def test_new_priority_of_a_capability_holds_from_the_next_revision_on(node: LocalNode) -> None:
+    for name, priority in (("a", 10), ("b", 20)):
+        await node.deploy(name, guest("sink"), capabilities=[CapabilitySpec(name="sorting", priority=priority)])
+    await node.post("", capability="sorting", routing_strategy="best")
+    await node.replace("a", None, capabilities=[CapabilitySpec(name="sorting", priority=30)])
+    await node.post("", capability="sorting", routing_strategy="best")
+    await node.wait_for_quiet()
+    assert [node.view(name).messages_handled for name in ("a", "b")] == [1, 1]

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.sandbox.engine import Engine
 from caxton.testing.clock import ManualClock
 from caxton.testing.guests import example, guest
-from caxton.testing.rooms import open_node, until
+from caxton.testing.rooms import TESTER, open_node, until
 from tests.integration.conversation_talks import COSTS, hold_auction, hold_contract_net, hold_job, hold_subscription
 from tests.integration.driven_guest import DrivenGuest
 from tests.integration.overheard import content, final_states, said, said_in
@@ -257,6 +258,16 @@ async def test_one_of_three_subscribers_cancels_and_the_others_go_on(node: Local
     states = final_states(node)["fipa-subscribe"]
     assert states == {("ann", "publisher"): "subscribed", ("bob", "publisher"): "cancelled",
                       ("cid", "publisher"): "subscribed"}  # fmt: skip
+
+
+async def test_subscriber_knows_when_an_operator_has_cancelled_its_subscription(node: LocalNode) -> None:
+    await node.deploy("publisher", example("subscription-publisher"))
+    await node.deploy("subscriber", example("subscription-subscriber"))
+    begun = await node.ask("subscriber", {"subscribe": "publisher"})
+    await node.wait_for_line("subscriber", "subscribed")
+    await node.rooms.conversations.cancel(DEFAULT_WORKSPACE, TESTER, begun["content"]["conversation"])
+    await node.wait_for_line("subscriber", "the subscription is over")
+    assert (await node.ask("publisher", {"value": 1}))["content"] == {"told": 0}
 
 
 async def test_subscription_outlives_a_restart_of_the_server(tmp_path: Path, compiled_dir: Path) -> None:

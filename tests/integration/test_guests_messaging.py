@@ -59,7 +59,7 @@ async def test_nobody_who_receives_is_told_to_the_sender(node: LocalNode) -> Non
     assert caught.value.code == "UNKNOWN_RECEIVER"
     with pytest.raises(CaxtonError) as caught:
         await node.post("", capability="sorting")
-    assert caught.value.code == "UNKNOWN_RECEIVER"
+    assert caught.value.code == "CAPABILITY_NOT_FOUND"
     await node.deploy("a", sends(receiver="nobody"))
     await node.post("a")
     await node.wait_for_line("a", "handler returned 1")

@@ -166,7 +166,7 @@ def test_cancel_names_the_conversation_and_its_answer_is_told_from_what_crossed_
     assert (sent.conversation_id, sent.parent_conversation) == ("c1", None)
     assert sent.reply_with not in (None, RANDOM_ID)
     assert probe.ask_it("answers-cancel", received={"in_reply_to": sent.reply_with}) == ["yes"]
-    for crossing in ({"in_reply_to": "r1"}, {"in_reply_to": None}, {"in_reply_to": "cancel-c2"}):
+    for crossing in ({"in_reply_to": "r1"}, {"in_reply_to": None}, {"in_reply_to": "c1"}, {"in_reply_to": "cancel-c2"}):
         assert probe.ask_it("answers-cancel", received=crossing) == ["no"]
 
 

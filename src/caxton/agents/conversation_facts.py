@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from caxton.conversations.facts import AgentFacts, ConversationFacts, Exchange, Wait, waits_for_answers, waits_in
 from caxton.protocols.machine import next_to_speak
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from caxton.agents.service import AgentService
     from caxton.bus.bus import Bus
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.room import Conversations
+    from caxton.conversations.waits import Ask
     from caxton.core.views import ConversationFilter
 
 
@@ -26,19 +27,43 @@ class Present:
 
     def __init__(self, workspace: str, room: Conversations, bus: Bus, agents: AgentService) -> None:
         self._workspace, self._room, self._bus, self._agents = workspace, room, bus, agents
+        self._waits: dict[str, list[Wait]] = {}
+        """Those that were asked for, by waiter."""
 
     def waits_in(self, conversation_id: str) -> list[Wait]:
         """Who waits for whom in one of them."""
         talk = self._room.book.find((self._workspace, conversation_id))
         found = [] if talk is None else list(waits_in(facts_of(talk)))
-        return found + [wait for wait in self._free() if wait.conversation_id == conversation_id]
+        asks = (ask for ask in self._room.table.asks(self._workspace) if ask.conversation_id == conversation_id)
+        return [*found, *chain.from_iterable(map(waits_for_answers, asks))]
 
     def waits_of(self, name: str) -> list[Wait]:
-        """For whom somebody waits."""
-        talks = (talk for talk in self._room.book.in_memory() if talk.workspace == self._workspace)
-        mine = (talk for talk in talks if name == talk.initiator or name in talk.pairs)
-        found = [wait for talk in mine for wait in waits_in(facts_of(talk))]
-        return [wait for wait in (*found, *self._free()) if wait.waiter == name]
+        """For whom somebody waits, as it was when this was asked first: paths lead to the same names again."""
+        found = self._waits.get(name)
+        if found is None:
+            talks = chain.from_iterable(waits_in(facts_of(talk)) for talk in self._talks_of.get(name, ()))
+            asks = chain.from_iterable(map(waits_for_answers, self._asks_of.get(name, ())))
+            found = self._waits[name] = [wait for wait in chain(talks, asks) if wait.waiter == name]
+        return found
+
+    @cached_property
+    def _talks_of(self) -> dict[str, list[Conversation]]:
+        """By who waits in them: one look at all, however many names a path leads to."""
+        self._room.table.graph(self._workspace)  # brings the edges up to date
+        found: dict[str, list[Conversation]] = {}
+        for talk in self._room.book.in_memory():
+            if talk.workspace == self._workspace:
+                for waiter in {waiter for waiter, _ in talk.edges}:
+                    found.setdefault(waiter, []).append(talk)
+        return found
+
+    @cached_property
+    def _asks_of(self) -> dict[str, list[Ask]]:
+        """By who asked."""
+        found: dict[str, list[Ask]] = {}
+        for ask in self._room.table.asks(self._workspace):
+            found.setdefault(ask.waiter, []).append(ask)
+        return found
 
     def parent_of(self, conversation_id: str) -> str | None:
         """The conversation within which one was begun."""
@@ -58,9 +83,6 @@ class Present:
             status=status, mailbox_messages=receiver.messages, busy_since_us=_busy_since(receiver),
             circuit=None if circuit is None else circuit.phase,
         )  # fmt: skip
-
-    def _free(self) -> Iterator[Wait]:
-        return (wait for ask in self._room.table.asks(self._workspace) for wait in waits_for_answers(ask))
 
 
 def facts_of(talk: Conversation, children: tuple[str, ...] = ()) -> ConversationFacts:

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, TypeVar
 from caxton.bus.mailbox import MAX_BYTES, MAX_MESSAGES
 from caxton.core.breaker import Policy
 from caxton.core.errors import AgentNameReserved, InvalidValue
-from caxton.core.ids import RESERVED_NAMES, AgentName, parse_agent_name, parse_capability, parse_group
+from caxton.core.ids import (
+    MAX_CAPABILITY_PRIORITY,
+    RESERVED_NAMES,
+    AgentName,
+    parse_agent_name,
+    parse_capability,
+    parse_group,
+)
 from caxton.core.units import format_size, parse_duration, parse_size
+from caxton.core.views import CapabilitySpec
 from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from caxton.core.views import AgentSpec, CircuitBreaker
 
@@ -40,7 +48,8 @@ class Definition:
     name: AgentName
     version: str | None
     replicas: int
-    capabilities: tuple[str, ...]
+    capabilities: Mapping[str, int]
+    """With their priorities."""
     groups: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     mailbox_messages: int = MAX_MESSAGES
@@ -68,7 +77,7 @@ def define(spec: AgentSpec) -> Definition:
         name=name,
         version=spec.version,
         replicas=check_replicas(spec.replicas),
-        capabilities=tuple(dict.fromkeys(parse_capability(name) for name in spec.capabilities)),
+        capabilities=_capabilities(spec),
         groups=tuple(dict.fromkeys(parse_group(name) for name in spec.groups)),
         limits=Limits(
             memory_bytes=_size("memory", asked.memory, default.memory_bytes, PAGE_BYTES, MAX_MEMORY_BYTES),
@@ -84,6 +93,16 @@ def define(spec: AgentSpec) -> Definition:
         circuit=_circuit(spec.circuit_breaker),
         max_waiting=_count("bulkhead.max_waiting", spec.bulkhead.max_waiting, MAX_WAITING, 1, MAX_WAITING_AT_MOST),
     )
+
+
+def _capabilities(spec: AgentSpec) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for capability in map(CapabilitySpec.of, spec.capabilities):
+        name, priority = parse_capability(capability.name), capability.priority
+        _within("capabilities.priority", priority, priority, 0, MAX_CAPABILITY_PRIORITY, str)
+        if found.setdefault(name, priority) != priority:
+            raise InvalidValue("capabilities", name, "give it once, with one priority")
+    return found
 
 
 def _circuit(asked: CircuitBreaker) -> Policy:

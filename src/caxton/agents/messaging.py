@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from caxton.bus.handler import Crash
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Receiver
-    from caxton.bus.postbox import Postbox
+    from caxton.bus.postbox import Accepted, Postbox
     from caxton.core.ids import WorkspaceName
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
@@ -118,7 +118,7 @@ class MessageService:
         with ExitStack() as place:
             failed = partial(self._failed, workspace, answer)
             waiter = Waiter(partial(_replied, answer), failed, partial(self._admit, place))
-            is_new = self._postbox.accept(workspace, principal.name, message, waiter=waiter).is_new
+            is_new = self._take(workspace, principal, message, waiter=waiter).is_new
             self._answers[answer] = message
             try:
                 async with asyncio.timeout(timeout_s):
@@ -176,11 +176,23 @@ class MessageService:
 
     def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool) -> Receipt:
         self._check(workspace)
-        accepted = self._postbox.accept(workspace, principal.name, message, durable=durable)
+        accepted = self._take(workspace, principal, message, durable=durable)
         return Receipt(
             message_id=message.message_id, conversation_id=message.conversation_id or "",
             durability="fsync" if accepted.durable else "memory",
         )  # fmt: skip
+
+    def _take(
+        self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, waiter: Waiter | None = None,
+        durable: bool = True,
+    ) -> Accepted:  # fmt: skip
+        """Into the postbox; those who listen see also what it refuses."""
+        try:
+            return self._postbox.accept(workspace, principal.name, message, waiter=waiter, durable=durable)
+        except CaxtonError as exc:
+            if self._bus.tap.listeners:
+                self._bus.tap.refused(workspace, message, exc.code)
+            raise
 
     def _check(self, workspace: WorkspaceName) -> None:
         if workspace != DEFAULT_WORKSPACE:

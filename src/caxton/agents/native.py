@@ -18,7 +18,7 @@ from caxton.bus.turn import Turn
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.messages.codec import ANY_SIZE, decode_message, encode_message
 from caxton.messages.message import AclMessage
-from caxton.sandbox.codes import OK, UNKNOWN_RECEIVER
+from caxton.sandbox.codes import OK, RATE_LIMITED, WOULD_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,12 +116,12 @@ def reply_to(message: AclMessage, performative: str, content: object) -> AclMess
 
 
 def answer(turn: Turn, message: AclMessage, performative: str, content: object) -> int:
-    """Stage the answer to `message`; returns what the handler should return if that is not 0.
+    """Stage the answer to `message`; returns what the handler should return: not 0 if it is to try again later.
 
-    An asker that is gone, or asked for the answer to go to nobody, gets none: that is no failure of who answers.
+    An asker that is gone, or wants the answer where nothing can be sent, gets none: that is no failure of who answers.
     """
     sent = turn.send(encode_message(reply_to(message, performative, content)))
-    return OK if sent == UNKNOWN_RECEIVER else sent
+    return sent if sent in (WOULD_BLOCK, RATE_LIMITED) else OK
 
 
 class _Handler:

@@ -43,7 +43,7 @@ from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName, Worksp
 from caxton.core.suggest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from caxton.agents.circuit import Circuit
     from caxton.agents.logs import LogBook
@@ -83,6 +83,8 @@ class AgentService:
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = self._restarts_of_removed = 0
         self.circuits = CircuitCounts()
+        self.on_removed: Callable[[str], None] = lambda _name: None
+        """An agent is gone; what this changes is on disk together with it."""
         self._modules = Modules(engine, compiler, self._modules_in_use)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -280,6 +282,7 @@ class AgentService:
             await agent.supervisor.stop(force=force)
             agent.supervisor.close()
             self._bus.names.remove(agent.supervisor.receiver)
+            self.on_removed(name)
             if forget:
                 self._bus.names.forget(workspace, name)
             del self._agents[workspace, name]
@@ -389,8 +392,8 @@ class AgentService:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
         receiver.messages_per_s = definition.limits.messages_per_s
         receiver.groups = definition.groups
-        if not receiver.capabilities:
-            receiver.capabilities = definition.capabilities
+        if not receiver.deployed:
+            receiver.offer(deployed=definition.capabilities)
         return receiver
 
     async def _start_new(self, agent: _Agent, module: bytes) -> None:

@@ -12,6 +12,7 @@ from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
 from caxton.bus.turn import Turn
+from caxton.core.ids import DEFAULT_CAPABILITY_PRIORITY
 from caxton.sandbox.trap import Trap
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Supervisor:
         self.circuit.configure(definition)
         if self.state.phase != "running":  # or not any more: it has failed meanwhile, or was stopped by force
             _discard(runners)
-            self.receiver.capabilities = definition.capabilities
+            self.receiver.offer(deployed=definition.capabilities)
             return
         self._close_runners()
         self._bus.queues.set_mailboxes(self.receiver, definition.replicas)
@@ -347,12 +348,14 @@ class Supervisor:
 
     def _adopt(self, runners: dict[int, WasmRunner]) -> None:
         """The instances are the agent's from now on, and what they did while starting happens."""
-        names = list(self.definition.capabilities)
         for replica, runner in runners.items():
             self._runners[replica] = runner
-            names += runner.capabilities
             self._bus.apply(runner.turn)
-        self.receiver.capabilities = tuple(dict.fromkeys(names))
+        offers = dict(self.definition.capabilities)
+        for runner in self._runners.values():
+            for name in runner.capabilities:
+                offers.setdefault(name, DEFAULT_CAPABILITY_PRIORITY)
+        self.receiver.offer(deployed=offers)
 
     def _open_all(self) -> None:
         for replica in self._runners:

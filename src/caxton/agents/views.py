@@ -19,7 +19,7 @@ def view_of(row: AgentRow, supervisor: Supervisor, module_bytes: int, now_s: flo
     return AgentView(
         id=row.id, name=row.name, workspace=row.workspace, type="wasm", status=state.phase, reason=state.reason,
         replicas=definition.replicas, healthy=supervisor.healthy, revision=row.revision, version=definition.version,
-        module_sha256=row.module_sha256, module_bytes=module_bytes, capabilities=list(receiver.capabilities),
+        module_sha256=row.module_sha256, module_bytes=module_bytes, capabilities=list(receiver.offers),
         memory_limit_bytes=definition.limits.memory_bytes, memory_bytes=supervisor.memory_bytes,
         timeout_s=definition.limits.wall_time_s, cpu_time_s=definition.limits.cpu_time_s,
         mailbox_messages=receiver.messages, mailbox_bytes=receiver.bytes, messages_handled=receiver.handled,

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Scope  # noqa: TC002  (the framework reads annotations at run time)
 
 from caxton.api.agents import agent_routes
+from caxton.api.capabilities import capability_routes
 from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.edge import Edge
@@ -25,6 +26,7 @@ from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply, encode_json
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.api.settings import settings_routes
+from caxton.api.sniff import sniff_routes
 from caxton.api.storage import storage_routes
 from caxton.api.tasks import task_routes
 from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
@@ -69,10 +71,12 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
     routes = [
         *health_routes(services.server),
         *agent_routes(services.agents),
+        *capability_routes(services.capabilities),
         *message_routes(services.messages),
         *dead_letter_routes(services.dead_letters),
         *task_routes(services.tasks),
         *log_routes(services.logs, services.agents, stopping),
+        *sniff_routes(services.sniff, stopping),
         *storage_routes(services.storage),
         *conversation_routes(services.conversations),
         *settings_routes(services.workspaces),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.api.events import LogStream
+from caxton.api.events import EventStream, event
 from caxton.api.operation import EVENTS, Answer, Operation, Route
 from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import json_reply
@@ -103,7 +103,7 @@ def _tail(request: ApiRequest, logs: LogService, names: list[str] | None) -> lis
     return logs.tail(request.workspace, names, limit=limit, since_s=since_s, level=level)
 
 
-def _stream(request: ApiRequest, logs: LogService, names: list[str] | None, stopping: asyncio.Event) -> LogStream:
+def _stream(request: ApiRequest, logs: LogService, names: list[str] | None, stopping: asyncio.Event) -> EventStream:
     """Lines from now on; before them those that `limit` or `since` ask for, or all after Last-Event-ID."""
     after_seq = _last_event_id(request)
     past: list[LogLine] = []
@@ -112,8 +112,9 @@ def _stream(request: ApiRequest, logs: LogService, names: list[str] | None, stop
         after_seq = newest[-1].seq if newest else 0
         if request.has(LIMIT) or request.has(SINCE):
             past = [line for line in _tail(request, logs, names) if line.seq <= after_seq]
-    lines = _grave(logs.follow(request.workspace, names, after_seq=after_seq), request.read(LEVEL))
-    return LogStream(past, lines, heartbeat_s=request.limits.heartbeat_s, stopping=stopping)
+    events = _events(logs.follow(request.workspace, names, after_seq=after_seq), request.read(LEVEL))
+    first = b"".join(map(_event, past))
+    return EventStream(first, events, heartbeat_s=request.limits.heartbeat_s, stopping=stopping)
 
 
 def _last_event_id(request: ApiRequest) -> int | None:
@@ -125,13 +126,17 @@ def _last_event_id(request: ApiRequest) -> int | None:
     return int(text)
 
 
-async def _grave(lines: AsyncIterator[LogLine], level: str | None) -> AsyncIterator[LogLine]:
-    """Only lines of `level` or graver."""
+def _event(line: LogLine) -> bytes:
+    return event("log", line, number=line.seq)
+
+
+async def _events(lines: AsyncIterator[LogLine], level: str | None) -> AsyncIterator[bytes]:
+    """Lines of `level` or graver, as events."""
     wanted = frozenset(LEVELS[LEVELS.index(level) :]) if level else frozenset(LEVELS)
     try:
         async for line in lines:
             if line.level in wanted:
-                yield line
+                yield _event(line)
     finally:
         close = getattr(lines, "aclose", None)
         if close is not None:

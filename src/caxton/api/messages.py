@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.api.body import (
-    UPLOAD_BODY_BYTES,
-    decode,
-    read_json,
-)
+from caxton.api.acl import acl_reply, read_message, wants_acl
+from caxton.api.body import UPLOAD_BODY_BYTES, decode, read_json
 from caxton.api.errors import to_problem
-from caxton.api.operation import Answer, Body, Operation, Route
+from caxton.api.operation import ACL, Answer, Body, Operation, Route
 from caxton.api.query import choice, duration, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.api.request import new_span_id
@@ -40,10 +37,8 @@ from caxton.messages.codec import (
     MAX_CONTENT_BYTES,
     MAX_FIELD_CHARS,
     MAX_ID_CHARS,
-    MAX_MESSAGE_BYTES,
     check_json,
     decode_message,
-    decode_posted,
 )
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
@@ -141,11 +136,12 @@ POST = Operation(
     path=PATH,
     action="messages:write",
     summary="Send a message. It is on disk when the receipt is given.",
-    body=Body(kind=MESSAGE, example=_EXAMPLE),
+    body=Body(kind=MESSAGE, example=_EXAMPLE, acl=True),
     query=(WAIT, DURABILITY),
     answers=(
         Answer(status=202, kind=Receipt, doc="Accepted."),
         Answer(kind=MESSAGE, doc="With `wait`: the reply."),
+        Answer(media_type=ACL),
     ),
     errors=(*_SEND_ERRORS, *_ASK_ERRORS),
 )
@@ -167,7 +163,10 @@ READ = Operation(
     action="messages:read",
     summary="The last messages of a conversation, oldest first.",
     query=(CONVERSATION, LIMIT),
-    answers=(Answer(kind=shape(Conversation, messages=MESSAGES), doc="Empty for a conversation that nobody knows."),),
+    answers=(
+        Answer(kind=shape(Conversation, messages=MESSAGES), doc="Empty for a conversation that nobody knows."),
+        Answer(media_type=ACL),
+    ),
 )
 INVOKE = Operation(
     method="POST",
@@ -188,11 +187,11 @@ def message_routes(messages: MessageService) -> list[Route]:
 
     async def post(request: ApiRequest) -> Reply:
         wait_s = request.read(WAIT)
-        data = await read_json(request, MAX_MESSAGE_BYTES, MessageTooLarge)
-        message = _posted(request, data)
+        message = await read_message(request)
+        message.traceparent = traceparent(request)
         if wait_s is not None:
             reply = await messages.ask(request.workspace, request.principal, message, timeout_s=wait_s)
-            return Reply(reply)
+            return acl_reply([reply]) if wants_acl(request) else Reply(reply)
         durable = request.read(DURABILITY) != "memory"
         receipt = await messages.post(request.workspace, request.principal, message, durable=durable)
         return json_reply(receipt, status=202)
@@ -210,6 +209,8 @@ def message_routes(messages: MessageService) -> list[Route]:
     async def read(request: ApiRequest) -> Reply:
         conversation_id = request.read(CONVERSATION)
         found = await messages.conversation(request.workspace, conversation_id, limit=request.read(LIMIT))
+        if wants_acl(request):
+            return acl_reply(found)
         return json_reply(Conversation(messages=[msgspec.Raw(one) for one in found], total=len(found)))
 
     async def invoke(request: ApiRequest) -> Reply:
@@ -251,12 +252,6 @@ def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonEr
 def traceparent(request: ApiRequest) -> str:
     """The request's trace for the message: its own id, a new span, not sampled."""
     return f"00-{request.trace_id}-{new_span_id()}-00"
-
-
-def _posted(request: ApiRequest, data: bytes) -> AclMessage:
-    message = decode_posted(data)
-    message.traceparent = traceparent(request)
-    return message
 
 
 def _told(request: ApiRequest, receipt: Receipt | CaxtonError) -> Receipt | Problem:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from caxton.api.errors import status_of
-from caxton.api.operation import FORM, JSON, Answer, Operation
+from caxton.api.operation import ACL, FORM, JSON, Answer, Operation
 from caxton.api.query import WORKSPACE, Query
 from caxton.api.shapes import REF
 from caxton.core import errors as e
@@ -39,8 +39,8 @@ _WITH_BODY = (e.UnsupportedMediaType, e.RequestTimeout)
 """What any operation may answer that reads a body."""
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-_IN_PATH = {"name": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME}
-"""What stands in braces in a path: an agent's name, a dead letter's id, a task's id."""
+_IN_PATH = {"name": _NAME, "capability": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME}
+"""What stands in braces in a path: an agent's name, a capability, a dead letter's id, a task's id."""
 
 _DESCRIPTION = """Agents are WebAssembly guests; they talk in FIPA-ACL messages over a durable bus.
 
@@ -132,6 +132,8 @@ def _body(body: Body) -> dict[str, Any]:
     if body.form:
         parts = {"config": _schema(AgentSpec), "wasm": {"contentMediaType": "application/wasm"}}
         content[FORM] = {"schema": {"type": "object", "properties": parts}}
+    if body.acl:
+        content[ACL] = {"schema": {"type": "string"}}
     return {"required": body.required, "content": content}
 
 

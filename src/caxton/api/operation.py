@@ -21,6 +21,8 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
+ACL = "application/fipa-acl"
+"""A message in FIPA's string encoding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class Body:
     required: bool = True
     form: bool = False
     """May also come as a form with the parts `wasm` and `config`."""
+    acl: bool = False
+    """May also come in FIPA's string encoding."""
     example: Any = None
 
 

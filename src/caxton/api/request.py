@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.api.query import WORKSPACE, parse_query
 from caxton.core.errors import InvalidRequest
-from caxton.core.ids import AgentName, WorkspaceName, parse_agent_name
+from caxton.core.ids import AgentName, WorkspaceName, parse_agent_name, parse_capability
 from caxton.security.principal import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ class ApiRequest:
     def agent(self) -> AgentName:
         """The agent that the path names; raises `InvalidName`."""
         return parse_agent_name(self.scope["path_params"].get("name"))
+
+    @property
+    def capability(self) -> str:
+        """The capability that the path names; raises `InvalidName`."""
+        return parse_capability(self.scope["path_params"].get("capability"))
 
     @property
     def letter_id(self) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AgentSpec,
         AgentView,
         CancelReceipt,
+        CapabilityView,
         CompactReport,
         ConversationDetail,
         ConversationFilter,
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
         DeadLetterFilter,
         DeadLetterPage,
         DeadlockView,
+        Gap,
         LogLine,
         PurgeReceipt,
         Receipt,
         ReplayReceipt,
         ServerView,
+        Sighting,
         StorageView,
         TaskDetail,
         TaskSpec,
@@ -83,6 +86,18 @@ class AgentService(Protocol):
 
     async def remove(self, workspace: WorkspaceName, name: AgentName, *, force: bool, forget: bool = False) -> None:
         """Remove after the messages in work, or at once with `force`; `forget` the name, so that no mail waits."""
+        ...
+
+
+class CapabilityService(Protocol):
+    """Knows what agents offer."""
+
+    def list(self, workspace: WorkspaceName) -> list[CapabilityView]:
+        """All capabilities, by name."""
+        ...
+
+    def get(self, workspace: WorkspaceName, name: str) -> CapabilityView:
+        """One of them; raises `CapabilityNotFound`."""
         ...
 
 
@@ -251,6 +266,34 @@ class LogService(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Somebody who hears of messages; each step gives those that came since the last one, in order."""
+
+    def __aiter__(self) -> AsyncIterator[list[Sighting | Gap]]:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> list[Sighting | Gap]:
+        """Wait for messages. One that comes too slowly misses some, and a `Gap` says how many."""
+        ...
+
+    async def aclose(self) -> None:
+        """Hear of nothing more."""
+        ...
+
+
+class SniffService(Protocol):
+    """Shows who says what to whom."""
+
+    def listen(self, workspace: WorkspaceName, agents: Sequence[str] | None, conversation_id: str | None) -> Listener:
+        """Each message from now on, after the commit that holds it. Raises `AgentNotFound`, `TooManyListeners`."""
+        ...
+
+    async def past(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[Sighting]:
+        """The last messages of a conversation that are remembered, oldest first; dead letters stand among them."""
+        ...
+
+
 class StorageService(Protocol):
     """The journal, as an operator sees it."""
 
@@ -288,10 +331,12 @@ class Services:
     """All that the API calls."""
 
     agents: AgentService
+    capabilities: CapabilityService
     messages: MessageService
     dead_letters: DeadLetterService
     tasks: TaskService
     logs: LogService
+    sniff: SniffService
     storage: StorageService
     server: ServerService
     conversations: ConversationService

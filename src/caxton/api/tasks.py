@@ -16,6 +16,7 @@ from caxton.api.query import choice, duration, integer
 from caxton.api.reply import Reply, json_reply
 from caxton.api.shapes import shape
 from caxton.core.errors import (
+    CapabilityNotFound,
     InvalidName,
     InvalidValue,
     MailboxFull,
@@ -71,7 +72,7 @@ CREATE = Operation(
         Answer(status=201, kind=_DETAIL, doc="The call is out; that is on disk."),
         Answer(kind=_DETAIL, doc="The task was created before, under this id."),
     ),
-    errors=(InvalidName, MailboxFull, MessageTooLarge, TaskIdConflict, TasksFull, UnknownReceiver),
+    errors=(CapabilityNotFound, InvalidName, MailboxFull, MessageTooLarge, TaskIdConflict, TasksFull, UnknownReceiver),
 )
 LIST = Operation(
     method="GET",

@@ -29,6 +29,7 @@ from caxton.bus.redelivery import Redelivery
 from caxton.bus.referee import NoReferee
 from caxton.bus.replies import Replies
 from caxton.bus.suspects import Suspects
+from caxton.bus.tap import Tap
 from caxton.bus.timers import Timers
 from caxton.core.crash import ARMED, crash_point
 from caxton.storage.inflight import timer_key
@@ -77,6 +78,8 @@ class Bus:
         journal.in_hand = self._in_hand
         self.suspects = Suspects(self, clock, self._after_suspect)
         self.letters = DeadLetters(journal, clock, self.intake)
+        self.tap = Tap(journal, clock)
+        self._listeners = self.tap.listeners
         self.redelivery = Redelivery(self, journal, clock)
         self.queues = Queues(self.redelivery, self.wake)
         self.names = Names(self.queues, self.redelivery, journal)
@@ -92,6 +95,7 @@ class Bus:
         """Nothing happens by itself any more."""
         self.timers.close()
         self.redelivery.close()
+        self.tap.close()
 
     def write_down(self) -> None:
         """The node stops: also what was accepted for memory only goes on with the next run."""
@@ -305,6 +309,8 @@ class Bus:
                     self.redelivery.watch(target, envelope)
             else:
                 self.leave(envelope, turn.now_us)
+        if self._listeners:
+            self.tap.sent(e for _, e in turn.sends if e.seq in born)  # but for what the referee kept back
         if ARMED:
             crash_point("settle.sent")
         if turn.has_state:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caxton.bus.capabilities import Capabilities
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.mailbox import Receiver
 from caxton.bus.topics import Topics, is_topic
@@ -55,12 +56,12 @@ class Directory:
         self.known: set[str] = set()
         """Every name that was ever deployed: mail for it waits even while no agent has it."""
         self.topics = Topics()
+        self.capabilities = Capabilities()
         self.max_messages, self.max_bytes = MAX_WORKSPACE_MESSAGES, MAX_WORKSPACE_BYTES
         self.messages = self.bytes = 0
         """What all receivers together have waiting."""
         self.outside_bytes = 0
         """Of messages to clients that are not on disk yet."""
-        self._turns: dict[str, int] = {}
 
     @property
     def is_full(self) -> bool:
@@ -83,16 +84,6 @@ class Directory:
         """Whether mail for `name` waits because it had an agent once and has none now."""
         found = self.receivers.get(name)
         return name in self.known if found is None else found.is_vacant
-
-    def offering(self, capability: str) -> Receiver | None:
-        """One of the agents that offer `capability`, each in its turn; one that runs and is not held, if there is."""
-        able = [receiver for receiver in self.receivers.values() if capability in receiver.capabilities]
-        if not able:
-            return None
-        running = [receiver for receiver in able if receiver.is_running]
-        able = [receiver for receiver in running if not receiver.is_held] or running or able
-        turn = self._turns[capability] = self._turns.get(capability, -1) + 1
-        return able[turn % len(able)]
 
     def members(self, group: str) -> list[Receiver]:
         """Agents of `group`, in order of name."""
@@ -122,7 +113,7 @@ class Directory:
         """Whom `message` is for: names with their receivers, or None for a client. Each once, however often meant.
 
         Args:
-            message: its `receiver` and `capability` count.
+            message: its `receiver`, `capability` and `routing_strategy` count.
             sender: the agent that sends it, which gets no copy of what goes to its groups and topics; None for a
                 client.
 
@@ -131,16 +122,15 @@ class Directory:
 
         Raises:
             InvalidMessage: it has no address, or one that cannot be.
+            CapabilityNotFound: nobody offers what it asks for.
             UnknownReceiver: one of its receivers is not there; for a client also if there is none at all.
         """
         names = [message.receiver] if isinstance(message.receiver, str) else message.receiver
         if not all(names) or not names:
             if message.receiver or not message.capability:
                 raise InvalidMessage("it needs a receiver or a capability", field="receiver")
-            able = self.offering(message.capability)
-            if able is None:
-                raise UnknownReceiver(f"capability {message.capability}")
-            return [(able.name, able)]
+            able = self.capabilities.choose(message.capability, message.routing_strategy, sender)
+            return [(receiver.name, receiver) for receiver in able]
         found: dict[str, Receiver | None] = {}
         for name in names:
             for target in self._meant(name, sender):

@@ -23,8 +23,12 @@ class History:
 
     def conversation(self, workspace: str, conversation_id: str) -> dict[int, bytes]:
         """Remembered messages of a conversation: sequence → body."""
-        return {
-            envelope.seq: envelope.body
+        return {envelope.seq: envelope.body for envelope in self.envelopes(workspace, conversation_id)}
+
+    def envelopes(self, workspace: str, conversation_id: str) -> list[Envelope]:
+        """Remembered messages of a conversation, in the order of their settlement."""
+        return [
+            envelope
             for envelope in self._ring
             if envelope.conversation_id == conversation_id and envelope.workspace == workspace
-        }
+        ]

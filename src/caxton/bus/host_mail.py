@@ -53,5 +53,7 @@ class HostMail:
         else:
             target.take_room(len(body))
             bus.queues.enqueue(target, envelope)
+        if bus.tap.listeners:
+            bus.tap.sent([envelope])
         self._journal.touch()
         bus.wake()

@@ -9,6 +9,8 @@ from zlib import crc32
 from caxton.bus.inbox import Inbox
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caxton.bus.directory import Directory
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Handler, Supervisor
@@ -50,7 +52,7 @@ class Receiver:
     __slots__ = (
         "_next_replica",
         "bytes",
-        "capabilities",
+        "deployed",
         "directory",
         "failed",
         "groups",
@@ -70,6 +72,8 @@ class Receiver:
         "messages_per_s",
         "name",
         "next_timer_id",
+        "offers",
+        "registered",
         "supervisor",
         "timers",
         "tombstones",
@@ -91,7 +95,12 @@ class Receiver:
         """Messages that ended while they were queued, and are still in a queue."""
         self.max_messages, self.max_bytes = MAX_MESSAGES, MAX_BYTES
         self.messages_per_s = 20_000
-        self.capabilities: tuple[str, ...] = ()
+        self.deployed: Mapping[str, int] = {}
+        """Capabilities that it was deployed with or named when it started, with their priorities."""
+        self.registered: Mapping[str, int] = {}
+        """Those that it registered with the directory facilitator."""
+        self.offers: dict[str, int] = {}
+        """Both; a priority that it registered counts."""
         self.groups: tuple[str, ...] = ()
         self.kv: dict[bytes, bytes] = {}
         self.kv_bytes = 0
@@ -112,6 +121,14 @@ class Receiver:
         """No agent has this name now; its mail waits for the next one that does."""
         self.handled = self.failed = 0
         self._next_replica = 0
+
+    def offer(self, *, deployed: Mapping[str, int] | None = None, registered: Mapping[str, int] | None = None) -> None:
+        """It offers these capabilities from now on; what is None stays."""
+        self.deployed = self.deployed if deployed is None else deployed
+        self.registered = self.registered if registered is None else registered
+        before, self.offers = self.offers, {**self.deployed, **self.registered}
+        if self.directory.receivers.get(self.name) is self:
+            self.directory.capabilities.change(self, before, self.offers)
 
     def conversation_of_its_own(self, prefix: str) -> str:
         """An id for a conversation that begins here: one that leads to a replica which is idle, and stays with it."""

@@ -38,6 +38,7 @@ class Names:
         directory = receiver.directory
         vacancy = directory.receivers.get(receiver.name)
         directory.receivers[receiver.name] = receiver
+        directory.capabilities.change(receiver, (), receiver.offers)
         directory.known.add(receiver.name)
         if vacancy is not None:
             for envelope in self._queues.take_all(vacancy):
@@ -46,7 +47,8 @@ class Names:
     def remove(self, receiver: Receiver) -> None:
         """The agent is gone with its state, its mail becomes dead letters. Later mail waits for the next agent."""
         directory = receiver.directory
-        directory.receivers.pop(receiver.name, None)
+        if directory.receivers.pop(receiver.name, None) is receiver:
+            directory.capabilities.change(receiver, receiver.offers, ())
         receiver.is_removed = True
         crash_point("remove.begun")
         for pattern in list(receiver.topics):

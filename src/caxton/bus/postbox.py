@@ -121,6 +121,8 @@ class Postbox:
             bus.queues.enqueue(target, envelope)
             if ends_us:
                 bus.redelivery.watch(target, envelope)
+            if bus.tap.listeners:
+                bus.tap.sent([envelope])
 
     def replay(self, letter: LetterRow, body: bytes) -> Envelope:
         """Queue a dead letter as a new message: the same id and trace, its first attempt, flagged as replayed.
@@ -151,6 +153,8 @@ class Postbox:
         bus.queues.enqueue(target, envelope)
         if ends_us:
             bus.redelivery.watch(target, envelope)
+        if bus.tap.listeners:
+            bus.tap.sent([envelope])
         crash_point("replay.queued")
         self._on_work()
         return envelope

@@ -123,6 +123,8 @@ class Redelivery:
         if receiver is not None:
             receiver.give_room(len(envelope.body))
         self._bus.letters.bury(envelope, reason, error, crash)
+        if self._bus.tap.listeners:
+            self._bus.tap.buried(envelope, reason)
         crash_point("letter.buried")
         self._bus.replies.buried(envelope, error or REASONS[reason], crash)
         if reason != PROTOCOL:

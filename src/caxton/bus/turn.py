@@ -8,7 +8,8 @@ from caxton.bus.directory import TOPIC_PREFIX
 from caxton.bus.envelope import Envelope
 from caxton.bus.mailbox import entry_bytes
 from caxton.bus.topics import is_pattern
-from caxton.core.errors import InvalidMessage, MessageExpired, MessageTooLarge, UnknownReceiver
+from caxton.core.errors import CapabilityNotFound, InvalidMessage, MessageExpired, MessageTooLarge, UnknownReceiver
+from caxton.core.ids import FACILITATOR
 from caxton.messages.codec import decode_message, encode_message
 from caxton.messages.lifetime import expires_us
 from caxton.sandbox.codes import (
@@ -196,6 +197,12 @@ class Turn:
             targets = self._directory.resolve(message, self._receiver)
         except UnknownReceiver:
             return UNKNOWN_RECEIVER
+        except CapabilityNotFound:
+            facilitator = self._receivers.get(FACILITATOR)
+            if facilitator in (None, self._receiver):
+                return UNKNOWN_RECEIVER
+            # It tells the sender. In no protocol: it is not the one that was called upon, and plays no part in it.
+            message.protocol, targets = None, [(FACILITATOR, facilitator)]
         except InvalidMessage as exc:
             self.on_refusal(str(exc))
             return INVALID
@@ -344,9 +351,13 @@ class Turn:
         self._outside_bytes = 0
         self.sends.clear()
         if self.has_state:
-            self.has_state = False
-            self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
-            self._kv_growth = 0
+            self.clear_state()
+
+    def clear_state(self) -> None:
+        """No change of state is staged any more; messages stay."""
+        self.has_state = False
+        self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
+        self._kv_growth = 0
 
 
 def ignore_refusal(_reason: str) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from caxton.core.ids import parse_agent_name, parse_capability
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views import AgentSpec
+from caxton.core.views import AgentSpec, CapabilitySpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def agent_spec(said: dict[str, Any], *, config: Path | None, default_name: str) 
 def _check(spec: AgentSpec) -> None:
     parse_agent_name(spec.name)
     for capability in spec.capabilities:
-        parse_capability(capability)
+        parse_capability(CapabilitySpec.of(capability).name)
     for name, parse in [(name, parse_size) for name in _SIZES] + [(name, parse_duration) for name in _DURATIONS]:
         value = getattr(spec.resources, name)
         if value is not None:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
@@ -62,11 +62,14 @@ class Cli:
         return Screen(as_json=self.output is OutputFormat.JSON, quiet=self.quiet)
 
     @contextmanager
-    def client(self, doing: str, *, workspace: str = DEFAULT_WORKSPACE) -> Generator["CaxtonClient"]:
-        """A client for the chosen server; `doing` is what a spinner says when it takes long."""
+    def client(self, doing: str | None, *, workspace: str = DEFAULT_WORKSPACE) -> Generator["CaxtonClient"]:
+        """A client for the chosen server; `doing` is what a spinner says when it takes long. None: no spinner.
+
+        What prints while it waits for more must have none: the spinner would stand in the middle of its lines.
+        """
         from caxton.cli.contexts import choose_target
 
-        with self.screen.busy(doing):
+        with self.screen.busy(doing) if doing else nullcontext():
             target = choose_target(server=self.server, token=self.token, context=self.context)
             if target.sends_token_openly:
                 self.screen.warn(f"the token goes to {target.server} unencrypted; use https")

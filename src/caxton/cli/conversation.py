@@ -176,9 +176,10 @@ def _show_deadlocks(cli: Cli, found: "list[DeadlockView]") -> None:
     if not found:
         cli.screen.state(Mark.OK, "No deadlock")
     for one in found:
+        begun = f", since {_time(one.since)}" if one.since else ""
         end = f", until {_time(one.deadline)}" if one.deadline else ""
         cycle = printable(" → ".join([*one.cycle, one.cycle[0]]))
-        cli.screen.state(Mark.FAIL, f"{cycle}, since {_time(one.since)}{end}")
+        cli.screen.state(Mark.FAIL, f"{cycle}{begun}{end}")
         for wait in one.waits:
             cli.screen.line(f"  {sentence(wait)}")
     if found:

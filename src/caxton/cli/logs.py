@@ -98,7 +98,7 @@ def show(cli: Cli, view: View, *, follow: bool) -> None:
         parse_duration(view.since, what="--since")
     level = view.level.value if view.level else None
     screen = cli.screen
-    with cli.client("Fetching the log") as client:
+    with cli.client(None if follow else "Fetching the log") as client:
         fetch = client.follow_logs if follow else client.logs
         for line in fetch(view.agents, limit=view.limit, since=view.since, level=level):
             print_line(screen, line, view)

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from caxton.cli import (
     agent,
+    capability,
     config,
     conversation,
     deploy,
@@ -19,6 +20,7 @@ from caxton.cli import (
     logs,
     message,
     server,
+    sniff,
     status,
     storage,
     task,
@@ -68,7 +70,10 @@ def print_version(cli: Cli) -> None:
     cli.screen.answer({"version": VERSION}, lambda: cli.screen.line(f"caxton {VERSION}"))
 
 
-for part in (server, deploy, agent, message, conversation, task, trace, dlq, logs, status, storage, config, doctor):
+for part in (
+    server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
+    doctor,
+):  # fmt: skip
     part.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from caxton.core.errors import InvalidMessage, InvalidValue
 from caxton.core.ids import parse_agent_name, parse_capability
 from caxton.core.units import parse_duration
 from caxton.messages.codec import MAX_CONTENT_BYTES, check_json
+from caxton.messages.fipa_string import MAX_STRING_BYTES, decode_fipa
 from caxton.messages.lifetime import check_priority_and_ttl, parse_reply_by
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
@@ -51,6 +53,14 @@ def outgoing_message(
     if message.reply_by is not None:
         parse_reply_by(message.reply_by)
     return message
+
+
+def written_message(value: str) -> AclMessage:
+    """The message that somebody wrote in FIPA's string encoding: the text, `@FILE`, or `-` for standard input.
+
+    Raises: InvalidMessage, MessageTooLarge, FileMissing, FileUnreadable.
+    """
+    return decode_fipa(read_argument(value, max_bytes=MAX_STRING_BYTES), wall_us=time.time_ns() // 1000)
 
 
 def waiting_time(timeout: str) -> float:

@@ -91,6 +91,11 @@ class Screen:
         self._out.write(f"{text}\n")
         self._out.flush()
 
+    def text(self, text: str) -> None:
+        """A whole answer that has its own line ends."""
+        self._out.write(text)
+        self._out.flush()
+
     def done(self, text: str) -> None:
         """Says that something was done; not with --quiet."""
         self.say(Mark.OK, text)
@@ -186,6 +191,14 @@ class Screen:
         except UnicodeEncodeError:
             sign = word
         return _paint(sign, colour) if _is_coloured(stream) else sign
+
+    def can_show(self, text: str) -> bool:
+        """Whether standard output has all these characters."""
+        try:
+            text.encode(self._out.encoding or "ascii")
+        except UnicodeEncodeError:
+            return False
+        return True
 
     def colour(self, text: str, colour: int) -> str:
         """`text` in an ANSI colour if standard output is to have colours."""

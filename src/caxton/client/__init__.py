@@ -8,11 +8,13 @@ there was no answer, `UnexpectedAnswer` when something else than Caxton answers.
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url
 from caxton.client.agents import AgentCalls
+from caxton.client.capabilities import CapabilityCalls
 from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
+from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
@@ -34,9 +36,18 @@ __all__ = [
 
 
 class CaxtonClient(
-    AgentCalls, MessageCalls, ConversationCalls, TaskCalls, DeadLetterCalls, LogCalls, StorageCalls, WorkspaceCalls,
+    AgentCalls,
+    CapabilityCalls,
+    MessageCalls,
+    ConversationCalls,
+    TaskCalls,
+    DeadLetterCalls,
+    LogCalls,
+    SniffCalls,
+    StorageCalls,
+    WorkspaceCalls,
     ServerCalls,
-):  # fmt: skip
+):
     """Speaks to one server as one principal, in one workspace.
 
     Args:

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.client.stream import Waits, read_events
-from caxton.client.transport import UNAVAILABLE, ApiProblem, Timeout, Transport, said
+from caxton.client.stream import Waits
+from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport, said
 from caxton.core.errors import ServerTimeout, ServerUnreachable
 from caxton.core.ids import parse_agent_name
 from caxton.core.views import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
-
-_HEARTBEAT_TIMEOUT_S = 30.0
-"""The server sends a sign of life each 10 s; three missed ones mean that the connection is dead."""
 
 
 class _Lines(msgspec.Struct):
@@ -82,19 +79,10 @@ class LogCalls(Transport):
                 waits.next(exc)
 
     def _follow_once(self, query: dict[str, Any], after_seq: int | None, waits: Waits) -> Generator[LogLine]:
-        headers = {"Accept": "text/event-stream"}
-        if after_seq is not None:
-            headers["Last-Event-ID"] = str(after_seq)
-        timeout = Timeout(_HEARTBEAT_TIMEOUT_S).for_httpx()
-        with (
-            self._errors(_HEARTBEAT_TIMEOUT_S),
-            self._http.stream("GET", "/api/v1/logs", params=query, headers=headers, timeout=timeout) as response,
-        ):
-            if not response.is_success:
-                response.read()
-            self._checked(response)
+        headers = {} if after_seq is None else {"Last-Event-ID": str(after_seq)}
+        with self._events("/api/v1/logs", query, headers) as events:
             waits.connected()
-            for event in read_events(response.iter_bytes()):
+            for event in events:
                 if event.name == "log":
                     yield self._parse(event.data.encode(), LogLine)
 

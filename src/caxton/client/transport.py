@@ -9,15 +9,21 @@ import httpx
 import msgspec
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url, token_headers, trust
+from caxton.client.stream import read_events
 from caxton.core.errors import CaxtonError, ServerTimeout, ServerUnreachable, UnexpectedAnswer
 from caxton.core.ids import parse_agent_name
 from caxton.core.views import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from caxton.client.stream import ServerEvent
 
 DEPLOY_TIMEOUT_S = 120.0
 """Compiling a large module under the server's own limits takes up to half of this."""
+
+HEARTBEAT_TIMEOUT_S = 30.0
+"""On an event stream the server sends a sign of life each 10 s; three missed ones mean that the connection is dead."""
 
 UNAVAILABLE = 503
 """Starting or stopping: worth another attempt."""
@@ -113,6 +119,22 @@ class Transport:
                 method, path, params=said(query), content=body, headers=headers, timeout=timeout.for_httpx()
             )
         return self._checked(response)
+
+    @contextmanager
+    def _events(
+        self, path: str, query: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> Generator[Iterator[ServerEvent]]:
+        """An event stream that the server has begun; left with the block."""
+        wanted = {"Accept": "text/event-stream", **(headers or {})}
+        timeout = Timeout(HEARTBEAT_TIMEOUT_S).for_httpx()
+        with (
+            self._errors(HEARTBEAT_TIMEOUT_S),
+            self._http.stream("GET", path, params=query, headers=wanted, timeout=timeout) as response,
+        ):
+            if not response.is_success:
+                response.read()
+            self._checked(response)
+            yield read_events(response.iter_bytes())
 
     @contextmanager
     def _errors(self, timeout_s: float) -> Generator[None]:

@@ -87,7 +87,7 @@ class Deadlines:
             move = move_of(talk.protocol.name, state, INITIATOR, "cancel", False)
             if move is None:
                 continue
-            reference = self._bus.message_id(self._bus.next_seq())
+            reference = notices.cancel_reference(talk)
             self._table.move(talk, participant, move, now_us)
             talk.expect_cancel(participant, reference)
             talk.set_due(participant, now_us + CANCEL_WITHIN_US)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from caxton.messages.codec import MAX_FIELD_CHARS
 from caxton.messages.message import AclMessage
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def undeliverable(talk: Conversation, envelope: Envelope, act: str, reason: str,
         "message_id": envelope.message_id,
     }  # fmt: skip
     return _notice(act, (talk.protocol.name, talk.id), talk.asked, content)
+
+
+def cancel_reference(talk: Conversation) -> str:
+    """What the answer to a cancel refers to. As in the SDKs, so that an initiator knows that answer for one."""
+    return f"cancel-{talk.id}"[:MAX_FIELD_CHARS]
 
 
 def cancel(talk: Conversation, reference: str, by: str) -> AclMessage:

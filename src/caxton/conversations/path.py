@@ -72,21 +72,20 @@ def why(
 
 
 def describe_deadlocks(cycles: Sequence[Sequence[str]], situation: Situation, now_us: int) -> list[DeadlockView]:
-    """Cycles of names, as `waits.deadlocks` finds them, with what each waits for."""
+    """Cycles of names, as `waits.deadlocks` finds them, with what each waits for, as far as the situation has it."""
     found: list[DeadlockView] = []
     for cycle in cycles:
         pairs = zip(cycle, [*cycle[1:], cycle[0]], strict=True)
         waits = [wait for waiter, waited in pairs if (wait := _oldest(situation, waiter, waited)) is not None]
-        if len(waits) == len(cycle):  # else one ended since
-            found.append(_deadlock([*cycle], waits, now_us))
+        found.append(_deadlock([*cycle], waits, now_us))
     return found
 
 
 def _deadlock(cycle: list[str], waits: list[Wait], now_us: int) -> DeadlockView:
-    since_us = max(wait.since_us for wait in waits)
+    since_us = max((wait.since_us for wait in waits), default=None)
     deadline_us = min((wait.deadline_us for wait in waits if wait.deadline_us is not None), default=None)
     views = [_view(wait, now_us) for wait in waits]
-    return DeadlockView(cycle=cycle, waits=views, since=iso(since_us), deadline=iso_or_none(deadline_us))
+    return DeadlockView(cycle=cycle, waits=views, since=iso_or_none(since_us), deadline=iso_or_none(deadline_us))
 
 
 def _oldest(situation: Situation, waiter: str, waited: str) -> Wait | None:
@@ -140,6 +139,7 @@ class _Walk:
         self._situation, self._now_us = situation, now_us
         self._following: dict[tuple[str, str | None], list[Wait]] = {}
         """By who is waited for and in which conversation: many paths may pass the same busy place."""
+        self._parents: dict[str, str | None] = {}
 
     def paths(self, roots: Sequence[Wait]) -> tuple[list[WaitPath], int]:
         """The first `MAX_PATHS`, and how many more there are at least."""
@@ -200,7 +200,9 @@ class _Walk:
         for _ in range(MAX_DEPTH):
             if inner is None or inner == outer:
                 break
-            inner = self._situation.parent_of(inner)
+            if inner not in self._parents:  # to look may cost a read
+                self._parents[inner] = self._situation.parent_of(inner)
+            inner = self._parents[inner]
         return inner is not None and inner == outer
 
     def _cause(self, path: list[Wait]) -> CauseView:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import PROTOCOL
 from caxton.bus.envelope import CLIENT_PREFIX
+from caxton.bus.tap import LATE
 from caxton.conversations import notices
 from caxton.conversations.rules import Violation, judge, move_of
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
@@ -19,7 +20,7 @@ from caxton.core.suggest import nearest
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
-from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, next_to_speak
+from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, START, next_to_speak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -179,7 +180,7 @@ class Referee:
         if talk is None or not talk.ended_us:
             return talk
         act = message.performative
-        is_anew = message.sender == talk.initiator and act in protocol.openings and act not in CLOSING
+        is_anew = message.sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
         return None if is_anew else talk
 
     def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
@@ -241,6 +242,8 @@ class Referee:
     ) -> None:
         self.late += 1
         self._bus.withhold(envelope, target)
+        if self._bus.tap.listeners:
+            self._bus.tap.withheld(envelope, LATE)
         message.reply_with = message.reply_with or envelope.message_id
         self._bus.mail.send(envelope.workspace, envelope.sender, notices.late(talk, message))
 

@@ -203,6 +203,16 @@ class TooManyInstances(CaxtonError):
         self.limit = limit
 
 
+class TooManyListeners(CaxtonError):
+    """As many listen to what agents say as may."""
+
+    code = "TOO_MANY_LISTENERS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} listen to the messages of this server already, which is the limit; end one of them")
+        self.limit = limit
+
+
 # --- messages ----------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +287,18 @@ class UnknownReceiver(CaxtonError):
     def __init__(self, receiver: str) -> None:
         super().__init__(f"nobody here receives for {quoted(receiver)}; 'caxton agent list' shows who could")
         self.receiver = receiver
+
+
+class CapabilityNotFound(CaxtonError):
+    """No agent offers the capability."""
+
+    code = "CAPABILITY_NOT_FOUND"
+
+    def __init__(self, capability: str, nearest: list[str]) -> None:
+        alike = " or ".join(quoted(name) for name in nearest)
+        hint = f"did you mean {alike}?" if nearest else "'caxton capability list' shows what is offered"
+        super().__init__(f"no agent offers the capability {quoted(capability)}; {hint}")
+        self.capability, self.nearest = capability, nearest
 
 
 class MailboxFull(CaxtonError):

@@ -12,8 +12,13 @@ WorkspaceName = NewType("WorkspaceName", str)
 
 DEFAULT_WORKSPACE = WorkspaceName("default")
 
-RESERVED_NAMES = ("ams", "df", "tasks")
+MANAGEMENT, FACILITATOR, TASKS = "ams", "df", "tasks"
+RESERVED_NAMES = (MANAGEMENT, FACILITATOR, TASKS)
 """Of agents that are part of the node: FIPA's agent management system and directory facilitator (SC00023), and ours."""
+
+MAX_CAPABILITY_PRIORITY = 1000
+DEFAULT_CAPABILITY_PRIORITY = 50
+"""What `best` goes by among agents that offer the same."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 

@@ -17,3 +17,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         return begun[0]
     matches = get_close_matches(word[:100].lower(), names, n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def nearest_few(word: str, known: Iterable[str], limit: int) -> list[str]:
+    """Up to `limit` known words that are like `word`, the likeliest first: those that it begins, then similar ones."""
+    names = sorted(known)
+    begun = [name for name in names if word and name.lower().startswith(word.lower())]
+    similar = get_close_matches(word[:100].lower(), names, n=limit, cutoff=0.6)
+    return list(dict.fromkeys([*begun, *similar]))[:limit]

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from caxton.core.ids import DEFAULT_CAPABILITY_PRIORITY
+
 
 class Resources(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Limits of one agent as a person asks for them; what is left out keeps the server's default.
@@ -48,6 +50,19 @@ class Bulkhead(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, fo
     """Callers outside who wait for its replies at once. Default 1,000."""
 
 
+class CapabilitySpec(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Something that an agent offers."""
+
+    name: str
+    priority: int = DEFAULT_CAPABILITY_PRIORITY
+    """0 to 1000: what `best` goes by among those who offer the same."""
+
+    @classmethod
+    def of(cls, asked: str | CapabilitySpec) -> CapabilitySpec:
+        """A name alone has the usual priority."""
+        return cls(name=asked) if isinstance(asked, str) else asked
+
+
 class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What to deploy, beside the module's bytes. Also the shape of an agent-config.yaml."""
 
@@ -56,7 +71,7 @@ class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     """A label of the user's own."""
     runtime: str = "wasm"
     replicas: int = 1
-    capabilities: list[str] = []
+    capabilities: list[str | CapabilitySpec] = []
     groups: list[str] = []
     """Groups that it belongs to; `broadcast://GROUP` reaches all their members."""
     resources: Resources = Resources()
@@ -124,6 +139,32 @@ class AgentView(msgspec.Struct, kw_only=True):
     """Since it was last started; null unless running."""
     circuit_breaker: CircuitBreakerView
     bulkhead: BulkheadView
+
+
+class OfferView(msgspec.Struct, kw_only=True):
+    """One agent's offer of a capability, as it is now."""
+
+    agent: str
+    priority: int
+    """0 to 1000."""
+    health: str
+    """`healthy`, `degraded` or `unhealthy`."""
+    load: float
+    """How full its mailbox is: 0 to 1."""
+    waiting: int
+    """Messages that it has not settled."""
+    registered: bool
+    """With the directory facilitator; else it was deployed with it."""
+    properties: dict[str, Any]
+    """As registered."""
+
+
+class CapabilityView(msgspec.Struct, kw_only=True):
+    """A capability and those who offer it."""
+
+    name: str
+    agents: list[OfferView]
+    """By name."""
 
 
 class CircuitBreakerPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -585,9 +626,9 @@ class DeadlockView(msgspec.Struct, kw_only=True):
 
     cycle: list[str]
     waits: list[WaitView]
-    """One for each, in the same order."""
-    since: str
-    """When the last of these waits began."""
+    """One for each, in the same order, but for those in conversations of which nothing was heard for long."""
+    since: str | None
+    """When the last of these waits began; null if none is known."""
     deadline: str | None
     """The first deadline among them: that ends it."""
 
@@ -606,6 +647,43 @@ class LogLine(msgspec.Struct, kw_only=True):
     source: str
     """`guest` (log), `stdout`, `stderr`, or `host` for what Caxton says about the agent."""
     text: str
+
+
+class Sighting(msgspec.Struct, kw_only=True):
+    """One message for one receiver as a listener sees it: one arrow of a sequence diagram."""
+
+    seq: int
+    """Grows in the order in which things took effect; of this run of the server."""
+    event: str
+    """`sent`, `dead` (it became a dead letter) or `refused` (a client's that was not accepted, or a late proposal)."""
+    timestamp: int
+    """Microseconds since 1970 UTC: when it was sent, died or was refused."""
+    workspace: str
+    sender: str
+    """An agent, or `client:NAME`."""
+    receiver: str
+    """Who gets this copy of it; of a refused one, as it was addressed."""
+    performative: str
+    conversation_id: str | None
+    protocol: str | None
+    message_id: str
+    """Empty for a refused one that has none."""
+    reply_with: str | None
+    in_reply_to: str | None
+    attempt: int
+    size_bytes: int
+    """Of the content."""
+    excerpt: str
+    """The beginning of the content, as its sender wrote it."""
+    reason: str | None
+    """Why it is dead (see DeadLetterView), or the code of the error with which it was refused, or `late`."""
+
+
+class Gap(msgspec.Struct, kw_only=True):
+    """Messages that a listener does not get to see."""
+
+    missed: int | None
+    """How many; None when nobody knows, since the connection was away."""
 
 
 class ServerView(msgspec.Struct, kw_only=True):

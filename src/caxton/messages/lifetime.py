@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from caxton.core.errors import InvalidMessage, MessageExpired, quoted
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MAX_PRIORITY = 9
 MAX_TTL_MS = 366 * 86_400_000
 """As long as the longest timer; whoever means for ever leaves it out."""
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def check_priority_and_ttl(message: AclMessage) -> None:
@@ -35,7 +37,7 @@ def parse_reply_by(text: str) -> int:
             f"reply_by is {quoted(text)}, it must be a time with its offset, like 2031-05-17T09:30:00Z",
             field="reply_by",
         )
-    return round(at.timestamp() * 1e6)
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def expires_us(message: AclMessage, wall_us: int, steady_us: int) -> int:

@@ -30,6 +30,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "agents:read": _LOOK,
     "agents:write": _TOUCH,
     "logs:read": _LOOK,
+    "sniff:read": _LOOK,
     "messages:read": _LOOK,
     "messages:write": _TOUCH,
     "conversations:read": _LOOK,

@@ -229,8 +229,9 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
     stopping = asyncio.Event()
     services = Services(
         conversations=rooms.conversations,
-        agents=rooms.agents, messages=rooms.messages, dead_letters=rooms.dead_letters, tasks=rooms.tasks,
-        logs=rooms.log, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
+        agents=rooms.agents, capabilities=rooms.capabilities, messages=rooms.messages,
+            dead_letters=rooms.dead_letters, tasks=rooms.tasks,
+        logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
     )  # fmt: skip
     app = build_app(
         services,

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from caxton.agents import native
+from caxton.agents.capabilities import CapabilityService
 from caxton.agents.conversations import ConversationService
 from caxton.agents.dead_letters import DeadLetterService
+from caxton.agents.facilitator import Facilitator
 from caxton.agents.logs import LogBook
+from caxton.agents.management import Management
 from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
+from caxton.agents.sniffing import SniffService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.tasks.agent import TaskAgent
 from caxton.agents.tasks.service import TaskService
@@ -69,10 +73,13 @@ class Rooms:
     receipts: Receipts
     log: LogBook
     agents: AgentService
+    capabilities: CapabilityService
     natives: Sequence[NativeAgent]
+    facilitator: Facilitator
     tasks: TaskService
     messages: MessageService
     dead_letters: DeadLetterService
+    sniff: SniffService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
@@ -102,6 +109,7 @@ class Rooms:
         load_names(self.database, self.bus)
         self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
         modules = self.agents.recover(self.database)
+        self.facilitator.restore()
         in_flight = self.journal.in_flight.found
         load_topics(self.database, self.bus)
         load_timers(self.database, self.bus, in_flight)
@@ -238,6 +246,8 @@ def build(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances,
     )  # fmt: skip
+    facilitator = Facilitator(bus)
+    agents.on_removed = facilitator.forget
     disk = DiskGuard(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
@@ -251,9 +261,11 @@ def build(
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
         postbox=postbox, receipts=receipts, log=log, agents=agents,
-        natives=[tasks, *natives], tasks=TaskService(bus, journal, tasks),
+        capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
+        natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
-        dead_letters=DeadLetterService(bus, postbox, journal, database, clock), disk=disk,
+        dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
+        sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status,
     )  # fmt: skip

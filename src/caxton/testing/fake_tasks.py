@@ -43,6 +43,12 @@ class FakeTasks:
         self.limit = 400
         self.waits: list[tuple[str, float]] = []
 
+    def clear(self) -> None:
+        """There never was a task."""
+        self._tasks.clear()
+        self._results.clear()
+        self.waits.clear()
+
     def happens(self, task_id: str, event: Event, *results: Result) -> None:
         """Let `event` happen to a task, and these be its results."""
         task, content = self._tasks[task_id]

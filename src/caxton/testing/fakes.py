@@ -21,6 +21,7 @@ from caxton.core.errors import (
     AgentFailed,
     AgentNotFound,
     AgentStateConflict,
+    CapabilityNotFound,
     CaxtonError,
     InvalidMessage,
     InvalidWasm,
@@ -38,6 +39,7 @@ from caxton.core.views import (
     AgentSpec,
     AgentView,
     BulkheadView,
+    CapabilitySpec,
     CircuitBreakerView,
     CompactReport,
     LogLine,
@@ -47,8 +49,10 @@ from caxton.core.views import (
     VerifyReport,
 )
 from caxton.messages.codec import encode_message
+from caxton.testing.fake_capabilities import FakeCapabilities
 from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
+from caxton.testing.fake_sniff import FakeSniff
 from caxton.testing.fake_tasks import FakeTasks
 from caxton.testing.fake_workspaces import FakeWorkspaces
 
@@ -203,7 +207,7 @@ def _view(spec: AgentSpec, module: bytes, *, revision: int) -> AgentView:
         version=spec.version,
         module_sha256=hashlib.sha256(module).hexdigest(),
         module_bytes=len(module),
-        capabilities=[parse_capability(capability) for capability in spec.capabilities],
+        capabilities=[parse_capability(CapabilitySpec.of(capability).name) for capability in spec.capabilities],
         memory_limit_bytes=parse_size("10MiB" if resources.memory is None else resources.memory),
         memory_bytes=65536 * spec.replicas,
         timeout_s=parse_duration(5 if resources.timeout is None else resources.timeout),
@@ -311,6 +315,8 @@ class FakeMessages:
         views = self._agents.list(workspace)
         if message.capability is not None:
             names = [view.name for view in views if message.capability in view.capabilities][:1]
+            if not names:
+                raise CapabilityNotFound(message.capability, [])
         else:
             names = [message.receiver] if isinstance(message.receiver, str) else message.receiver
         if not names or names == [""]:
@@ -460,17 +466,20 @@ class FakeNode:
     """All fakes, joined. Make it inside the event loop that uses it."""
 
     agents: FakeAgents = field(default_factory=FakeAgents)
+    capabilities: FakeCapabilities = field(default_factory=FakeCapabilities)
     messages: FakeMessages = field(init=False)
     conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     tasks: FakeTasks = field(init=False)
     workspaces: FakeWorkspaces = field(default_factory=FakeWorkspaces)
     logs: FakeLogs = field(default_factory=FakeLogs)
+    sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
+        self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
@@ -480,6 +489,8 @@ class FakeNode:
         """As the API takes them."""
         return Services(
             conversations=self.conversations,
-            agents=self.agents, messages=self.messages, dead_letters=self.dead_letters, tasks=self.tasks,
-            logs=self.logs, storage=self.storage, server=self.server, workspaces=self.workspaces,
+            agents=self.agents, capabilities=self.capabilities, messages=self.messages,
+            dead_letters=self.dead_letters, tasks=self.tasks,
+            logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
+            workspaces=self.workspaces,
         )  # fmt: skip

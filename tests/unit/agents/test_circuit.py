@@ -287,7 +287,8 @@ async def test_timers_of_the_agent_wait_as_well(rig: Rig) -> None:
 
 async def test_other_agents_that_offer_the_same_take_over_while_it_is_open(rig: Rig) -> None:
     b, other = Guarded(rig, settings(threshold=1)), rig.agent("other")
-    b.receiver.capabilities = other.receiver.capabilities = ("sorting",)
+    for agent in (b, other):
+        agent.receiver.offer(deployed={"sorting": 50})
     rig.post("b", "poison")
     rig.pump()
     for n in range(4):

@@ -8,7 +8,7 @@ from caxton.agents.definition import MAX_CAPABILITIES, Definition, check_replica
 from caxton.core.breaker import Policy
 from caxton.core.errors import InvalidName, InvalidValue
 from caxton.core.ids import AgentName
-from caxton.core.views import AgentSpec, Bulkhead, CircuitBreaker, Resources
+from caxton.core.views import AgentSpec, Bulkhead, CapabilitySpec, CircuitBreaker, Resources
 from caxton.sandbox.limits import Limits
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -68,6 +68,13 @@ def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidName) as caught:
         define(AgentSpec(name="a", capabilities=["good", name]))
     assert caught.value.details() == {"kind": "capability"}
+    with pytest.raises(InvalidName):
+        define(AgentSpec(name="a", capabilities=[CapabilitySpec(name=name)]))
+
+
+def test_capability_may_have_a_priority() -> None:
+    least, most = CapabilitySpec(name="b", priority=0), CapabilitySpec(name="c", priority=1000)
+    assert define(AgentSpec(name="a", capabilities=["a", least, most])).capabilities == {"a": 50, "b": 0, "c": 1000}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +84,9 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         (AgentSpec(name="a", version=""), "version"),
         (AgentSpec(name="a", version="x" * 65), "version"),
         (AgentSpec(name="a", capabilities=[f"c{n}" for n in range(MAX_CAPABILITIES + 1)]), "capabilities"),
+        (AgentSpec(name="a", capabilities=[CapabilitySpec(name="c", priority=-1)]), "capabilities.priority"),
+        (AgentSpec(name="a", capabilities=[CapabilitySpec(name="c", priority=1001)]), "capabilities.priority"),
+        (AgentSpec(name="a", capabilities=["c", CapabilitySpec(name="c", priority=1)]), "capabilities"),
     ],
 )
 def test_other_settings_out_of_bounds_are_refused_by_their_name(spec: AgentSpec, what: str) -> None:
@@ -90,7 +100,7 @@ def test_what_is_left_out_has_the_defaults_of_the_product() -> None:
         name=AgentName("a"),
         version=None,
         replicas=1,
-        capabilities=(),
+        capabilities={},
         limits=Limits(
             memory_bytes=10 * MIB,
             table_elements=10_000,
@@ -122,7 +132,7 @@ def test_everything_asked_for_arrives() -> None:
         name=AgentName("a"),
         version="2",
         replicas=3,
-        capabilities=("x", "y"),
+        capabilities={"x": 50, "y": 50},
         limits=Limits(
             memory_bytes=16 * MIB,
             table_elements=0,

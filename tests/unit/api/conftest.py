@@ -87,9 +87,10 @@ class Call:
             self.taken += 1
             more = self.taken < len(self.chunks) or self.ends != "http.request"
             return {"type": "http.request", "body": self.chunks[self.taken - 1], "more_body": more}
-        if not self.chunks and self.ends == "http.request":
+        if not self.chunks and not self.taken and self.ends == "http.request":
+            self.taken = 1
             return {"type": "http.request", "body": b"", "more_body": False}
-        if self.ends == "never":
+        if self.ends == "never" or not self.chunks:
             await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
@@ -137,11 +138,13 @@ class Api:
         self.stopping = asyncio.Event()
         names = (
             "agents",
+            "capabilities",
             "messages",
             "conversations",
             "dead_letters",
             "tasks",
             "logs",
+            "sniff",
             "storage",
             "server",
             "workspaces",

@@ -49,11 +49,19 @@ class Listener(Call):
 
     async def lines(self, count: int) -> list[str]:
         """The texts of the first `count` lines, waited for."""
+        await self.wait_for_events(count)
+        return [json.loads(event["data"])["text"] for event in self.events()]
+
+    async def wait_for_events(self, count: int) -> None:
         async with asyncio.timeout(5):
             while len(self.events()) < count:
                 self.news.clear()
                 await self.news.wait()
-        return [json.loads(event["data"])["text"] for event in self.events()]
+
+    async def hang_up_after(self, count: int) -> None:
+        """Wait for so many events, and go."""
+        await self.wait_for_events(count)
+        await self.hang_up()
 
     async def heartbeats(self, count: int) -> None:
         """Wait until that many comments came."""

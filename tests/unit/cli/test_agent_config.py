@@ -57,7 +57,7 @@ def test_every_key_is_read_and_a_version_stays_as_it_is_written(tmp_path: Path) 
         ("name: a\nxyzzy: 1\n", "line 2: there is no key 'xyzzy'; known are name"),
         ("name: a\nname: b\n", "line 2: the key 'name' stands here a second time"),
         ("name: a\nreplicas: three\n", "line 2: replicas: expected `int`, got `str`"),
-        ("name: a\ncapabilities:\n- 1\n", "line 3: capabilities: expected `str`, got `int`"),
+        ("name: a\ncapabilities:\n- 1\n", "line 3: capabilities: expected `str | object`, got `int`"),
         ("name: a\nresources:\n  memory: [1]\n", "line 3: resources.memory: "),
         ("name: {\n", "line 2: "),
         ("a: 1\n---\nb: 1\n", "line 2: "),

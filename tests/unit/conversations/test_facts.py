@@ -51,6 +51,12 @@ def test_side_that_need_not_speak_waits_for_the_one_that_must() -> None:
     assert {(wait.conversation_id, wait.protocol) for wait in waits} == {("x", "fipa-contract-net")}
 
 
+def test_nobody_waits_in_an_exchange_that_is_over() -> None:
+    over = conversation(exchange("b5", "expired", PARTICIPANT, over=True), REFUSED)
+    assert [*waits_in(over)] == []
+    assert summary(over).waiting == 0
+
+
 def test_free_message_is_a_wait_for_each_who_has_not_answered() -> None:
     waits = [*waits_for_answers(Ask("a", "r1", "x", S, 9 * S, {"c", "b"}))]
     assert [(wait.waiter, wait.waited, wait.state, wait.protocol) for wait in waits] == [

@@ -236,8 +236,26 @@ def test_deadlock_is_told_with_its_waits_and_since_the_last_of_them() -> None:
     assert deadlock.deadline == "1970-01-01T00:03:20.000+00:00"
 
 
-def test_cycle_of_which_a_wait_has_ended_is_not_told() -> None:
-    assert describe_deadlocks([["a", "b"]], Told().add("X", "a", "b"), NOW) == []
+def test_deadlock_is_told_also_if_little_is_known_of_its_waits() -> None:
+    (half,) = describe_deadlocks([["a", "b"]], Told().add("X", "a", "b", since_s=10), NOW)
+    assert (half.cycle, len(half.waits), half.since) == (["a", "b"], 1, "1970-01-01T00:00:10.000+00:00")
+    (none,) = describe_deadlocks([["a", "b"]], Told(), NOW)
+    assert (none.cycle, none.waits, none.since, none.deadline) == (["a", "b"], [], None, None)
+
+
+def test_parent_of_a_conversation_is_looked_up_once() -> None:
+    looked: list[str] = []
+
+    class Slow(Told):
+        def parent_of(self, conversation_id: str) -> str | None:
+            looked.append(conversation_id)
+            return super().parent_of(conversation_id)
+
+    told = Slow(parents={"Y": "X"})
+    for name in "bcd":
+        told.add("X", "a", name).add("Y", name, "z")
+    assert len(ask(told).paths) == 3
+    assert looked == ["Y"]
 
 
 # --- what its time went into -------------------------------------------------------------------------------------

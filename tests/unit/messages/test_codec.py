@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -160,10 +159,9 @@ def test_brackets_cannot_hide_behind_another_encoding() -> None:
 
 
 def test_a_mebibyte_of_brackets_does_not_hold_up_the_server() -> None:
+    """It takes 0.1 s; what is quadratic takes minutes, and this test fails by its time limit."""
     data = b'{"performative":"inform","content":[' + b"[]," * 349_000 + b"[]]}"
-    began = time.perf_counter()
-    decode_posted(data)
-    assert time.perf_counter() - began < 1.0  # 0.1 s here; what is quadratic takes minutes
+    assert len(decode_posted(data).content) == 3 * 349_000 + 4
 
 
 @pytest.mark.parametrize(

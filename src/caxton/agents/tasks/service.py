@@ -12,6 +12,7 @@ from caxton.agents.tasks.store import Task, content_of, find, listed, results_of
 from caxton.agents.tasks.view import detail_of, view_of
 from caxton.bus.turn import Turn
 from caxton.core.errors import (
+    CapabilityNotFound,
     ShuttingDown,
     TaskEnded,
     TaskIdConflict,
@@ -60,8 +61,8 @@ class TaskService:
     ) -> tuple[TaskDetail, bool]:
         """Call for proposals. Under an id that was used before, the task of then; whether it is new is told.
 
-        Raises: InvalidName, InvalidRequest, InvalidValue, MessageTooLarge, UnknownReceiver, MailboxFull, TasksFull,
-            TaskIdConflict, WorkspaceNotFound, ShuttingDown, or why the node takes nothing now.
+        Raises: InvalidName, InvalidRequest, InvalidValue, MessageTooLarge, UnknownReceiver, CapabilityNotFound,
+            MailboxFull, TasksFull, TaskIdConflict, WorkspaceNotFound, ShuttingDown, or why the node takes nothing now.
         """
         receiver = self._receiver(workspace)
         call = check_call(spec, principal.name)
@@ -176,10 +177,10 @@ class TaskService:
 def _called(call: Call, directory: Directory) -> list[str]:
     """Names of the participants. Of those that offer a capability the least busy, if there are too many."""
     if call.capability:
-        able = [one for name, one in directory.receivers.items() if name not in RESERVED_NAMES and not one.is_vacant]
-        able = [one for one in able if call.capability in one.capabilities]
+        offered = directory.capabilities
+        able = [one for one in offered.offering(call.capability) if one.name not in RESERVED_NAMES]
         if not able:
-            raise UnknownReceiver(f"capability {call.capability}")
+            raise CapabilityNotFound(call.capability, offered.nearest(call.capability))
         able.sort(key=lambda one: (not one.is_running, one.messages, one.name))
         return sorted(one.name for one in able[:MAX_PARTICIPANTS])
     for name in call.names:

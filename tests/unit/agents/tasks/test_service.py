@@ -12,6 +12,7 @@ from caxton.agents.tasks import agent as agent_module
 from caxton.agents.tasks import service as service_module
 from caxton.agents.tasks import store
 from caxton.core.errors import (
+    CapabilityNotFound,
     MailboxFull,
     ShuttingDown,
     TaskEnded,
@@ -127,11 +128,12 @@ async def test_a_stranger_among_the_participants_is_told_and_nobody_is_called(ma
 async def test_a_capability_calls_all_who_offer_it(market: Opener) -> None:
     found = market({"a": SILENT, "b": SILENT, "c": SILENT})
     for name in ("a", "c"):
-        found.agents[name].receiver.capabilities = ("translation",)
+        found.agents[name].receiver.offer(deployed={"translation": 50})
     task, _ = await create(found, participants=[], capability="translation")
     assert ([one.agent for one in task.bidders], task.capability) == (["a", "c"], "translation")
-    with pytest.raises(UnknownReceiver, match="capability cooking"):
-        await create(found, participants=[], capability="cooking")
+    with pytest.raises(CapabilityNotFound) as caught:
+        await create(found, participants=[], capability="translatoin")
+    assert caught.value.nearest == ["translation"]
 
 
 async def test_of_too_many_who_offer_it_the_least_busy_are_called(
@@ -140,7 +142,7 @@ async def test_of_too_many_who_offer_it_the_least_busy_are_called(
     monkeypatch.setattr(service_module, "MAX_PARTICIPANTS", 2)
     found = market({"busy": SILENT, "free": SILENT, "stopped": SILENT, "other": SILENT})
     for agent in found.agents.values():
-        agent.receiver.capabilities = ("translation",)
+        agent.receiver.offer(deployed={"translation": 50})
     found.rig.post("busy", 1)
     found.rig.stop(found.agents["stopped"])
     task, _ = await create(found, participants=[], capability="translation")

@@ -1,0 +1,133 @@
+"""Who waits for whom in a whole node: agents that pass a request on, each within the conversation before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from caxton.core.errors import ConversationNotFound, ConversationOver
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.views import ConversationFilter
+from caxton.testing.guests import guest
+from caxton.testing.rooms import TESTER, open_node, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from caxton.agents.conversations import ConversationService
+    from caxton.bus.turn import Turn
+    from caxton.core.views import CriticalPath
+    from caxton.messages.message import AclMessage
+    from caxton.testing.rooms import LocalNode
+
+
+class Passer:
+    """Asks the first of those whom the content names, and tells it the others; answers a cancel and nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def handle(self, message: AclMessage, turn: Turn) -> int:
+        if message.performative == "cancel":
+            return self._say(turn, message.sender, "inform", None, message.conversation_id, message.reply_with)
+        if message.performative == "request" and (names := msgspec.json.decode(message.content)):
+            return self._say(turn, names[0], "request", names[1:], f"{message.conversation_id}/{self.name}")
+        return 0
+
+    def fire(self, timer_id: int, turn: Turn) -> int:
+        return 0
+
+    def _say(
+        self, turn: Turn, receiver: str, act: str, content: object, conversation: str | None,
+        in_reply_to: str | None = None,
+    ) -> int:  # fmt: skip
+        said = {
+            "performative": act, "receiver": receiver, "content": content, "protocol": "fipa-request",
+            "conversation_id": conversation, "parent_conversation": (conversation or "").rpartition("/")[0] or None,
+            "in_reply_to": in_reply_to,
+        }  # fmt: skip
+        return min(turn.send(msgspec.json.encode(said)), 0)
+
+
+@pytest.fixture
+async def node(tmp_path: Path, compiled_dir: Path) -> AsyncIterator[LocalNode]:
+    natives = [Passer(name) for name in ("a", "b", "c")]
+    async with open_node(tmp_path, compiled=compiled_dir, natives=natives) as node:
+        yield node
+
+
+async def ask(node: LocalNode, *names: str) -> ConversationService:
+    """A client asks the first, who passes it on to the others in turn."""
+    first, *others = names
+    await node.post(first, others, performative="request", protocol="fipa-request", conversation_id="x")
+    await until(lambda: not any(node.receiver(name).messages for name in ("a", "b", "c")))
+    return node.rooms.conversations
+
+
+def said(path: CriticalPath) -> list[tuple[str, str, str | None]]:
+    (one,) = path.paths
+    return [(wait.waiter, wait.waits_for, wait.conversation_id) for wait in one.waits]
+
+
+async def test_path_leads_over_nested_conversations_to_the_agent_that_is_stopped(node: LocalNode) -> None:
+    await node.deploy("db", guest("sink"))
+    await node.stop("db")
+    found = await (await ask(node, "a", "b", "db")).why(DEFAULT_WORKSPACE, "x")
+    assert said(found) == [("client:tester", "a", "x"), ("a", "b", "x/a"), ("b", "db", "x/a/b")]
+    cause = found.paths[0].cause
+    assert (cause.agent, cause.kind, cause.text) == ("db", "not-running", "stopped, 1 message waits")
+
+
+async def test_deadlock_of_three_is_named_with_its_conversations(node: LocalNode) -> None:
+    service = await ask(node, "a", "b", "c", "a")
+    (found,) = await service.deadlocks(DEFAULT_WORKSPACE)
+    assert found.cycle == ["a", "b", "c"]
+    assert [wait.conversation_id for wait in found.waits] == ["x/a", "x/a/b", "x/a/b/c"]
+    path = await service.why(DEFAULT_WORKSPACE, "x")
+    assert (path.paths[0].cause.kind, path.paths[0].cause.cycle) == ("cycle", ["a", "b", "c"])
+
+
+async def test_cancelling_one_of_its_conversations_ends_a_deadlock(node: LocalNode) -> None:
+    service = await ask(node, "a", "b", "c", "a")
+    receipt = await service.cancel(DEFAULT_WORKSPACE, TESTER, "x/a/b")
+    assert (receipt.told, receipt.cancelling) == (["c"], [])
+    await until(lambda: not node.receiver("c").messages and not node.receiver("b").messages)
+    assert (await service.get(DEFAULT_WORKSPACE, "x/a/b")).exchanges[0].state == "cancelled"
+    assert await service.deadlocks(DEFAULT_WORKSPACE) == []
+    with pytest.raises(ConversationOver):
+        await service.cancel(DEFAULT_WORKSPACE, TESTER, "x/a/b")
+
+
+async def test_agent_that_is_told_to_cancel_is_told_once(node: LocalNode) -> None:
+    await node.deploy("db", guest("sink"))
+    await node.stop("db")
+    service = await ask(node, "a", "db")
+    first = await service.cancel(DEFAULT_WORKSPACE, TESTER, "x/a")
+    again = await service.cancel(DEFAULT_WORKSPACE, TESTER, "x/a")
+    assert (first.told, first.cancelling) == (["db"], [])
+    assert (again.told, again.cancelling) == ([], ["db"])
+    assert node.receiver("db").messages == 2
+    assert (await service.get(DEFAULT_WORKSPACE, "x/a")).status == "cancelling"
+
+
+async def test_conversations_are_listed_and_shown_with_what_was_begun_within_them(node: LocalNode) -> None:
+    service = await ask(node, "a", "b")
+    page = await service.list(DEFAULT_WORKSPACE, ConversationFilter(agent="a"), limit=1, after=None)
+    rest = await service.list(DEFAULT_WORKSPACE, ConversationFilter(agent="a"), limit=1, after=page.next)
+    assert ([one.id for one in page.conversations], [one.id for one in rest.conversations]) == (["x/a"], ["x"])
+    detail = await service.get(DEFAULT_WORKSPACE, "x")
+    assert (detail.initiator, detail.children, detail.waiting) == ("client:tester", ["x/a"], 1)
+
+
+async def test_what_nobody_ever_heard_of_is_not_found(node: LocalNode) -> None:
+    service = node.rooms.conversations
+    for call in (
+        service.get(DEFAULT_WORKSPACE, "nix"),
+        service.why(DEFAULT_WORKSPACE, "nix"),
+        service.cancel(DEFAULT_WORKSPACE, TESTER, "nix"),
+    ):
+        with pytest.raises(ConversationNotFound):
+            await call
