@@ -16,6 +16,7 @@ CONFIG = "docs/reference/configuration.md"
 AGENT_CONFIG = "docs/reference/agent-config.md"
 PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
+RULES = "docs/howto/talk-by-the-rules.md"
 TASKS = "docs/howto/delegate-a-task.md"
 DIRECTORY = "docs/reference/directory.md"
 SDK_C = "sdk/c/README.md"
@@ -1111,6 +1112,54 @@ REQUIREMENTS: dict[str, Requirement] = {
         source="examples/cancel-worker/README.md",
         text="A cancelled request is answered with inform, and no result follows.",
         tests=("test_cancelled_request_is_answered_with_inform_and_no_result_follows",),
+    ),
+    # --- modes -----------------------------------------------------------------------------------------------
+    "modes:at-once": Requirement(
+        source=REST,
+        text="The mode of a workspace holds from the next message on, for agents and clients, without a restart.",
+        tests=(
+            "test_illegal_act_of_an_agent_arrives_once_the_mode_is_warn_and_not_before",
+            "test_client_is_refused_until_the_mode_is_warn",
+            "test_conversation_that_goes_on_is_known_after_a_change_from_enforce_to_warn_and_back",
+        ),
+    ),
+    "modes:lasting": Requirement(
+        source=REST,
+        text="It is on disk when the change is answered, and null is again what the server's configuration says.",
+        tests=(
+            "test_mode_is_on_disk_when_the_change_is_answered",
+            "test_two_who_change_it_at_once_leave_what_the_last_one_said",
+            "test_mode_of_a_workspace_holds_at_once_and_survives_a_kill_of_the_server",
+            "test_default_is_what_the_node_says",
+        ),
+    ),
+    "modes:wrong": Requirement(
+        source=REST,
+        text="A wrong mode, an unknown key or workspace, or a node that stops: nothing changes.",
+        tests=(
+            "test_unknown_mode_and_unknown_workspace_change_nothing",
+            "test_node_that_stops_changes_no_setting",
+            "test_mode_that_there_is_not_is_refused_with_those_there_are",
+            "test_settings_of_an_agent_and_of_a_workspace_do_not_go_together",
+        ),
+    ),
+    "modes:told": Requirement(
+        source=REST,
+        text="The server's log tells who changed a setting of a workspace.",
+        tests=("test_log_says_who_changed_it_from_what_to_what",),
+    ),
+    "modes:howto": Requirement(
+        source=RULES,
+        text="What agents hear of breaches, silence, late proposals, dead letters and ends is what the page shows.",
+        tests=(
+            "test_breach_is_answered_and_logged_as_the_page_says",
+            "test_silence_is_told_as_the_page_says",
+            "test_late_proposal_is_rejected_as_the_page_says",
+            "test_what_cannot_be_delivered_is_told_as_the_page_says",
+            "test_end_for_want_of_words_is_told_as_the_page_says",
+            "test_cancel_by_an_operator_has_the_name_on_the_token",
+            "test_what_began_while_nobody_listened_is_out_of_place_later_unless_one_is_only_warned",
+        ),
     ),
     # --- tasks -----------------------------------------------------------------------------------------------
     "tasks:best-award": Requirement(

@@ -1,4 +1,4 @@
-"""Settings of an agent that were changed while it ran, and a server that is killed."""
+"""Settings of an agent and of a workspace that were changed while it ran, and a server that is killed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.client import ApiProblem
+from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.views import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
@@ -46,3 +46,32 @@ def test_settings_survive_a_kill_of_the_server_and_are_the_ones_that_hold(tmp_pa
             codes.append(caught.value.code)
         assert codes == ["AGENT_FAILED", "AGENT_FAILED", "CIRCUIT_OPEN"]
         assert client.agent("broken").circuit_breaker.state == "open"
+
+
+def test_mode_of_a_workspace_holds_at_once_and_survives_a_kill_of_the_server(tmp_path: Path, caxton: CliRunner) -> None:
+    out_of_place = AclMessage(performative="agree", receiver="sink", protocol="fipa-request", conversation_id="c-1")
+
+    def say(client: CaxtonClient) -> str:
+        try:
+            return client.send(out_of_place).status
+        except ApiProblem as problem:
+            return problem.code
+
+    def run(client: CaxtonClient, *command: str) -> list[str]:
+        token = (tmp_path / "data" / "admin.token").read_text(encoding="ascii").strip()
+        said = caxton("config", *command, "--server", client.server, "--token", token)
+        assert (said.code, said.err) == (0, "")
+        return said.out.splitlines()[-1].split()
+
+    with served(tmp_path) as (process, client):
+        client.deploy(AgentSpec(name="sink"), guest("sink"))
+        assert say(client) == "PROTOCOL_VIOLATION"
+        assert run(client, "set", "--conversations.mode=warn") == ["conversations.mode", "warn", "workspace"]
+        assert say(client) == "accepted"
+        process.kill()
+        process.wait(WAIT_S)
+    with served(tmp_path) as (process, client):
+        assert run(client, "show", "--workspace", "default") == ["conversations.mode", "warn", "workspace"]
+        assert say(client) == "accepted"
+        assert run(client, "set", "--conversations.mode=default") == ["conversations.mode", "enforce", "server"]
+        assert say(client) == "PROTOCOL_VIOLATION"

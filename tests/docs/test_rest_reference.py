@@ -44,6 +44,7 @@ from caxton.core.views import (
     TaskView,
     VerifyReport,
     WaitView,
+    WorkspaceSettings,
 )
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
@@ -103,7 +104,7 @@ BODIES = [
     AgentSettings, AgentView, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
     ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
-    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView,
+    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
 ]  # fmt: skip
 
 

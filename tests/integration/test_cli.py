@@ -50,6 +50,8 @@ def _empty(fakes: FakeNode) -> None:
     fakes.logs.lines.clear()
     for names in (fakes.messages.full, fakes.messages.silent, fakes.messages.failing):
         names.clear()
+    fakes.workspaces.mode = None
+    fakes.workspaces.changed_by.clear()
     fakes.server.is_ready = True
 
 

@@ -1,4 +1,4 @@
-"""`caxton config` about an agent, against the real API on a real socket."""
+"""`caxton config` about an agent or a workspace, against the real API on a real socket."""
 
 from __future__ import annotations
 
@@ -151,3 +151,86 @@ def test_mistakes_in_those_keys_are_told_with_their_line(ping: CliRunner) -> Non
         outcome = ping("deploy", "ping.wasm", "--config", "agent-config.yaml", "--replace")
         assert outcome.code == 4
         assert f"line {line}" in outcome.err
+
+
+# --- a workspace -------------------------------------------------------------------------------------------------
+
+SET_MODE = ("config", "set", "--conversations.mode")
+
+
+def mode(caxton: CliRunner) -> tuple[str | None, str]:
+    found = caxton("config", "show", "--workspace", "default", "-o", "json").json()
+    assert found["workspace"] == "default"
+    return found["conversations"]["mode"], found["conversations"]["effective_mode"]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--conversations.mode=warn", "--agent", "ping"], "without --agent"),
+        (["--conversations.mode=warn", "--agent", "ping", "--bulkhead.max-waiting=3"], "without --agent"),
+        (["--conversations.mode=warn", "--bulkhead.max-waiting=3"], "without --agent"),
+        (["--bulkhead.max-waiting=3"], "say which, with --agent"),
+        (["--workspace", "default"], "--conversations.mode"),
+        (["--workspace", "default", "--agent", "ping", "--bulkhead.max-waiting=3"], "--workspace goes with"),
+        ([], "--conversations.mode"),
+    ],
+)
+def test_settings_of_an_agent_and_of_a_workspace_do_not_go_together(
+    ping: CliRunner, options: list[str], hint: str
+) -> None:
+    before = shown(ping)
+    outcome = ping("config", "set", *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "code: INVALID_USAGE" in outcome.err
+    assert hint in outcome.err
+    assert (shown(ping), mode(ping)) == (before, (None, "enforce"))
+
+
+@pytest.mark.parametrize("other", [["--effective"], ["--data-dir", "here"], ["--agent", "ping"]])
+def test_workspaces_settings_are_not_asked_for_with_others(ping: CliRunner, other: list[str]) -> None:
+    assert ping("config", "show", "--workspace", "default", *other).code == 2
+
+
+@pytest.mark.parametrize("value", ["loose", "", "Warn"])
+def test_mode_that_there_is_not_is_refused_with_those_there_are(ping: CliRunner, value: str) -> None:
+    outcome = ping("config", "set", f"--conversations.mode={value}")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert "code: INVALID_VALUE" in outcome.err
+    assert "strict, enforce, warn or off" in outcome.err
+    assert mode(ping) == (None, "enforce")
+
+
+def test_workspace_that_is_not_there_is_not_found(ping: CliRunner) -> None:
+    for command in (["config", "show"], [*SET_MODE, "off"]):
+        outcome = ping(*command, "--workspace", "elsewhere")
+        assert (outcome.code, "code: WORKSPACE_NOT_FOUND" in outcome.err) == (3, True)
+    assert mode(ping) == (None, "enforce")
+
+
+def test_token_that_may_only_look_may_not_change_the_mode(ping: CliRunner) -> None:
+    assert ping(*SET_MODE, "off", "--token", VIEWER_PROOF).code == 6
+    assert ping("config", "show", "--workspace", "default", "--token", VIEWER_PROOF).code == 0
+    assert mode(ping) == (None, "enforce")
+
+
+def test_mode_is_changed_and_shown_with_where_it_comes_from(ping: CliRunner, node: RunningNode) -> None:
+    outcome = ping("config", "set", "--conversations.mode=warn")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "✓ Settings of workspace 'default' hold from now on"
+    assert [line.split() for line in lines[1:]] == [
+        ["SETTING", "VALUE", "SOURCE"],
+        ["conversations.mode", "warn", "workspace"],
+    ]
+    assert ping("config", "show", "--workspace", "default").out.splitlines() == lines[1:]
+    answer = ping(*SET_MODE, "strict", "--workspace", "default", "-o", "json").json()
+    assert answer == {"workspace": "default", "conversations": {"mode": "strict", "effective_mode": "strict"}}
+    assert node.do(lambda fakes: fakes.workspaces.changed_by) == ["admin", "admin"]
+
+
+def test_the_word_default_gives_the_mode_of_the_server_again(ping: CliRunner) -> None:
+    ping(*SET_MODE, "off")
+    assert mode(ping) == ("off", "off")
+    assert ping(*SET_MODE, "default").out.splitlines()[-1].split() == ["conversations.mode", "enforce", "server"]
+    assert mode(ping) == (None, "enforce")

@@ -25,6 +25,7 @@ from caxton.api.openapi import DESCRIBE, describe
 from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply, encode_json
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
+from caxton.api.settings import settings_routes
 from caxton.api.sniff import sniff_routes
 from caxton.api.storage import storage_routes
 from caxton.api.tasks import task_routes
@@ -78,6 +79,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *sniff_routes(services.sniff, stopping),
         *storage_routes(services.storage),
         *conversation_routes(services.conversations),
+        *settings_routes(services.workspaces),
     ]
 
     @cache

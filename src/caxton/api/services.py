@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         TaskSpec,
         TaskView,
         VerifyReport,
+        WorkspacePatch,
+        WorkspaceSettings,
     )
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
@@ -227,6 +229,23 @@ class TaskService(Protocol):
         ...
 
 
+class WorkspaceService(Protocol):
+    """Knows what a workspace has set for itself."""
+
+    def settings(self, workspace: WorkspaceName) -> WorkspaceSettings:
+        """Its settings, and what holds where it has none. Raises `WorkspaceNotFound`."""
+        ...
+
+    async def configure(
+        self, workspace: WorkspaceName, principal: Principal, patch: WorkspacePatch
+    ) -> WorkspaceSettings:
+        """Change settings: they hold at once, and are on disk when this returns.
+
+        Raises `InvalidValue`, `WorkspaceNotFound`, `ShuttingDown`: nothing has changed then.
+        """
+        ...
+
+
 class LogService(Protocol):
     """The agents' logs. `agents` None means all."""
 
@@ -321,3 +340,4 @@ class Services:
     storage: StorageService
     server: ServerService
     conversations: ConversationService
+    workspaces: WorkspaceService

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from caxton.cli.output import Screen
 from caxton.core.errors import InvalidUsage, quoted
+from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Cli:
         return Screen(as_json=self.output is OutputFormat.JSON, quiet=self.quiet)
 
     @contextmanager
-    def client(self, doing: str | None) -> Generator["CaxtonClient"]:
+    def client(self, doing: str | None, *, workspace: str = DEFAULT_WORKSPACE) -> Generator["CaxtonClient"]:
         """A client for the chosen server; `doing` is what a spinner says when it takes long. None: no spinner.
 
         What prints while it waits for more must have none: the spinner would stand in the middle of its lines.
@@ -72,7 +73,7 @@ class Cli:
             target = choose_target(server=self.server, token=self.token, context=self.context)
             if target.sends_token_openly:
                 self.screen.warn(f"the token goes to {target.server} unencrypted; use https")
-            with target.client() as client:
+            with target.client(workspace=workspace) as client:
                 yield client
 
 

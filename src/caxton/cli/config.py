@@ -1,27 +1,31 @@
-"""`caxton config …`: settings of the server on this machine, and those of an agent that can change while it runs."""
+"""`caxton config …`: settings of the server on this machine, and those of agents and workspaces that it can change."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from caxton.cli.agent import AgentOption, complete_agent
+from caxton.cli.agent import complete_agent
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.server import ConfigOption, DataDirOption, overrides_of
 from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.units import format_size
 
 if TYPE_CHECKING:
-    from caxton.core.views import AgentSettings
+    from caxton.core.views import AgentSettings, WorkspaceSettings
 
 app = new_app(
-    "Look at settings, and change those of a running agent.",
+    "Look at settings, and change those of a running agent or of a workspace.",
     "caxton config show --effective",
     "caxton config set --agent ping --circuit-breaker.threshold=3",
+    "caxton config set --conversations.mode=warn",
 )
 
 DEFAULT = "default"
 """The value that gives a setting its default again."""
+
+MODE_OPTION = "--conversations.mode"
 
 _AMOUNTS = ("timeout", "mailbox_bytes")
 """Those that have a unit; the others are plain numbers."""
@@ -43,6 +47,7 @@ def _option(name: str, metavar: str, help_text: str) -> Any:
     "caxton config show --effective",
     "caxton config show --config config.toml -o json",
     "caxton config show --agent ping",
+    "caxton config show --workspace default",
 )
 def show(
     cli: Cli,
@@ -60,17 +65,21 @@ def show(
             autocompletion=complete_agent,
         ),
     ] = None,
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", metavar="NAME", help="Those of this workspace.")
+    ] = None,
 ) -> None:
     """Show settings with the place each comes from: a flag, the environment, a file, or the default."""
-    if agent is not None:
-        if effective or config is not None or data_dir is not None:
-            message = "--agent asks a server for an agent's settings; the other options are about the server's own"
-            raise InvalidUsage(message, command="caxton config show")
-        with cli.client(f"Asking for {agent}") as client:
-            settings = client.settings(agent)
-        cli.screen.answer(settings, lambda: _show_settings(cli, settings))
+    if agent is None and workspace is None:
+        _show_server(cli, effective=effective, config=config, data_dir=data_dir)
         return
-    _show_server(cli, effective=effective, config=config, data_dir=data_dir)
+    if effective or config is not None or data_dir is not None or (agent is not None and workspace is not None):
+        message = "--agent and --workspace ask a server, each for its own; the other options are about this machine's"
+        raise InvalidUsage(message, command="caxton config show")
+    if agent is not None:
+        _show_agent(cli, agent)
+    elif workspace is not None:
+        _show_workspace(cli, workspace)
 
 
 @command(
@@ -80,10 +89,14 @@ def show(
     "caxton config set --agent ping --bulkhead.max-waiting=200 --resources.mailbox-messages=20000",
     "caxton config set --agent ping --circuit-breaker.threshold=off",
     "caxton config set --agent ping --circuit-breaker.timeout=default",
+    "caxton config set --conversations.mode=warn",
 )
 def set_(
     cli: Cli,
-    agent: AgentOption,
+    agent: Annotated[
+        str | None,
+        typer.Option("--agent", metavar="NAME", help="Name of the agent.", autocompletion=complete_agent),
+    ] = None,
     threshold: Annotated[
         str | None, _option("--circuit-breaker.threshold", "N", "Failures in a row that open the circuit, or off.")
     ] = None,
@@ -105,8 +118,15 @@ def set_(
     mailbox_bytes: Annotated[
         str | None, _option("--resources.mailbox-bytes", "SIZE", "Their bytes, like 16MB.")
     ] = None,
+    mode: Annotated[
+        str | None,
+        _option(MODE_OPTION, "MODE", "Of a workspace: how conversations are watched: strict, enforce, warn, off."),
+    ] = None,
+    workspace: Annotated[
+        str | None, _option("--workspace", "NAME", "The workspace whose mode is set. Default: default.")
+    ] = None,
 ) -> None:
-    """Change settings of an agent while it runs: they hold at once and outlive restarts of agent and server.
+    """Change settings of an agent or a workspace while it runs: they hold at once and outlive restarts.
 
     The value `default` gives a setting its default again.
     """
@@ -120,11 +140,32 @@ def set_(
         },
     }
     patch = {group: values for group, texts in said.items() if (values := _values(group, texts))}
-    if not patch:
-        options = ", ".join(_option_name(group, key) for group, keys in said.items() for key in keys)
-        raise InvalidUsage(f"it says nothing to change; known are {options}", command="caxton config set")
-    settings = _send(cli, agent, patch)
-    cli.screen.answer(settings, lambda: _show_set(cli, settings))
+    options = [*(_option_name(group, key) for group, keys in said.items() for key in keys), MODE_OPTION]
+    _check_owner(agent, workspace, has_agents=bool(patch), has_workspaces=mode is not None, options=options)
+    if agent is not None:
+        settings = _send(cli, agent, patch)
+        cli.screen.answer(settings, lambda: _show_set(cli, settings))
+    elif mode is not None:
+        _set_mode(cli, DEFAULT_WORKSPACE if workspace is None else workspace, None if mode == DEFAULT else mode)
+
+
+def _check_owner(
+    agent: str | None, workspace: str | None, *, has_agents: bool, has_workspaces: bool, options: list[str]
+) -> None:
+    """Raise `InvalidUsage` unless there is something to change, of one agent or of one workspace."""
+    wrong: str | None = None
+    if not (has_agents or has_workspaces):
+        wrong = f"it says nothing to change; known are {', '.join(options)}"
+    elif has_workspaces and (has_agents or agent is not None):
+        wrong = (
+            f"{MODE_OPTION} is a setting of a workspace: give it alone, without --agent and what belongs to an agent"
+        )
+    elif agent is None:
+        wrong = None if has_workspaces else "these are settings of an agent: say which, with --agent"
+    elif workspace is not None:
+        wrong = "--workspace goes with a setting of a workspace, and these are settings of an agent"
+    if wrong is not None:
+        raise InvalidUsage(wrong, command="caxton config set")
 
 
 def _values(group: str, texts: dict[str, str | None]) -> dict[str, str | int | None]:
@@ -154,6 +195,38 @@ def _send(cli: Cli, agent: str, patch: dict[str, dict[str, str | int | None]]) -
 
     with cli.client(f"Changing {agent}") as client:
         return client.configure(agent, msgspec.convert(patch, AgentPatch))
+
+
+def _set_mode(cli: Cli, workspace: str, mode: str | None) -> None:
+    from caxton.core.views import ConversationsPatch, WorkspacePatch
+
+    with cli.client(f"Changing {workspace}", workspace=workspace) as client:
+        settings = client.configure_workspace(WorkspacePatch(conversations=ConversationsPatch(mode=mode)))
+
+    def human() -> None:
+        cli.screen.done(f"Settings of workspace '{settings.workspace}' hold from now on")
+        _show_mode(cli, settings)
+
+    cli.screen.answer(settings, human)
+
+
+def _show_workspace(cli: Cli, workspace: str) -> None:
+    with cli.client(f"Asking for {workspace}", workspace=workspace) as client:
+        settings = client.workspace_settings()
+    cli.screen.answer(settings, lambda: _show_mode(cli, settings))
+
+
+def _show_mode(cli: Cli, settings: "WorkspaceSettings") -> None:
+    conversations = settings.conversations
+    source = "server" if conversations.mode is None else "workspace"
+    rows = [("conversations.mode", conversations.effective_mode, source)]
+    cli.screen.table(("setting", "value", "source"), rows)
+
+
+def _show_agent(cli: Cli, agent: str) -> None:
+    with cli.client(f"Asking for {agent}") as client:
+        settings = client.settings(agent)
+    cli.screen.answer(settings, lambda: _show_settings(cli, settings))
 
 
 def _show_set(cli: Cli, settings: "AgentSettings") -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from caxton.client import DEFAULT_SERVER, LOOPBACK_HOSTS, CaxtonClient, parse_server_url
 from caxton.core.errors import ContextNotFound, FileUnreadable, InvalidConfig
+from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 from caxton.security.files import write_private
 
@@ -59,7 +60,9 @@ class Target(msgspec.Struct, kw_only=True, frozen=True):
     def __repr__(self) -> str:
         return f"Target({self.server!r})"  # never the token
 
-    def client(self, *, timeout_s: float = 30.0, anonymous: bool = False) -> CaxtonClient:
+    def client(
+        self, *, timeout_s: float = 30.0, anonymous: bool = False, workspace: str = DEFAULT_WORKSPACE
+    ) -> CaxtonClient:
         """A client for this server; with its token, unless it is to be anonymous."""
         return CaxtonClient(
             self.server,
@@ -67,6 +70,7 @@ class Target(msgspec.Struct, kw_only=True, frozen=True):
             ca_file=self.ca_file,
             certificate=self.certificate,
             timeout_s=timeout_s,
+            workspace=workspace,
         )
 
     @property

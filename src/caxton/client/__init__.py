@@ -19,6 +19,7 @@ from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
 from caxton.client.transport import ApiProblem
+from caxton.client.workspaces import WorkspaceCalls
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -44,6 +45,7 @@ class CaxtonClient(
     LogCalls,
     SniffCalls,
     StorageCalls,
+    WorkspaceCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from caxton.core.errors import InvalidValue
+
 Mode = Literal["strict", "enforce", "warn", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -27,3 +29,10 @@ class ConversationSettings:
     """After so long without a message a conversation is over."""
     max_age_us: int = 7 * 24 * 3_600 * 1_000_000
     """So long it may last."""
+
+
+def parse_mode(value: str) -> Mode:
+    """Turn a value from outside into a mode; raises `InvalidValue`."""
+    if value not in MODES:
+        raise InvalidValue("conversations.mode", value, f"it must be {', '.join(MODES[:-1])} or {MODES[-1]}")
+    return value

@@ -229,6 +229,35 @@ class AgentSettings(msgspec.Struct, kw_only=True):
     resources: LiveResources
 
 
+class ConversationsPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How the conversations of a workspace are watched: what is left out stays, null is the default again."""
+
+    mode: str | msgspec.UnsetType | None = msgspec.UNSET
+    """`strict`, `enforce`, `warn` or `off`; the default is what the server's own configuration says."""
+
+
+class WorkspacePatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Settings of a workspace to change while the server runs."""
+
+    conversations: ConversationsPatch = msgspec.field(default_factory=ConversationsPatch)
+
+
+class LiveConversations(msgspec.Struct, kw_only=True):
+    """How the conversations of a workspace are watched."""
+
+    mode: str | None
+    """The workspace's own; null: it has none."""
+    effective_mode: str
+    """What holds: its own, or else that of the server."""
+
+
+class WorkspaceSettings(msgspec.Struct, kw_only=True):
+    """The settings of a workspace, all of which can be changed while the server runs."""
+
+    workspace: str
+    conversations: LiveConversations
+
+
 class Receipt(msgspec.Struct, kw_only=True):
     """Proof that a message was accepted: it is on disk."""
 

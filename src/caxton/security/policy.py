@@ -39,6 +39,8 @@ ACTIONS: dict[str, frozenset[str]] = {
     "dead-letters:write": _TOUCH,
     "tasks:read": _LOOK,
     "tasks:write": _TOUCH,
+    "settings:read": _LOOK,
+    "settings:write": _TOUCH,
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
 }

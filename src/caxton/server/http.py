@@ -231,7 +231,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         conversations=rooms.conversations,
         agents=rooms.agents, capabilities=rooms.capabilities, messages=rooms.messages,
             dead_letters=rooms.dead_letters, tasks=rooms.tasks,
-        logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status,
+        logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
     )  # fmt: skip
     app = build_app(
         services,

@@ -20,6 +20,7 @@ from caxton.agents.sniffing import SniffService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.tasks.agent import TaskAgent
 from caxton.agents.tasks.service import TaskService
+from caxton.agents.workspaces import WorkspaceService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -67,6 +68,7 @@ class Rooms:
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
+    workspaces: WorkspaceService
     postbox: Postbox
     receipts: Receipts
     log: LogBook
@@ -138,6 +140,7 @@ class Rooms:
         self.tasks.refuse()
         self.dead_letters.refuse()
         self.conversations.refuse()
+        self.workspaces.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
@@ -256,6 +259,7 @@ def build(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
+        workspaces=WorkspaceService(room, journal),
         postbox=postbox, receipts=receipts, log=log, agents=agents,
         capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),

@@ -54,6 +54,7 @@ from caxton.testing.fake_conversations import FakeConversations
 from caxton.testing.fake_letters import FakeDeadLetters
 from caxton.testing.fake_sniff import FakeSniff
 from caxton.testing.fake_tasks import FakeTasks
+from caxton.testing.fake_workspaces import FakeWorkspaces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -470,6 +471,7 @@ class FakeNode:
     conversations: FakeConversations = field(init=False)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     tasks: FakeTasks = field(init=False)
+    workspaces: FakeWorkspaces = field(default_factory=FakeWorkspaces)
     logs: FakeLogs = field(default_factory=FakeLogs)
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
@@ -490,4 +492,5 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
+            workspaces=self.workspaces,
         )  # fmt: skip

@@ -14,7 +14,16 @@ import wasmtime
 
 from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
-from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView, Receipt, Resources
+from caxton.core.views import (
+    AgentPatch,
+    AgentSettings,
+    AgentSpec,
+    AgentView,
+    Receipt,
+    Resources,
+    WorkspacePatch,
+    WorkspaceSettings,
+)
 from caxton.messages.message import AclMessage
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
 
     from caxton.agents.native import NativeAgent
     from caxton.bus.mailbox import Receiver
+    from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
     from caxton.storage.database import Row
 
@@ -80,6 +90,11 @@ class LocalNode:
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Remove agent `name`."""
         await self.agents.remove(DEFAULT_WORKSPACE, AgentName(name), force=force)
+
+    async def configure_workspace(self, **groups: dict[str, Any]) -> WorkspaceSettings:
+        """Change settings of the workspace: `conversations`."""
+        patch = msgspec.convert(groups, WorkspacePatch)
+        return await self.rooms.workspaces.configure(DEFAULT_WORKSPACE, TESTER, patch)
 
     def view(self, name: str) -> AgentView:
         """Agent `name` as it is now."""
@@ -155,6 +170,7 @@ async def open_node(
     max_instances: int = 1000,
     clock: Clock | None = None,
     natives: Sequence[NativeAgent] = (),
+    conversations: ConversationSettings | None = None,
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
 
@@ -164,6 +180,7 @@ async def open_node(
         max_instances: as the setting.
         clock: instead of the machine's.
         natives: agents written in Python, beside those that every node has.
+        conversations: as the settings.
     """
     _prepare(data_dir, compiled)
     failures: list[Exception] = []
@@ -175,6 +192,7 @@ async def open_node(
         clock=clock,
         ballast_bytes=BALLAST_BYTES,
         natives=natives,
+        conversations=conversations,
     )
     try:
         await rooms.start()

@@ -147,6 +147,7 @@ class Api:
             "sniff",
             "storage",
             "server",
+            "workspaces",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

@@ -1,0 +1,82 @@
+"""What a workspace sets for itself, whatever the node's own configuration says."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from caxton.conversations.settings import parse_mode
+from caxton.core.errors import ShuttingDown, WorkspaceNotFound
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.views import LiveConversations, WorkspaceSettings
+
+if TYPE_CHECKING:
+    from caxton.bus.journal import Journal
+    from caxton.conversations.room import Conversations
+    from caxton.conversations.settings import Mode
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views import WorkspacePatch
+    from caxton.security.principal import Principal
+
+logger = logging.getLogger(__name__)
+
+
+class WorkspaceService:
+    """See `api.services`."""
+
+    def __init__(self, room: Conversations, journal: Journal) -> None:
+        self._room, self._journal = room, journal
+        self._is_open = True
+
+    def refuse(self) -> None:
+        """The node is stopping: nothing is changed any more."""
+        self._is_open = False
+
+    def settings(self, workspace: WorkspaceName) -> WorkspaceSettings:
+        """Its settings, and what holds where it has none. Raises `WorkspaceNotFound`."""
+        check_workspace(workspace)
+        return settings_of(workspace, self._room.referee.modes.get(workspace), self._room.referee.mode)
+
+    async def configure(
+        self, workspace: WorkspaceName, principal: Principal, patch: WorkspacePatch
+    ) -> WorkspaceSettings:
+        """Change settings: they hold at once, for the next message, and are on disk when this returns.
+
+        Raises: InvalidValue, WorkspaceNotFound, ShuttingDown; then nothing has changed.
+        """
+        check_workspace(workspace)
+        if not self._is_open:
+            raise ShuttingDown
+        before = self._room.referee.modes.get(workspace)
+        after = patched_mode(before, patch)
+        if after != before:
+            self._room.set_mode(workspace, after)
+            facts = {"action": "workspaces.configured", "principal": principal.name, "workspace": workspace}
+            change = {"setting": "conversations.mode", "before": before, "after": after}
+            logger.info("a workspace's setting was changed", extra={**facts, **change})
+        settings = self.settings(workspace)
+        await self._journal.commit()
+        return settings
+
+
+def patched_mode(mode: Mode | None, patch: WorkspacePatch) -> Mode | None:
+    """A workspace's own mode after `patch`; None: it has none. Raises `InvalidValue`."""
+    said = patch.conversations.mode
+    if said is msgspec.UNSET:
+        return mode
+    return None if said is None else parse_mode(said)
+
+
+def settings_of(workspace: str, own: Mode | None, of_node: Mode) -> WorkspaceSettings:
+    """The settings of a workspace with this mode of its own, or None, on a node with that one."""
+    return WorkspaceSettings(
+        workspace=workspace, conversations=LiveConversations(mode=own, effective_mode=own or of_node)
+    )
+
+
+def check_workspace(workspace: WorkspaceName) -> None:
+    """There is one. Raises `WorkspaceNotFound`."""
+    if workspace != DEFAULT_WORKSPACE:
+        raise WorkspaceNotFound(workspace)
