@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUS = ("tests/unit/bus",)
 KILLS = ("tests/faults/test_kill.py",)
+TALKS = ("tests/unit/conversations",)
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
@@ -370,14 +371,6 @@ MUTANTS = (
         ("tests/integration/test_circuit.py",),
     ),
     Mutant(
-        "acknowledge before the commit, seen from outside",
-        "bus/journal.py",
-        "        statements = self._take()\n        if not statements:",
-        "        self._tell(waiting)\n        waiting = []\n"
-        "        statements = self._take()\n        if not statements:",
-        KILLS,
-    ),
-    Mutant(
         "a repeated post is handled again, seen from outside",
         "bus/receipts.py",
         "        return found\n",
@@ -476,6 +469,75 @@ MUTANTS = (
         "raise Forbidden(",
         "return None  # Forbidden(",
         ("tests/unit/security", "tests/unit/api/test_guard.py"),
+    ),
+    Mutant(
+        "an act that is out of place is delivered",
+        "conversations/referee.py",
+        "        self._bus.withhold(envelope, target)\n        self._bus.redelivery.bury(None, envelope, PROTOCOL, text)\n",
+        "        return True\n",
+        TALKS,
+    ),
+    Mutant(
+        "who says something out of place is not told",
+        "conversations/referee.py",
+        "            self._bus.mail.send(envelope.workspace, envelope.sender, notice, if_room=True)\n",
+        "            _ = notice\n",
+        TALKS,
+    ),
+    Mutant(
+        "a late proposal reaches the initiator",
+        "conversations/referee.py",
+        "        if verdict.after == REJECTED_LATE:",
+        "        if not verdict:",
+        TALKS,
+    ),
+    Mutant(
+        "an answer without reference answers a cancel",
+        "conversations/rules.py",
+        "in_reply_to is not None and talk.cancels is not None and talk.cancels.get(sender) == in_reply_to",
+        "talk.cancels is not None and talk.cancels.get(sender) == in_reply_to",
+        TALKS,
+    ),
+    Mutant(
+        "deadlines are forgotten by a restart",
+        "conversations/deadlines.py",
+        "        for talk in self._book.in_memory():\n            self._watch_all(talk)\n        self.look()",
+        "        self._call = None",
+        TALKS,
+    ),
+    Mutant(
+        "a conversation leaves memory before it is on disk",
+        "conversations/book.py",
+        "not 0 < talk.taken_in <= done",
+        "talk.taken_in < 0",
+        TALKS,
+    ),
+    Mutant(
+        "a conversation that is over is still waited in",
+        "conversations/table.py",
+        "        if talk.edges:\n            self.touched[talk.key] = talk\n        else:",
+        "        if not talk.edges:",
+        TALKS,
+    ),
+    Mutant(
+        "an agent with a timer counts as stuck",
+        "conversations/watch.py",
+        "            and not receiver.timers\n",
+        "",
+        TALKS,
+    ),
+    Mutant(
+        "a bidder that was only called may report a result",
+        "protocols/contract_net.py",
+        """"called": {"propose": "proposed", "refuse": "refused"},""",
+        """"called": {"propose": "proposed", "refuse": "refused", "inform": "done"},""",
+        ("tests/unit/protocols",),
+    ),
+    Mutant(
+        "copies for several receivers are different messages",
+        "bus/turn.py",
+        "is_copy=n > 0",
+        "is_copy=False",
     ),
 )
 

@@ -1200,8 +1200,8 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_a_late_proposal_is_rejected_with_that_reason_and_only_once",
             "test_a_proposal_for_a_task_that_is_forgotten_is_late",
+            "test_late_proposal_is_rejected_once_after_a_restart_too",
         ),
-        gap="after a restart the referee has forgotten conversations that are over: then it is not-understood",
     ),
     "tasks:budget": Requirement(
         source=TASKS,
@@ -1268,10 +1268,64 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_who_waits_gets_the_task_once_it_has_ended_and_that_is_on_disk",
         ),
     ),
-    # --- not there yet ---------------------------------------------------------------------------------------
-    "fipa:protocols": Requirement(
-        source=MESSAGES,
-        text="The bus checks whose turn it is in a FIPA protocol.",
-        gap="acts are checked, protocols are not",
+    # --- the referee -----------------------------------------------------------------------------------------
+    "referee:out-of-place": Requirement(
+        source=PROTOCOLS,
+        text="What is out of place is not delivered: its sender is told the state and what it may say; a client is refused.",
+        tests=(
+            "test_illegal_act_is_not_delivered_and_its_sender_learns_state_and_allowed_acts",
+            "test_client_that_breaks_a_rule_is_refused_and_nothing_is_accepted",
+            "test_third_agent_cannot_answer_for_another",
+            "test_conversation_id_of_others_cannot_be_used_again",
+            "test_not_understood_is_not_answered_in_the_same_way",
+        ),
     ),
+    "referee:free": Requirement(
+        source=PROTOCOLS,
+        text="Messages without a protocol are free, and those of an unknown one unless the workspace is strict.",
+        tests=(
+            "test_messages_without_protocol_are_free",
+            "test_unknown_protocol_is_free_with_one_warning",
+            "test_unknown_protocol_is_refused_where_it_is_strict",
+        ),
+    ),
+    "referee:deadlines": Requirement(
+        source=PROTOCOLS,
+        text="Who was not answered in time hears of it once, also when the node was down meanwhile.",
+        tests=(
+            "test_initiator_hears_once_of_all_who_were_silent",
+            "test_deadline_that_passed_while_the_node_was_down_is_told_at_start",
+            "test_far_deadline_is_found_in_the_journal",
+            "test_late_proposal_is_rejected_for_the_initiator_who_does_not_see_it",
+        ),
+    ),
+    "referee:undeliverable": Requirement(
+        source=PROTOCOLS,
+        text="Who asked somebody who cannot handle it hears of that at once.",
+        tests=("test_initiator_hears_at_once_when_its_request_becomes_a_dead_letter",),
+    ),
+    "referee:state": Requirement(
+        source=PROTOCOLS,
+        text="State and messages are of one commit, and conversations that memory cannot hold are in the journal.",
+        tests=(
+            "test_state_is_that_of_the_commit_after_a_crash",
+            "test_what_a_failed_handler_said_changes_no_conversation",
+            "test_one_that_left_memory_comes_back_with_its_state",
+            "test_nothing_leaves_memory_before_it_is_on_disk",
+        ),
+    ),
+    "referee:stale": Requirement(
+        source=PROTOCOLS,
+        text="A conversation ends when nothing is said for a day, or after a week, and who waits hears of it.",
+        tests=("test_stale_conversation_ends_and_who_waits_hears_of_it",),
+    ),
+    "referee:deadlocks": Requirement(
+        source=WAITS,
+        text="A deadlock is named within a second, and nothing else is.",
+        tests=(
+            "test_three_that_wait_for_each_other_are_named_within_a_second",
+            "test_ten_thousand_clean_conversations_raise_no_alarm",
+        ),
+    ),
+    # --- not there yet ---------------------------------------------------------------------------------------
 }

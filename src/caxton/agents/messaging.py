@@ -172,7 +172,8 @@ class MessageService:
         await self._journal.commit()  # what is shown has left the node, so what it shows must be on disk
         found = self._bus.history.conversation(workspace, conversation_id)
         found |= dict(await self._read(_CONVERSATION, (workspace, conversation_id, limit)))
-        return [found[seq] for seq in sorted(found)][-limit:]
+        once = dict.fromkeys(found[seq] for seq in sorted(found))  # copies for several receivers are one message
+        return list(once)[-limit:]
 
     def _accept(self, workspace: WorkspaceName, principal: Principal, message: AclMessage, *, durable: bool) -> Receipt:
         self._check(workspace)

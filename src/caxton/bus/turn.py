@@ -214,26 +214,27 @@ class Turn:
         ):
             self.was_blocked = True
             return WOULD_BLOCK
-        for name, target in targets:
-            self._stage(message, target, name)
+        for n, (name, target) in enumerate(targets):
+            self._stage(message, target, name, is_copy=n > 0)
         return OK
 
-    def _stage(self, message: AclMessage, target: Receiver | None, name: str) -> None:
+    def _stage(self, message: AclMessage, target: Receiver | None, name: str, *, is_copy: bool = False) -> None:
         receiver, now_us = self._receiver, self.now_us
         seq = self._next_seq()
-        message.sender = receiver.name
-        message.message_id = message_id = f"{self._id_prefix}{seq:x}"
-        message.timestamp = now_us
-        message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
-        message.attempt = 1
-        message.replayed = False
+        if not is_copy:  # all copies of a message are the same message
+            message.sender = receiver.name
+            message.message_id = f"{self._id_prefix}{seq:x}"
+            message.timestamp = now_us
+            message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
+            message.attempt = 1
+            message.replayed = False
         addressed = message.receiver
         if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
             message.receiver = name
         body = encode_message(message)
         message.receiver = addressed
         envelope = Envelope(
-            seq, receiver.workspace, receiver.name, name, message_id, message.conversation_id, body, now_us,
+            seq, receiver.workspace, receiver.name, name, message.message_id, message.conversation_id, body, now_us,
             kept=target is None, trace=self.trace,
         )  # fmt: skip
         if message.priority is not None:

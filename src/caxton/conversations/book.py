@@ -95,6 +95,16 @@ class Book:
             return self._wake(key)
         return self._ended.get(key)
 
+    def recall(self, key: Key) -> Conversation | None:
+        """One that is over, from the journal: what comes too late for it may have been long on its way."""
+        rows = self._read(_FIND, key)
+        if not rows:
+            return None
+        talk = load(rows[0])
+        if talk.ended_us:
+            self._remember(talk)
+        return talk if talk.ended_us else None
+
     def add(self, talk: Conversation) -> None:
         """A conversation begins."""
         self._ended.pop(talk.key, None)
@@ -115,7 +125,10 @@ class Book:
             self._changed[key] = talk
         else:
             self._changed.pop(key, None)
-        self._ended[key] = talk
+        self._remember(talk)
+
+    def _remember(self, talk: Conversation) -> None:
+        self._ended[talk.key] = talk
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 

@@ -176,10 +176,12 @@ class Referee:
         """The conversation that `message` names; None also if it is over and its initiator begins it anew."""
         if message.conversation_id is None:
             return None
-        talk = self._book.find((workspace, message.conversation_id))
+        act, key = message.performative, (workspace, message.conversation_id)
+        talk = self._book.find(key)
+        if talk is None and act not in protocol.initiator[START]:
+            talk = self._book.recall(key)
         if talk is None or not talk.ended_us:
             return talk
-        act = message.performative
         is_anew = message.sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
         return None if is_anew else talk
 

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.4
 """A deadlock is named within a second, also on a machine that has other work."""
 
+MAX_SHARE = 0.05
+"""Of the loop's time that looking may take: with a hundred thousand who wait, a look takes tens of milliseconds."""
+
 
 class Deadlock(NamedTuple):
     """Each waits for the next, the last for the first, and none of them has anything left to do."""
@@ -41,13 +44,15 @@ class DeadlockWatch:
         self.total = 0
         """In this run."""
         self.is_armed = False
+        self._took_s = 0.0
         self._seen: tuple[int, ...] = ()
         self._call: asyncio.TimerHandle | None = None
 
     def arm(self) -> None:
         """Somebody waits: look in a while, and again until nobody does."""
         self.is_armed = True
-        self._call = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+        wait_s = max(LOOK_EVERY_S, self._took_s / MAX_SHARE)
+        self._call = asyncio.get_running_loop().call_later(wait_s, self._look)
 
     def close(self) -> None:
         if self._call is not None:
@@ -55,11 +60,13 @@ class DeadlockWatch:
 
     def _look(self) -> None:
         self.is_armed = False
+        began = self._clock.monotonic()
         graphs = [self._table.graph(workspace) for workspace in self._table.workspaces()]
         now = (self._bus.settled, self._bus.failures, *(graph.version for graph in graphs))
         if now != self._seen:
             self._seen = now
             self.look()
+        self._took_s = self._clock.monotonic() - began
         if any(len(graph) for graph in graphs):
             self.arm()
 

@@ -138,6 +138,19 @@ async def test_refused_messages_count_too_so_that_refusing_is_no_free_work(rig: 
 # --- what the host decides -----------------------------------------------------------------------------------------
 
 
+async def test_copies_for_several_receivers_are_the_same_message(rig: Rig) -> None:
+    a = rig.agent("a", lambda turn, _message: turn.send(say(["b", "c", "client:ada"], 1)))
+    b, c = rig.agent("b"), rig.agent("c")
+    rig.post("a")
+    rig.pump()
+    (first,), (second,) = b.handler.delivered, c.handler.delivered
+    assert first == second
+    await rig.commit()
+    bodies = rig.rows("SELECT body, message_id FROM messages WHERE receiver = 'client:ada'")
+    assert [message_id for _, message_id in bodies] == [first.message_id]
+    assert a.receiver.handled == 1
+
+
 async def test_sender_id_time_attempt_and_trace_are_the_hosts_whatever_was_sent(rig: Rig) -> None:
     def forge(turn: object, _message: object) -> int:
         forged = say(

@@ -133,6 +133,19 @@ async def test_late_proposal_after_the_end_of_the_conversation_is_rejected_too(t
     assert talk.last("x") == ("m", "reject-proposal", {"reason": "late"})
 
 
+async def test_late_proposal_is_rejected_once_after_a_restart_too(talk: Talk) -> None:
+    talk.start("m", "x", "y")
+    talk.says("m", ["x", "y"], "cfp", NET, reply_by=talk.at(10))
+    await talk.rig.commit()
+    await talk.rig.later(11)
+    await talk.rig.commit()
+    talk.crash()
+    talk.says("x", "m", "propose", NET)
+    assert talk.last("x") == ("m", "reject-proposal", {"reason": "late"})
+    talk.says("x", "m", "propose", NET)
+    assert talk.last("x")[1] == "not-understood"
+
+
 @pytest.mark.parametrize(("idle_h", "max_h", "outcome"), [(2, 100, "idle"), (100, 2, "too-old")])
 async def test_stale_conversation_ends_and_who_waits_hears_of_it(
     tmp_path: Path, clock: ManualClock, idle_h: int, max_h: int, outcome: str
