@@ -473,7 +473,7 @@ MUTANTS = (
     Mutant(
         "an act that is out of place is delivered",
         "conversations/referee.py",
-        "        self._bus.withhold(envelope, target)\n        self._bus.redelivery.bury(None, envelope, PROTOCOL, text)\n",
+        "        self._bus.redelivery.bury(None, envelope, PROTOCOL, text)\n",
         "        return True\n",
         TALKS,
     ),
@@ -508,7 +508,7 @@ MUTANTS = (
     Mutant(
         "a conversation leaves memory before it is on disk",
         "conversations/book.py",
-        "not 0 < talk.taken_in <= done",
+        "key in self._changed or not 0 < talk.taken_in <= done",
         "talk.taken_in < 0",
         TALKS,
     ),

@@ -1271,7 +1271,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     # --- the referee -----------------------------------------------------------------------------------------
     "referee:out-of-place": Requirement(
         source=PROTOCOLS,
-        text="What is out of place is not delivered: its sender is told the state and what it may say; a client is refused.",
+        text="What is out of place is not delivered: its sender is told what it may say; a client is refused.",
         tests=(
             "test_illegal_act_is_not_delivered_and_its_sender_learns_state_and_allowed_acts",
             "test_client_that_breaks_a_rule_is_refused_and_nothing_is_accepted",

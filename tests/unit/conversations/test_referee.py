@@ -194,6 +194,9 @@ async def test_answer_without_reference_is_none_to_a_cancel_of_another_participa
     talk.says("b", "a", "inform", "fipa-subscribe")
     assert talk.heard("a") == ["inform"]
     assert (talk.state("b"), talk.state("c").partition(":")[0]) == ("subscribed", "cancelling")
+    talk.says("b", "a", "failure", "fipa-subscribe")
+    talk.says("b", "a", "inform", "fipa-subscribe")
+    assert talk.heard("a") == ["inform", "failure"]
 
 
 async def test_end_of_an_auction_does_not_begin_another(talk: Talk) -> None:
