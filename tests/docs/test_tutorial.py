@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"first-agent": 14, "contract-net": 16}
+PAGES = {"first-agent": 14, "contract-net": 18}
 """Page in docs/tutorial → commands on it."""
 
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
