@@ -48,6 +48,7 @@ NOT_LIMITS = {
     "conversations.deadlines.MAX_AT_ONCE": "how many of them at once",
     "conversations.deadlines.NEXT_LOOK_S": "how soon it is asked for the rest",
     "conversations.referee.MAX_WARNED": "how many warnings are known to have been given",
+    "conversations.watch.MAX_SHARE": "how much time looking for deadlocks may take",
     "conversations.watch.LOOK_EVERY_S": "how often deadlocks are looked for",
     "messages.codec.MAX_MESSAGE_BYTES": "the sum of two limits",
     "api.errors.RETRY_AFTER_S": "a table of advice, in rest.md",

@@ -78,7 +78,6 @@ class Turn:
         "_expires_us",
         "_id_prefix",
         "_intake",
-        "_is_said",
         "_kv_growth",
         "_mailbox",
         "_next_seq",
@@ -112,8 +111,6 @@ class Turn:
         """Of what is staged for clients."""
         self._expires_us = 0
         """Of the message that is being staged."""
-        self._is_said = False
-        """The referee wants to see the message that is being staged."""
         self._second = self._sent_this_second = 0
         self._kv_growth = 0
         self.envelope: Envelope | None = None
@@ -169,12 +166,6 @@ class Turn:
         except (InvalidMessage, MessageExpired) as exc:
             self.on_refusal(str(exc))
             return INVALID
-        if message.protocol is not None or message.reply_with is not None or message.in_reply_to is not None:
-            self._is_said = True
-            if message.protocol is not None:
-                self._converse(message)
-        else:
-            self._is_said = False
         name = message.receiver
         if type(name) is str and (target := self._receivers.get(name)) is not None:
             if target.is_full(len(data)):
@@ -228,6 +219,8 @@ class Turn:
             message.traceparent = f"{self.trace or self._begin_trace()}{seq:016x}-01"
             message.attempt = 1
             message.replayed = False
+            if message.protocol is not None:
+                self._converse(message)
         addressed = message.receiver
         if target is None:  # a reply to the outside says whom it is for; it has one receiver even if several were named
             message.receiver = name
@@ -239,7 +232,7 @@ class Turn:
         )  # fmt: skip
         if message.priority is not None:
             envelope.priority = message.priority
-        if self._is_said:
+        if message.protocol is not None or message.reply_with is not None or message.in_reply_to is not None:
             envelope.said = message
         self.sends.append((target, envelope))
         if target is None:

@@ -64,6 +64,8 @@ def judge(
             f"the conversation follows {talk.protocol.name}; begin another one, with this as its parent_conversation",
             talk.protocol.name,
         )
+    if talk.live and talk.ended_us:  # by the node, in the middle
+        return Violation(f"the conversation is over ({talk.outcome}); begin another one", talk.outcome)
     if sender == talk.initiator:
         state = talk.pairs.get(receiver, START)
         move = move_of(protocol.name, state, INITIATOR, act, False)

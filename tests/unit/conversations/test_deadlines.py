@@ -163,6 +163,10 @@ async def test_stale_conversation_ends_and_who_waits_hears_of_it(
     assert talk.heard("b") == ["request"]
     assert talk.edges() == set()
     assert talk.rig.rows("SELECT outcome FROM conversations") == [(outcome,)]
+    talk.says("b", "a", "inform")
+    assert (talk.heard("a"), talk.last("b")[2]["state"]) == (["failure"], outcome)
+    talk.says("a", "b", "request")
+    assert talk.heard("b") == ["request", "not-understood", "request"]
     talk.close()
 
 
