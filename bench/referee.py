@@ -33,6 +33,7 @@ from caxton.bus.mailbox import Receiver
 from caxton.bus.turn import Turn
 from caxton.conversations.room import Conversations
 from caxton.observe.time import SystemClock
+from caxton.server.tuning import tune_process
 from caxton.storage.database import Database
 from caxton.storage.lookup import Lookup
 from caxton.testing.handlers import FakeSupervisor
@@ -198,6 +199,7 @@ def main() -> None:
     parser.add_argument("--open", type=int, help="conversations to leave open, instead")
     parser.add_argument("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args()
+    tune_process()
     busy = busy_cores(0.5)
     where = {"busy_cores": round(busy, 2), "machine": machine(), "versions": versions()}
     if options.open:

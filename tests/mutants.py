@@ -487,8 +487,8 @@ MUTANTS = (
     Mutant(
         "a late proposal reaches the initiator",
         "conversations/referee.py",
-        "        if verdict.after == REJECTED_LATE:",
-        "        if not verdict:",
+        "        if move.after == REJECTED_LATE:",
+        "        if not move:",
         TALKS,
     ),
     Mutant(

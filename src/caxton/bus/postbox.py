@@ -114,7 +114,7 @@ class Postbox:
                 priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
             )  # fmt: skip
             target.take_room(len(body))
-            if message.protocol is not None and not bus.referee.passes(envelope, message, target):
+            if message.protocol is not None and not bus.passes(envelope, message, target):
                 continue
             if durable:
                 self._journal.born[seq] = envelope

@@ -41,9 +41,9 @@ class Conversation(msgspec.Struct, gc=False, eq=False):
     started_us: int
     last_us: int
     parent: str | None = None
-    pairs: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    pairs: dict[str, str] = {}
     """Participant → state."""
-    since: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    since: dict[str, int] = {}
     """Participant → when it came into that state."""
     due: dict[str, int] | None = None
     """Participant → when its answer must be there; only those who have such a time."""

@@ -13,7 +13,7 @@ from caxton.bus.dead_letters import PROTOCOL
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.tap import LATE
 from caxton.conversations import notices
-from caxton.conversations.rules import Violation, judge, move_of
+from caxton.conversations.rules import Violation, judge, move_of, violation
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
 from caxton.core.errors import ProtocolViolation, quoted
 from caxton.core.suggest import nearest
@@ -89,17 +89,17 @@ class Referee:
         if mode == WARN:
             return
         for name in receivers:
-            verdict = judge(talk, protocol, message.sender, name, message.performative, in_reply_to=message.in_reply_to)
-            if isinstance(verdict, Violation):
+            act = message.performative
+            if judge(talk, protocol, message.sender, name, act, message.in_reply_to) is None:
                 self.violations += 1
-                raise _error(message, verdict)
+                raise _error(message, violation(talk, protocol, message.sender, name, act))
 
     def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:
         """See the port."""
         if message.protocol is None:
             self._hear_free(envelope, message)
             return True
-        mode = self.modes.get(envelope.workspace, self.mode)
+        mode = self.modes.get(envelope.workspace, self.mode) if self.modes else self.mode
         if mode == OFF:
             return True
         self.judged += 1
@@ -108,9 +108,10 @@ class Referee:
             return self._unknown_passes(envelope, message, target, strict=mode == STRICT)
         talk = self._find(envelope.workspace, message, protocol)
         sender, receiver, act = envelope.sender, envelope.receiver, message.performative
-        verdict = judge(talk, protocol, sender, receiver, act, message.in_reply_to)
-        if isinstance(verdict, Violation):
-            return self._refuse(envelope, message, target, verdict, warn_only=mode == WARN)
+        move = judge(talk, protocol, sender, receiver, act, message.in_reply_to)
+        if move is None:
+            why = violation(talk, protocol, sender, receiver, act)
+            return self._refuse(envelope, message, target, why, warn_only=mode == WARN)
         now_us = self._clock.steady_us()
         if talk is None:
             key = envelope.workspace, message.conversation_id or envelope.message_id
@@ -118,19 +119,19 @@ class Referee:
         talk.last_us = now_us
         talk.messages += 1
         talk.is_recent = True
-        if verdict.after:
+        if move.after:
             is_initiator = sender == talk.initiator
             participant = receiver if is_initiator else sender
             if is_initiator:
                 self._note_question(talk, participant, envelope, message)
             elif talk.due or talk.cancels:
                 self._note_answer(talk, participant, message)
-            self._table.move(talk, participant, verdict, now_us)
+            self._table.move(talk, participant, move, now_us)
         if not talk.ended_us:
             self._book.changed(talk)
             if not self._watch.is_armed:
                 self._watch.arm()
-        if verdict.after == REJECTED_LATE:
+        if move.after == REJECTED_LATE:
             self._answer_late(talk, envelope, message, target)
             return False
         return True
@@ -208,10 +209,10 @@ class Referee:
     # --- what does not pass ----------------------------------------------------------------------------------
 
     def _refuse(
-        self, envelope: Envelope, message: AclMessage, target: Receiver | None, violation: Violation, *, warn_only: bool
+        self, envelope: Envelope, message: AclMessage, target: Receiver | None, why: Violation, *, warn_only: bool
     ) -> bool:
         self.violations += 1
-        text = str(_error(message, violation))
+        text = str(_error(message, why))
         is_outside = envelope.sender.startswith(CLIENT_PREFIX)
         if not is_outside:
             self._say(envelope.workspace, envelope.sender, f"{'' if warn_only else 'not delivered: '}{text}")
@@ -220,7 +221,7 @@ class Referee:
         self._bus.withhold(envelope, target)
         self._bus.redelivery.bury(None, envelope, PROTOCOL, text)
         if not is_outside and message.performative not in UNANSWERED and envelope.receiver != notices.AMS:
-            notice = notices.not_understood(message, envelope.message_id, violation)
+            notice = notices.not_understood(message, envelope.message_id, why)
             self._bus.mail.send(envelope.workspace, envelope.sender, notice, if_room=True)
         return False
 
@@ -228,15 +229,15 @@ class Referee:
         self, envelope: Envelope, message: AclMessage, target: Receiver | None, *, strict: bool
     ) -> bool:
         """A protocol that nobody can judge: free, with one warning to each agent, unless the workspace is strict."""
-        violation = _unknown(message.protocol or "")
+        why = _unknown(message.protocol or "")
         if strict:
-            return self._refuse(envelope, message, target, violation, warn_only=False)
+            return self._refuse(envelope, message, target, why, warn_only=False)
         key = envelope.workspace, envelope.sender, message.protocol or ""
         if key not in self._warned and not envelope.sender.startswith(CLIENT_PREFIX):
             if len(self._warned) >= MAX_WARNED:
                 self._warned.clear()
             self._warned.add(key)
-            self._say(envelope.workspace, envelope.sender, f"{violation.reason}; its messages are not watched over")
+            self._say(envelope.workspace, envelope.sender, f"{why.reason}; its messages are not watched over")
         return True
 
     def _answer_late(
@@ -256,8 +257,8 @@ def _unknown(name: str) -> Violation:
     return Violation(f"there is no protocol {quoted(name)}{hint}", "start")
 
 
-def _error(message: AclMessage, violation: Violation) -> ProtocolViolation:
+def _error(message: AclMessage, why: Violation) -> ProtocolViolation:
     return ProtocolViolation(
-        message.performative, message.protocol or "", message.conversation_id, violation.reason, violation.state,
-        list(violation.allowed),
+        message.performative, message.protocol or "", message.conversation_id, why.reason, why.state,
+        list(why.allowed),
     )  # fmt: skip

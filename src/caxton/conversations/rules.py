@@ -37,12 +37,13 @@ class Violation(NamedTuple):
 
 
 THIRD_PARTY = Move("", 0)
+NOT_NOW = "it may not be said now"
 
 
 def judge(
     talk: Conversation | None, protocol: Protocol, sender: str, receiver: str, act: str, in_reply_to: str | None
-) -> Move | Violation:
-    """What a message means for its conversation.
+) -> Move | None:
+    """What a message means for its conversation; None if it is out of place, and `violation` then says why.
 
     Args:
         talk: the conversation that it names; None if there is none, or it is over and its initiator begins anew.
@@ -56,9 +57,26 @@ def judge(
         The move is that of the participant: of the receiver if the initiator speaks, else of the sender.
     """
     if talk is None:
-        return move_of(protocol.name, START, INITIATOR, act, False) or Violation(
-            "there is no such conversation, or it is over", START, protocol.openings
-        )
+        return move_of(protocol.name, START, INITIATOR, act, False)
+    if talk.protocol is not protocol or (talk.ended_us and talk.live):
+        return None
+    if sender == talk.initiator:
+        state = talk.pairs.get(receiver, START)
+        is_too_many = state == START and len(talk.pairs) >= MAX_PARTICIPANTS
+        return None if is_too_many else move_of(protocol.name, state, INITIATOR, act, False)
+    if receiver != talk.initiator:
+        return None
+    state = talk.pairs.get(sender)
+    if state is None:
+        return THIRD_PARTY if act in protocol.third_party and talk.live else None
+    answers_cancel = in_reply_to is not None and talk.cancels is not None and talk.cancels.get(sender) == in_reply_to
+    return move_of(protocol.name, state, PARTICIPANT, act, answers_cancel)
+
+
+def violation(talk: Conversation | None, protocol: Protocol, sender: str, receiver: str, act: str) -> Violation:
+    """Why `judge` says None, and what might be said instead."""
+    if talk is None:
+        return Violation("there is no such conversation, or it is over", START, protocol.openings)
     if talk.protocol is not protocol:
         return Violation(
             f"the conversation follows {talk.protocol.name}; begin another one, with this as its parent_conversation",
@@ -67,18 +85,18 @@ def judge(
     if talk.live and talk.ended_us:  # by the node, in the middle
         return Violation(f"the conversation is over ({talk.outcome}); begin another one", talk.outcome)
     if sender == talk.initiator:
-        state = talk.pairs.get(receiver, START)
-        move = move_of(protocol.name, state, INITIATOR, act, False)
+        state = talk.state(receiver)
         if state == START and len(talk.pairs) >= MAX_PARTICIPANTS:
             return Violation(f"a conversation has at most {MAX_PARTICIPANTS} participants", START)
-        return move or _out_of_place(protocol, state, INITIATOR)
-    state = talk.pairs.get(sender)
-    if state is None or receiver != talk.initiator:
-        return _of_others(talk, sender, receiver, act)
-    answers_cancel = in_reply_to is not None and talk.cancels is not None and talk.cancels.get(sender) == in_reply_to
-    return move_of(protocol.name, state, PARTICIPANT, act, answers_cancel) or _out_of_place(
-        protocol, state, PARTICIPANT
-    )
+        return Violation(NOT_NOW, state, allowed(protocol, state, INITIATOR))
+    if sender not in talk.pairs and act in protocol.openings:
+        return Violation(f"{talk.initiator} began a conversation under this id; the id is taken", START)
+    if receiver != talk.initiator:
+        reason = f"in this conversation one speaks with {talk.initiator}, who began it"
+        return Violation(reason, talk.state(sender))
+    if sender not in talk.pairs:
+        return Violation(f"{sender} takes no part in this conversation", START)
+    return Violation(NOT_NOW, talk.state(sender), allowed(protocol, talk.state(sender), PARTICIPANT))
 
 
 @cache
@@ -92,20 +110,3 @@ def move_of(protocol: str, state: str, role: Role, act: str, answers_cancel: boo
 def moved_to(protocol: Protocol, before: str, after: str) -> Move:
     """A move that nobody made, such as a deadline that passed."""
     return Move(after, is_live(protocol, after) - is_live(protocol, before))
-
-
-def _of_others(talk: Conversation, sender: str, receiver: str, act: str) -> Move | Violation:
-    """From somebody whom the initiator never addressed, or to somebody who did not begin the conversation."""
-    protocol = talk.protocol
-    if sender not in talk.pairs and act in protocol.openings:
-        return Violation(f"{talk.initiator} began a conversation under this id; the id is taken", START)
-    if receiver != talk.initiator:
-        reason = f"in this conversation one speaks with {talk.initiator}, who began it"
-        return Violation(reason, talk.state(sender))
-    if act in protocol.third_party and talk.live:
-        return THIRD_PARTY
-    return Violation(f"{sender} takes no part in this conversation", START)
-
-
-def _out_of_place(protocol: Protocol, state: str, role: Role) -> Violation:
-    return Violation("it may not be said now", state, allowed(protocol, state, role))

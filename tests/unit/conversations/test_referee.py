@@ -103,6 +103,16 @@ async def test_full_mailbox_gets_no_notice(talk: Talk) -> None:
     assert talk.agents["a"].receiver.messages == 3
 
 
+async def test_error_of_the_referee_costs_no_message(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk.start("a", "b")
+    monkeypatch.setattr(talk.room.table, "begin", None)
+    talk.says("a", "b", "request")
+    talk.rig.post("b", performative="request", protocol="fipa-request")
+    talk.rig.pump()
+    assert talk.heard("b") == ["request", "request"]
+    assert talk.rig.bus.names.directory(WORKSPACE).messages == 0
+
+
 async def test_what_a_failed_handler_said_changes_no_conversation(talk: Talk) -> None:
     talk.start("a", "b")
     turn = talk.rig.boot_turn(talk.agents["a"])
