@@ -101,7 +101,9 @@ def deadlocks(cli: Cli) -> None:
 
 
 def span(seconds: float) -> str:
-    """`12.4 s`; from a minute on `2m 5s`."""
+    """`12.4 s`; below a second `250 ms`, from a minute on `2m 5s`."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
     return f"{round(seconds, 1):g} s" if seconds < 60 else format_duration(seconds)
 
 
