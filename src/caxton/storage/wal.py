@@ -50,7 +50,9 @@ def check_log(connection: Any, path: Path) -> None:
 def lost_commits(path: Path, frames: int) -> int:
     """How many transactions in the log at `path` SQLite cannot reach, having read `frames` frames. OSErrors pass.
 
-    One that lies last counts for nothing: it may have been interrupted, and then nobody was told that it is safe.
+    One that lies last counts for nothing: it may have been interrupted, and then nobody was told that it is safe. So do
+    frames that do not fit to the one before them: a disk that keeps an interrupted write in part can leave the end of
+    an older transaction in the header of a newer frame.
     """
     if frames < 0 or not path.exists():
         return 0
@@ -60,16 +62,17 @@ def lost_commits(path: Path, frames: int) -> int:
             return 0
         _, _, page_size, _, salt_1, salt_2, *_ = header
         size = _FRAME.size + page_size
-        commits = 0
-        offset = _HEADER.size + frames * size
-        while True:
-            file.seek(offset)
-            data = file.read(_FRAME.size)
-            if len(data) < _FRAME.size:
-                break
-            _, pages_after, *salts = _FRAME.unpack(data)[:4]
-            commits += pages_after != 0 and salts == [salt_1, salt_2]
-            offset += size
+        words = f"{'>' if header[0] & 1 else '<'}{(page_size + 8) // 4}I"
+        commits, before = 0, header[6:]
+        if frames:
+            file.seek(_HEADER.size + (frames - 1) * size)
+            before = _FRAME.unpack(file.read(size)[: _FRAME.size])[4:]
+        while len(data := file.read(size)) == size:
+            _, pages_after, *salts, sum_1, sum_2 = _FRAME.unpack(data[: _FRAME.size])
+            if pages_after != 0 and salts == [salt_1, salt_2]:
+                covered = struct.unpack(words, data[:8] + data[_FRAME.size :])
+                commits += _checksum(covered, before) == (sum_1, sum_2)
+            before = sum_1, sum_2
     return commits if commits > 1 else 0
 
 
@@ -84,8 +87,9 @@ def _read_header(file: BinaryIO) -> tuple[int, ...] | None:
     return header if _checksum(words) == header[6:] else None
 
 
-def _checksum(words: tuple[int, ...]) -> tuple[int, int]:
-    first = second = 0
+def _checksum(words: tuple[int, ...], before: tuple[int, ...] = (0, 0)) -> tuple[int, int]:
+    """Of `words`, going on from the checksum of what stands before them."""
+    first, second = before
     for n in range(0, len(words), 2):
         first = (first + words[n] + second) & 0xFFFFFFFF
         second = (second + words[n + 1] + first) & 0xFFFFFFFF

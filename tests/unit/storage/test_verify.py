@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -199,6 +200,16 @@ def test_log_whose_last_transaction_is_incomplete_is_as_after_a_power_cut(path: 
     log.write_bytes(log.read_bytes()[:-100])
     with closing(Database(log.with_name("copy.db"))) as database:
         assert database.query("SELECT count(*) FROM kv WHERE agent = 'z'") == [(2,)]
+
+
+def test_interrupted_frames_that_look_like_the_end_of_transactions_are_none(path: Path) -> None:
+    """The salts of an interrupted write and, before them, what a frame of an older log had there."""
+    log = crashed_with_commits_in_the_log(path, 3)
+    good = log.read_bytes()
+    torn = struct.pack(">2I", 2, 9) + good[16:24] + bytes(8) + bytes(4096)
+    log.write_bytes(good + 3 * torn)
+    with closing(Database(log.with_name("copy.db"))) as database:
+        assert database.query("SELECT count(*) FROM kv WHERE agent = 'z'") == [(3,)]
 
 
 def test_log_that_is_short_or_absent_has_lost_nothing(tmp_path: Path) -> None:
