@@ -179,8 +179,6 @@ class Referee:
             return None
         act, key = message.performative, (workspace, message.conversation_id)
         talk = self._book.find(key)
-        if talk is None and act not in protocol.initiator[START]:
-            talk = self._book.recall(key)
         if talk is None or not talk.ended_us:
             return talk
         is_anew = message.sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
@@ -189,6 +187,7 @@ class Referee:
     def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
         """What the answer will refer to, and until when it must be there."""
         talk.asked = message.reply_with or envelope.message_id
+        talk.reply_to = message.reply_to if isinstance(message.reply_to, str) else ""
         if message.performative == "cancel":
             talk.expect_cancel(participant, talk.asked)
         if message.reply_by is not None:
@@ -229,14 +228,14 @@ class Referee:
         self, envelope: Envelope, message: AclMessage, target: Receiver | None, *, strict: bool
     ) -> bool:
         """A protocol that nobody can judge: free, with one warning to each agent, unless the workspace is strict."""
-        why = _unknown(message.protocol or "")
         if strict:
-            return self._refuse(envelope, message, target, why, warn_only=False)
+            return self._refuse(envelope, message, target, _unknown(message.protocol or ""), warn_only=False)
         key = envelope.workspace, envelope.sender, message.protocol or ""
         if key not in self._warned and not envelope.sender.startswith(CLIENT_PREFIX):
             if len(self._warned) >= MAX_WARNED:
                 self._warned.clear()
             self._warned.add(key)
+            why = _unknown(message.protocol or "")
             self._say(envelope.workspace, envelope.sender, f"{why.reason}; its messages are not watched over")
         return True
 

@@ -64,7 +64,7 @@ def judge(
         state = talk.pairs.get(receiver, START)
         is_too_many = state == START and len(talk.pairs) >= MAX_PARTICIPANTS
         return None if is_too_many else move_of(protocol.name, state, INITIATOR, act, False)
-    if receiver != talk.initiator:
+    if receiver not in (talk.initiator, talk.reply_to):
         return None
     state = talk.pairs.get(sender)
     if state is None:
@@ -91,7 +91,7 @@ def violation(talk: Conversation | None, protocol: Protocol, sender: str, receiv
         return Violation(NOT_NOW, state, allowed(protocol, state, INITIATOR))
     if sender not in talk.pairs and act in protocol.openings:
         return Violation(f"{talk.initiator} began a conversation under this id; the id is taken", START)
-    if receiver != talk.initiator:
+    if receiver not in (talk.initiator, talk.reply_to):
         reason = f"in this conversation one speaks with {talk.initiator}, who began it"
         return Violation(reason, talk.state(sender))
     if sender not in talk.pairs:

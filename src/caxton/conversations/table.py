@@ -42,6 +42,8 @@ class Table:
 
     def move(self, talk: Conversation, participant: str, move: Move, now_us: int) -> None:
         """`participant` comes into another state. If nobody has anything left to say, the conversation is over."""
+        if participant not in talk.pairs:
+            self.book.pairs += 1
         talk.pairs[participant] = move.after
         talk.since[participant] = now_us
         talk.live += move.more_live

@@ -150,6 +150,15 @@ async def test_client_converses_as_agents_do(talk: Talk) -> None:
     assert talk.last("b")[1] == "not-understood"
 
 
+async def test_answer_may_go_where_the_question_says(talk: Talk) -> None:
+    talk.start("a", "b", "c", "d")
+    talk.says("a", "b", "request", reply_to="c")
+    talk.says("b", "d", "inform")
+    talk.says("b", "c", "inform")
+    assert (talk.heard("c"), talk.heard("d"), talk.state("b")) == (["inform"], [], "done")
+    assert talk.edges() == set()
+
+
 # --- in order ----------------------------------------------------------------------------------------------------
 
 
