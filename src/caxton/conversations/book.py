@@ -37,6 +37,7 @@ _WAKING = (
 )
 _RECENT = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL ORDER BY last_us DESC LIMIT ?"  # noqa: S608
 _KEYS = "SELECT workspace, id FROM conversations WHERE ended_us IS NULL"
+_END_ALL = "UPDATE conversations SET ended_us = ?, outcome = ? WHERE workspace = ? AND ended_us IS NULL"
 _OVER = "SELECT workspace, id FROM conversations WHERE ended_us IS NOT NULL ORDER BY ended_us"
 
 
@@ -66,12 +67,13 @@ class Book:
         """How long nothing may be said, and how long a conversation may last."""
         self.max_in_memory = MAX_IN_MEMORY
         self._talks: dict[Key, Conversation] = {}
-        self._asleep: dict[int, Edges | None] = {}
-        """Those that go on in the journal only: hash of the key (a text would take more) → their edges in the graph.
+        self._asleep: dict[str, dict[int, Edges | None]] = {}
+        """Those that go on in the journal only: workspace → hash of the key (a text takes more) → edges in the graph.
 
         None: of an earlier run, so they have none there yet.
         """
         self._changed: dict[Key, Conversation] = {}
+        self._also: list[Statement] = []
         self._ended: OrderedDict[Key, Conversation] = OrderedDict()
         self.on_sleep: Callable[[Conversation], None] = lambda _: None
         """Told of each conversation that leaves memory; sees that its edges are right."""
@@ -86,12 +88,12 @@ class Book:
 
     def __len__(self) -> int:
         """Rows that the next commit will take."""
-        return len(self._changed)
+        return len(self._changed) + len(self._also)
 
     @property
     def open(self) -> int:
         """Conversations that go on."""
-        return len(self._talks) + len(self._asleep)
+        return len(self._talks) + sum(map(len, self._asleep.values()))
 
     def in_memory(self) -> Iterator[Conversation]:
         """Those that go on and are in memory."""
@@ -106,7 +108,7 @@ class Book:
         talk = self._talks.get(key)
         if talk is not None:
             return talk
-        if self._asleep and hash(key) in self._asleep:
+        if self._asleep and hash(key) in self._asleep.get(key[0], ()):
             return self._wake(key)
         talk = self._ended.get(key)
         if talk is None and self._over and hash(key) in self._over:
@@ -126,7 +128,7 @@ class Book:
     def is_waited_for(self, key: Key) -> bool:
         """Whether there may be something due for it: it goes on, and if it is in memory somebody has a deadline."""
         talk = self._talks.get(key)
-        return hash(key) in self._asleep if talk is None else bool(talk.due)
+        return hash(key) in self._asleep.get(key[0], ()) if talk is None else bool(talk.due)
 
     def changed(self, talk: Conversation) -> None:
         """Something was said in it."""
@@ -150,21 +152,28 @@ class Book:
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 
+    def end_asleep(self, workspace: str, now_us: int, outcome: str) -> None:
+        """Those of a workspace that go on in the journal only are over there, all at once with the next commit."""
+        self._asleep.pop(workspace, None)
+        self._also.append((_END_ALL, [(now_us, outcome, workspace)]))
+
     def take(self) -> list[Statement]:
         """See `bus.journal.Source`."""
+        also, self._also = self._also, []
         if not self._changed:
-            return []
+            return also
         number = self._journal.commits + 1
         rows: list[Row] = []
         for talk in self._changed.values():
             talk.taken_in = number
             rows.append(row_of(talk, self.idle_us, self.max_age_us))
         self._changed.clear()
-        return [(SAVE, rows)]
+        return [*also, (SAVE, rows)]
 
     def load(self, query: Callable[[str, Row], list[Row]]) -> list[Conversation]:
         """Take up what an earlier run left; returns those that are in memory now."""
-        self._asleep = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_KEYS, ())}
+        for workspace, id_ in query(_KEYS, ()):
+            self._asleep.setdefault(str(workspace), {})[hash((str(workspace), str(id_)))] = None
         self._over = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_OVER, ())}
         return [self._take_in(row) for row in query(_RECENT, (self.max_in_memory,))]
 
@@ -194,7 +203,7 @@ class Book:
         talk = load(row)
         talk.taken_in = 1
         key = talk.key
-        edges = self._asleep.pop(hash(key), None)
+        edges = self._asleep.get(key[0], {}).pop(hash(key), None)
         if talk.ended_us:
             return talk
         self._talks[key] = talk
@@ -224,7 +233,7 @@ class Book:
                 self._talks[key] = talk  # behind the others
                 continue
             self.on_sleep(talk)
-            self._asleep[hash(key)] = talk.edges
+            self._asleep.setdefault(key[0], {})[hash(key)] = talk.edges
             self.pairs -= len(talk.pairs)
             if len(self._talks) <= wanted and self.pairs <= most_pairs:
                 return

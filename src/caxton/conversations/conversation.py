@@ -17,8 +17,9 @@ COMPLETED = "completed"
 IDLE = "idle"
 TOO_OLD = "too-old"
 CANCELLED = "cancelled"
-OUTCOMES = (COMPLETED, IDLE, TOO_OLD, CANCELLED)
-"""How a conversation ended: by its protocol, for want of messages, for its age, by a cancel."""
+UNWATCHED = "unwatched"
+OUTCOMES = (COMPLETED, IDLE, TOO_OLD, CANCELLED, UNWATCHED)
+"""How a conversation ended: by its protocol, for want of messages, for its age, by a cancel, by the mode `off`."""
 
 Row = tuple[object, ...]
 Key: TypeAlias = tuple[str, str]

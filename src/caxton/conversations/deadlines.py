@@ -57,7 +57,7 @@ class Deadlines:
 
     def start(self) -> None:
         """From now on, on the running loop."""
-        self._look(_BEFORE_ALL)
+        self.look()
 
     def close(self) -> None:
         self._timers.close()
@@ -71,7 +71,7 @@ class Deadlines:
         self._armed[key] = due_us
         self._timers.add(due_us, key)
 
-    def _look(self, behind: Waking) -> None:
+    def look(self, behind: Waking = _BEFORE_ALL) -> None:
         """See what the journal has that is due soon, some at a time; and again in a while."""
         found: list[Waking] = []
         try:
@@ -82,7 +82,7 @@ class Deadlines:
             self.watch((workspace, id_), when_us)
         is_all = len(found) < ROWS_AT_ONCE
         wait_s, behind = (LOOK_EVERY_S, _BEFORE_ALL) if is_all else (0.0, found[-1])
-        self._call = asyncio.get_running_loop().call_later(wait_s, self._look, behind)
+        self._call = asyncio.get_running_loop().call_later(wait_s, self.look, behind)
 
     def _is_over(self, key: Key) -> bool:
         """Whether the heap may forget `key`; if something is due for it all the same, the next look finds that."""

@@ -17,6 +17,7 @@ from caxton.conversations.rules import Violation, judge, move_of, violation
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
 from caxton.core.errors import ProtocolViolation, quoted
 from caxton.core.suggest import nearest
+from caxton.core.token_bucket import TokenBucket
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
@@ -42,6 +43,10 @@ logger = logging.getLogger(__name__)
 
 MAX_WARNED = 10_000
 """Agents and protocols for which it is remembered that the warning was given."""
+
+MAX_LETTERS = 1000
+LETTERS_PER_S = 1.0
+"""Dead letters that the messages of one sender that are out of place make: at once, and further ones."""
 
 UNANSWERED = frozenset({"not-understood", "failure"})
 """An answer to an answer of this kind could be answered in the same way, and so on for ever."""
@@ -73,6 +78,9 @@ class Referee:
         self.modes: dict[str, Mode] = {}
         """Of workspaces that have one of their own."""
         self.judged = self.violations = self.late = 0
+        self.letters_dropped = 0
+        """Messages out of place that are no dead letters either."""
+        self._letters: dict[tuple[str, str], TokenBucket] = {}
         self._warned: set[tuple[str, str, str]] = set()
 
     def check(self, workspace: str, message: AclMessage, receivers: Iterable[str]) -> None:
@@ -218,11 +226,29 @@ class Referee:
         if warn_only:
             return True
         self._bus.withhold(envelope, target)
-        self._bus.redelivery.bury(None, envelope, PROTOCOL, text)
+        if self._is_kept(envelope):
+            self._bus.redelivery.bury(None, envelope, PROTOCOL, text)
         if not is_outside and message.performative not in UNANSWERED and envelope.receiver != notices.AMS:
             notice = notices.not_understood(message, envelope.message_id, why)
             self._bus.mail.send(envelope.workspace, envelope.sender, notice, if_room=True)
         return False
+
+    def _is_kept(self, envelope: Envelope) -> bool:
+        """Whether a message out of place becomes a dead letter.
+
+        An agent that sends nothing else must not fill their store: that would keep everybody's messages out.
+        """
+        key, now = (envelope.workspace, envelope.sender), self._clock.monotonic()
+        bucket = self._letters.get(key)
+        if bucket is None:
+            if len(self._letters) >= MAX_WARNED:
+                self._letters.clear()
+            bucket = self._letters[key] = TokenBucket(LETTERS_PER_S, MAX_LETTERS)
+        if bucket.wait_s(now) > 0:
+            self.letters_dropped += 1
+            return False
+        bucket.take(now)
+        return True
 
     def _unknown_passes(
         self, envelope: Envelope, message: AclMessage, target: Receiver | None, *, strict: bool
