@@ -62,8 +62,11 @@ def judge(
         return None
     if sender == talk.initiator:
         state = talk.pairs.get(receiver, START)
-        is_too_many = state == START and len(talk.pairs) >= MAX_PARTICIPANTS
-        return None if is_too_many else move_of(protocol.name, state, INITIATOR, act, False)
+        if state == START and len(talk.pairs) >= MAX_PARTICIPANTS:
+            return None
+        move = move_of(protocol.name, state, INITIATOR, act, False)
+        if move is not None or receiver != sender:  # who speaks with itself is both
+            return move
     if receiver not in (talk.initiator, talk.reply_to):
         return None
     state = talk.pairs.get(sender)

@@ -168,6 +168,15 @@ async def test_client_converses_as_agents_do(talk: Talk) -> None:
     assert talk.last("b")[1] == "not-understood"
 
 
+async def test_agent_may_converse_with_itself(talk: Talk) -> None:
+    talk.start("a")
+    for act in ("request", "agree", "inform"):
+        talk.says("a", "a", act)
+    assert (talk.heard("a"), talk.state("a")) == (["request", "agree", "inform"], "done")
+    talk.says("a", "a", "inform")
+    assert talk.heard("a")[-1] == "not-understood"
+
+
 async def test_answer_may_go_where_the_question_says(talk: Talk) -> None:
     talk.start("a", "b", "c", "d")
     talk.says("a", "b", "request", reply_to="c")
