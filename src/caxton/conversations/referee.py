@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from caxton.bus.dead_letters import PROTOCOL
+from caxton.bus.dead_letters import PROTOCOL, REASONS, REMOVED
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.tap import LATE
 from caxton.conversations import notices
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.deadlines import Deadlines
-    from caxton.conversations.rules import Move
     from caxton.conversations.settings import Mode
     from caxton.conversations.table import Table
     from caxton.conversations.watch import DeadlockWatch
@@ -153,20 +152,37 @@ class Referee:
         talk = self._book.find((envelope.workspace, message.conversation_id))
         if talk is None or talk.ended_us or talk.initiator != envelope.sender:
             return
-        state = talk.state(envelope.receiver)
+        self._give_up(talk, envelope.receiver, reason, error, envelope.message_id)
+
+    def forget(self, workspace: str, name: str) -> None:
+        """An agent is gone with its state: it owes no answer any more, and those who wait for one hear so.
+
+        Of conversations, those in memory; in the others a deadline is what ends the wait. What it has begun goes on.
+        """
+        self._table.asks(workspace).forget(name)
+        for talk in list(self._book.in_memory()):
+            if talk.workspace == workspace and name in talk.pairs:
+                self._give_up(talk, name, REMOVED, REASONS[REMOVED], None)
+
+    def _give_up(self, talk: Conversation, participant: str, reason: str, error: str, message_id: str | None) -> None:
+        """If it is its turn, the participant will not speak; the initiator hears what comes nearest to that."""
+        state = talk.state(participant)
+        if next_to_speak(talk.protocol, state) != PARTICIPANT:
+            return
         for act in ("failure", "refuse", "reject-proposal"):
             move = move_of(talk.protocol.name, state, PARTICIPANT, act, False)
-            if move is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
-                self._give_up(talk, envelope, move, notices.undeliverable(talk, envelope, act, reason, error))
-                return
-
-    def _give_up(self, talk: Conversation, envelope: Envelope, move: Move, notice: AclMessage) -> None:
+            if move is not None:
+                break
+        else:
+            return
         if talk.due:
-            talk.due.pop(envelope.receiver, None)
-        self._table.move(talk, envelope.receiver, move, self._clock.steady_us())
+            talk.due.pop(participant, None)
+        self._table.move(talk, participant, move, self._clock.steady_us())
         if not talk.ended_us:
             self._book.changed(talk)
-        self._bus.mail.send(envelope.workspace, talk.initiator, notice)
+        if talk.initiator != participant or message_id is not None:
+            notice = notices.undeliverable(talk, participant, act, reason, error, message_id)
+            self._bus.mail.send(talk.workspace, talk.initiator, notice)
 
     def _hear_free(self, envelope: Envelope, message: AclMessage) -> None:
         """Free messages are not judged; who asked whom and was not answered is known all the same."""
