@@ -208,7 +208,8 @@ def test_hint_says_how_a_deadlock_ends_by_what_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0 s"), (0.04, "0 s"), (12.44, "12.4 s"), (59.99, "60 s"), (125, "2m 5s")]
+    ("seconds", "text"),
+    [(0.0, "0 ms"), (0.04, "40 ms"), (0.9996, "1 s"), (12.44, "12.4 s"), (59.99, "60 s"), (125, "2m 5s")],
 )
 def test_spans_are_short(seconds: float, text: str) -> None:
     assert span(seconds) == text
