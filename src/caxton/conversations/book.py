@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from caxton.conversations.conversation import COLUMNS, SAVE, load, row_of
+from caxton.conversations.conversation import COLUMNS, SAVE, Conversation, row_of
+from caxton.conversations.damage import Damage
+from caxton.protocols.request import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from caxton.bus.journal import Source
-    from caxton.conversations.conversation import Conversation, Key
+    from caxton.conversations.conversation import Key
     from caxton.storage.database import Row, Statement
 
 MAX_IN_MEMORY = 20_000
@@ -28,9 +30,12 @@ WAKE_WITHIN_US = 120 * 1_000_000
 """Before a deadline so near a conversation does not leave memory, or comes back."""
 
 _FIND = f"SELECT {COLUMNS} FROM conversations WHERE workspace = ? AND id = ?"  # noqa: S608
-_WAKING = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL AND wake_us < ? ORDER BY wake_us LIMIT ?"  # noqa: S608
+_WAKING = (
+    f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL AND wake_us < ? "  # noqa: S608
+    "AND protocol NOT IN (SELECT value FROM json_each(?)) ORDER BY wake_us LIMIT ?"
+)
 _RECENT = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL ORDER BY last_us DESC LIMIT ?"  # noqa: S608
-_KEYS = "SELECT workspace, id FROM conversations WHERE ended_us IS NULL"
+_KEYS = "SELECT CAST(workspace AS TEXT), CAST(id AS TEXT) FROM conversations WHERE ended_us IS NULL"
 
 
 Edges: TypeAlias = tuple[tuple[str, str], ...]
@@ -67,11 +72,12 @@ class Book:
         self.on_wake: Callable[[Conversation], None] = lambda _: None
         """Told of each conversation that comes back from the journal of an earlier run."""
         self._looked_at = -1
+        self._damage = Damage()
         journal.sources.append(self)
 
     def __len__(self) -> int:
         """Rows that the next commit will take."""
-        return len(self._changed)
+        return len(self._changed) + len(self._damage)
 
     @property
     def open(self) -> int:
@@ -97,13 +103,11 @@ class Book:
 
     def recall(self, key: Key) -> Conversation | None:
         """One that is over, from the journal: what comes too late for it may have been long on its way."""
-        rows = self._read(_FIND, key)
-        if not rows:
+        talk = next(self.sound(self._read(_FIND, key)), None)
+        if talk is None or not talk.ended_us:
             return None
-        talk = load(rows[0])
-        if talk.ended_us:
-            self._remember(talk)
-        return talk if talk.ended_us else None
+        self._remember(talk)
+        return talk
 
     def add(self, talk: Conversation) -> None:
         """A conversation begins."""
@@ -134,38 +138,59 @@ class Book:
 
     def take(self) -> list[Statement]:
         """See `bus.journal.Source`."""
+        aside = self._damage.take()
         if not self._changed:
-            return []
+            return aside
         number = self._journal.commits + 1
         rows: list[Row] = []
         for talk in self._changed.values():
             talk.taken_in = number
             rows.append(row_of(talk, self.idle_us, self.max_age_us))
         self._changed.clear()
-        return [(SAVE, rows)]
+        return [*aside, (SAVE, rows)]
 
     def load(self, query: Callable[[str, Row], list[Row]]) -> list[Conversation]:
         """Take up what an earlier run left; returns those that are in memory now."""
-        self._asleep = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_KEYS, ())}
-        return [self._take_in(row) for row in query(_RECENT, (self.max_in_memory,))]
+        try:
+            keys = query(_KEYS, ())
+        except UnicodeDecodeError:
+            self._damage.put_unreadable_aside(query)
+            keys = query(_KEYS, ())
+        self._asleep = {hash((str(workspace), str(id_))): None for workspace, id_ in keys}
+        talks = [self._take_in(talk) for talk in self.sound(query(_RECENT, (self.max_in_memory,)))]
+        self._damage.put_aside(query)
+        return talks
+
+    def sound(self, rows: Iterable[Row]) -> Iterator[Conversation]:
+        """What rows of the journal hold; one that is damaged is put aside with the next commit."""
+        for row in rows:
+            talk = self._damage.load(row)
+            if talk is not None:
+                yield talk
+                continue
+            key = _text(row[0]), _text(row[1])
+            edges = self._asleep.pop(hash(key), None)
+            if edges:  # nobody waits in it any more
+                self.on_wake(Conversation(key, REQUEST, "", 0, 0, ended_us=1, edges=edges))
+            if key in self._talks:
+                self._changed[key] = self._talks[key]  # memory knows better
 
     def due(self, before_us: int, limit: int) -> list[Conversation]:
         """Conversations for which, as of the last commit, something was due before `before_us`; all in memory now."""
         found: list[Conversation] = []
-        for row in self._read(_WAKING, (before_us, limit)):
-            key = str(row[0]), str(row[1])
+        for talk in self.sound(self._read(_WAKING, (before_us, self._damage.foreign, limit))):
+            key = talk.key
             if key in self._talks:
                 found.append(self._talks[key])
             elif key not in self._ended:  # else the next commit says so
-                found.append(self._take_in(row))
+                found.append(self._take_in(talk))
         return found
 
     def _wake(self, key: Key) -> Conversation | None:
-        rows = self._read(_FIND, key)
-        return self._take_in(rows[0]) if rows else None  # another key can have the same hash
+        talk = next(self.sound(self._read(_FIND, key)), None)
+        return None if talk is None else self._take_in(talk)  # another key can have the same hash
 
-    def _take_in(self, row: Row) -> Conversation:
-        talk = load(row)
+    def _take_in(self, talk: Conversation) -> Conversation:
         talk.taken_in = 1
         key = talk.key
         edges = self._asleep.pop(hash(key), None)
@@ -202,3 +227,7 @@ class Book:
             wanted -= 1
             if wanted <= 0:
                 return
+
+
+def _text(cell: object) -> str:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
