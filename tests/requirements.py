@@ -700,6 +700,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_file_that_ends_early_alters_nothing",
             "test_log_that_is_unreadable_in_its_middle_is_refused_and_not_silently_cut",
             "test_damaged_message_is_put_aside_and_the_others_are_delivered",
+            "test_damaged_conversation_is_put_aside_at_a_start_and_the_others_go_on",
+            "test_conversation_damaged_while_it_sleeps_is_not_there_and_put_aside_with_the_next_commit",
         ),
     ),
     "delivery:journal-limits": Requirement(

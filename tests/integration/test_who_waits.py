@@ -146,3 +146,31 @@ async def test_what_nobody_ever_heard_of_is_not_found(node: LocalNode) -> None:
     ):
         with pytest.raises(ConversationNotFound):
             await call
+
+
+async def test_damaged_conversation_is_not_found_and_the_list_goes_on_behind_it(
+    tmp_path: Path, compiled_dir: Path
+) -> None:
+    natives = [Passer(name) for name in ("a", "b", "c")]
+    async with open_node(tmp_path, compiled=compiled_dir, natives=natives) as node:
+        service = await ask(node, "a", "b", "c", "a")
+        await service.cancel(DEFAULT_WORKSPACE, TESTER, "x/a/b")
+        await until(lambda: not node.receiver("c").messages and not node.receiver("b").messages)
+        await node.rooms.journal.commit()
+    async with open_node(tmp_path, compiled=compiled_dir, natives=natives) as node:
+        await node.rows("UPDATE conversations SET state = '{' WHERE id = 'x/a/b' AND ended_us > 0 RETURNING id")
+        service = node.rooms.conversations
+        for _ in range(2):  # as long as it is in the journal, and when it was put aside
+            with pytest.raises(ConversationNotFound):
+                await service.get(DEFAULT_WORKSPACE, "x/a/b")
+            found: list[str] = []
+            after: str | None = None
+            while True:
+                page = await service.list(DEFAULT_WORKSPACE, ConversationFilter(), limit=1, after=after)
+                found += [one.id for one in page.conversations]
+                after = page.next
+                if after is None:
+                    break
+            assert found == ["x/a/b/c", "x/a", "x"]
+            await node.rooms.journal.commit()
+        assert await node.rows("SELECT source, row FROM quarantine") == [("conversations", "default/x/a/b")]

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from caxton.agents.conversation_facts import Present, facts_of, is_meant
-from caxton.conversations.conversation import COLUMNS, load
+from caxton.conversations.conversation import COLUMNS
 from caxton.conversations.facts import ENDED, OPEN, detail, message_facts, summary
 from caxton.conversations.path import describe_deadlocks, why
 from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest, ShuttingDown, WorkspaceNotFound
@@ -71,7 +71,7 @@ class ConversationService:
         before = _FIRST if after is None else _position(after)
         await self._journal.commit()
         rows = await self._query(_PAGE, (workspace, *before, MAX_LOOKED_AT if wanted.agent or wanted.status else limit))
-        known = {talk.key: talk for talk in map(load, rows)}
+        known = {talk.key: talk for talk in self._room.book.sound(rows)}
         more = len(rows) >= limit
         for talk in self._room.book.ended():  # what began and ended between two commits is in no row
             if talk.workspace == workspace and (talk.started_us, talk.id) < before:
@@ -81,10 +81,10 @@ class ConversationService:
         meant = [facts for facts in found if is_meant(wanted, facts)]
         page = meant[:limit]
         last = page[-1] if len(meant) > limit else (found[-1] if more and found else None)
-        return ConversationPage(
-            conversations=[summary(facts) for facts in page],
-            next=None if last is None else f"{last.begun_us}-{last.id}",
-        )
+        following = None if last is None else f"{last.begun_us}-{last.id}"
+        if more and not found:
+            following = _behind(rows[-1])
+        return ConversationPage(conversations=[summary(facts) for facts in page], next=following)
 
     async def get(self, workspace: WorkspaceName, conversation_id: str) -> ConversationDetail:
         """One with its participants. Raises `ConversationNotFound`, `WorkspaceNotFound`."""
@@ -139,7 +139,7 @@ class ConversationService:
         if talk is not None:
             return talk
         rows = await self._query(_ONE, (workspace, conversation_id))
-        return load(rows[0]) if rows else None
+        return next(self._room.book.sound(rows), None)
 
     def _present(self, workspace: str) -> Present:
         return Present(workspace, self._room, self._bus, self._agents)
@@ -152,6 +152,14 @@ class ConversationService:
 def _check(workspace: WorkspaceName) -> None:
     if workspace != DEFAULT_WORKSPACE:
         raise WorkspaceNotFound(workspace)
+
+
+def _behind(row: Row) -> str | None:
+    """The position of a row of `COLUMNS` that is itself not shown; None if it says nothing of that."""
+    conversation_id, begun_us = row[1], row[7]
+    if not isinstance(begun_us, int) or not isinstance(conversation_id, bytes):
+        return None
+    return f"{begun_us}-{conversation_id.decode('utf-8', 'replace')}"
 
 
 def _position(after: str) -> tuple[int, str]:

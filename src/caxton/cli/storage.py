@@ -27,6 +27,7 @@ _WORDS = {
     "receipts": "receipts of posts with an id",
     "agents": "agents",
     "state": "entries of agents' state",
+    "conversations": "conversations",
     "timers": "timers",
 }
 

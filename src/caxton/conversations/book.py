@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from caxton.conversations.conversation import COLUMNS, SAVE, load, row_of
+from caxton.conversations.conversation import COLUMNS, SAVE, Conversation, row_of
+from caxton.conversations.damage import Damage
+from caxton.protocols.request import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from caxton.bus.journal import Source
-    from caxton.conversations.conversation import Conversation, Key
+    from caxton.conversations.conversation import Key
     from caxton.storage.database import Row, Statement
 
 MAX_IN_MEMORY = 20_000
@@ -32,13 +34,15 @@ MAX_OVER = 200_000
 
 _FIND = f"SELECT {COLUMNS} FROM conversations WHERE workspace = ? AND id = ?"  # noqa: S608
 _WAKING = (
-    "SELECT wake_us, workspace, id FROM conversations WHERE ended_us IS NULL AND wake_us < ? "
-    "AND (wake_us, workspace, id) > (?, ?, ?) ORDER BY wake_us, workspace, id LIMIT ?"
+    "SELECT wake_us, CAST(workspace AS TEXT), CAST(id AS TEXT) FROM conversations WHERE ended_us IS NULL "
+    "AND wake_us < ? AND (wake_us, workspace, id) > (?, ?, ?) ORDER BY wake_us, workspace, id LIMIT ?"
 )
 _RECENT = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL ORDER BY last_us DESC LIMIT ?"  # noqa: S608
-_KEYS = "SELECT workspace, id FROM conversations WHERE ended_us IS NULL"
-_END_ALL = "UPDATE conversations SET ended_us = ?, outcome = ? WHERE workspace = ? AND ended_us IS NULL"
-_OVER = "SELECT workspace, id FROM conversations WHERE ended_us IS NOT NULL ORDER BY ended_us"
+_KEYS = "SELECT CAST(workspace AS TEXT), CAST(id AS TEXT) FROM conversations WHERE ended_us IS NULL"
+_FORGET = "DELETE FROM conversations WHERE workspace = ? AND ended_us IS NULL"
+_OVER = (
+    "SELECT CAST(workspace AS TEXT), CAST(id AS TEXT) FROM conversations WHERE ended_us IS NOT NULL ORDER BY ended_us"
+)
 
 
 Edges: TypeAlias = tuple[tuple[str, str], ...]
@@ -84,11 +88,12 @@ class Book:
         self.pairs = 0
         """Participants of those that go on and are in memory."""
         self._looked_at = -1
+        self._damage = Damage()
         journal.sources.append(self)
 
     def __len__(self) -> int:
         """Rows that the next commit will take."""
-        return len(self._changed) + len(self._also)
+        return len(self._changed) + len(self._also) + len(self._damage)
 
     @property
     def open(self) -> int:
@@ -152,14 +157,14 @@ class Book:
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 
-    def end_asleep(self, workspace: str, now_us: int, outcome: str) -> None:
-        """Those of a workspace that go on in the journal only are over there, all at once with the next commit."""
+    def forget_asleep(self, workspace: str) -> None:
+        """Those of a workspace that go on in the journal only are gone there too, with the next commit."""
         self._asleep.pop(workspace, None)
-        self._also.append((_END_ALL, [(now_us, outcome, workspace)]))
+        self._also.append((_FORGET, [(workspace,)]))
 
     def take(self) -> list[Statement]:
         """See `bus.journal.Source`."""
-        also, self._also = self._also, []
+        also, self._also = self._also + self._damage.take(), []
         if not self._changed:
             return also
         number = self._journal.commits + 1
@@ -172,10 +177,32 @@ class Book:
 
     def load(self, query: Callable[[str, Row], list[Row]]) -> list[Conversation]:
         """Take up what an earlier run left; returns those that are in memory now."""
-        for workspace, id_ in query(_KEYS, ()):
+        try:
+            keys = query(_KEYS, ())
+        except UnicodeDecodeError:
+            self._damage.put_unreadable_aside(query)
+            keys = query(_KEYS, ())
+        for workspace, id_ in keys:
             self._asleep.setdefault(str(workspace), {})[hash((str(workspace), str(id_)))] = None
         self._over = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_OVER, ())}
-        return [self._take_in(row) for row in query(_RECENT, (self.max_in_memory,))]
+        talks = [self._take_in(talk) for talk in self.sound(query(_RECENT, (self.max_in_memory,)))]
+        self._damage.put_aside(query)
+        return talks
+
+    def sound(self, rows: Iterable[Row]) -> Iterator[Conversation]:
+        """What rows of the journal hold; one that is damaged is put aside with the next commit."""
+        for row in rows:
+            talk = self._damage.load(row)
+            if talk is not None:
+                yield talk
+                continue
+            key = _text(row[0]), _text(row[1])
+            self._over.pop(hash(key), None)
+            edges = self._asleep.get(key[0], {}).pop(hash(key), None)
+            if edges:  # nobody waits in it any more
+                self.on_wake(Conversation(key, REQUEST, "", 0, 0, ended_us=1, edges=edges))
+            if key in self._talks:
+                self._changed[key] = self._talks[key]  # memory knows better
 
     def waking(self, before_us: int, behind: Waking, limit: int) -> list[Waking]:
         """Those that go on, in memory or not, for which something is due before `before_us`, as of the last commit.
@@ -187,8 +214,7 @@ class Book:
 
     def _recall(self, key: Key) -> Conversation | None:
         """One that is over, from the journal: what comes too late for it may have been long on its way."""
-        rows = self._read(_FIND, key)
-        talk = load(rows[0]) if rows else None
+        talk = next(self.sound(self._read(_FIND, key)), None)
         if talk is None or not talk.ended_us:
             return None
         talk.taken_in = 1
@@ -196,11 +222,10 @@ class Book:
         return talk
 
     def _wake(self, key: Key) -> Conversation | None:
-        rows = self._read(_FIND, key)
-        return self._take_in(rows[0]) if rows else None  # another key can have the same hash
+        talk = next(self.sound(self._read(_FIND, key)), None)
+        return None if talk is None else self._take_in(talk)  # another key can have the same hash
 
-    def _take_in(self, row: Row) -> Conversation:
-        talk = load(row)
+    def _take_in(self, talk: Conversation) -> Conversation:
         talk.taken_in = 1
         key = talk.key
         edges = self._asleep.get(key[0], {}).pop(hash(key), None)
@@ -237,3 +262,7 @@ class Book:
             self.pairs -= len(talk.pairs)
             if len(self._talks) <= wanted and self.pairs <= most_pairs:
                 return
+
+
+def _text(cell: object) -> str:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)

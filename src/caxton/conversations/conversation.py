@@ -8,6 +8,8 @@ import msgspec
 
 from caxton.protocols.catalogue import PROTOCOLS
 from caxton.protocols.machine import LATE, PARTICIPANT, START, Protocol, next_to_speak
+from caxton.storage.checksum import conversation_checksum
+from caxton.storage.verify import is_good_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +29,22 @@ Key: TypeAlias = tuple[str, str]
 
 SAVE = (
     "INSERT OR REPLACE INTO conversations (workspace, id, protocol, initiator, parent, state, messages, started_us, "
-    "last_us, wake_us, ended_us, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "last_us, wake_us, ended_us, outcome, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-COLUMNS = "workspace, id, protocol, initiator, parent, state, messages, started_us, last_us, ended_us, outcome"
-"""What `load` wants, in this order."""
+COLUMNS = (
+    "CAST(workspace AS BLOB), CAST(id AS BLOB), CAST(protocol AS BLOB), CAST(initiator AS BLOB), "
+    "CAST(parent AS BLOB), CAST(state AS BLOB), messages, started_us, last_us, wake_us, ended_us, "
+    "CAST(outcome AS BLOB), checksum, typeof(workspace) = 'text' AND typeof(id) = 'text'"
+)
+"""What `load` wants, in this order: a text that is no UTF-8 any more must not spoil the rows beside it."""
+
+
+class DamagedRow(ValueError):
+    """A row is not what was written."""
+
+
+class UnknownProtocol(KeyError):
+    """A conversation follows a protocol, named by the argument, that this version has not."""
 
 
 class Conversation(msgspec.Struct, gc=False, eq=False):
@@ -120,20 +134,33 @@ _decode = msgspec.json.Decoder(_State).decode
 
 
 def row_of(talk: Conversation, idle_us: int, max_age_us: int) -> Row:
-    """For `SAVE`."""
+    """For `SAVE`: all columns, and their checksum."""
     state = _encode(
         _State(talk.pairs, talk.since, talk.due or None, talk.cancels or None, talk.asked, talk.reply_to)
     ).decode()
-    return (
+    columns = (
         *talk.key, talk.protocol.name, talk.initiator, talk.parent, state, talk.messages, talk.started_us,
         talk.last_us, talk.wake_us(idle_us, max_age_us), talk.ended_us or None, talk.outcome,
     )  # fmt: skip
+    return *columns, conversation_checksum(columns)
 
 
 def load(row: Row) -> Conversation:
-    """From a row of `COLUMNS`. Raises `ValueError` or `KeyError` when it is not one of ours."""
-    workspace, id_, protocol, initiator, parent, state, messages, started_us, last_us, ended_us, outcome = row
-    said, rules = _decode(str(state)), PROTOCOLS[str(protocol)]
+    """From a row of `COLUMNS`. Raises `DamagedRow`, `UnknownProtocol`."""
+    try:
+        columns = tuple(one.decode() if isinstance(one, bytes) else one for one in row[:-2])
+    except UnicodeDecodeError as exc:
+        raise DamagedRow("a text in it is no UTF-8") from exc
+    if not row[-1] or not is_good_conversation(columns, row[-2]):
+        raise DamagedRow("its checksum does not fit")
+    workspace, id_, protocol, initiator, parent, state, messages, started_us, last_us, _, ended_us, outcome = columns
+    rules = PROTOCOLS.get(str(protocol))
+    if rules is None:
+        raise UnknownProtocol(protocol)
+    try:
+        said = _decode(str(state))
+    except (ValueError, msgspec.DecodeError) as exc:
+        raise DamagedRow(f"its state cannot be read: {exc}") from exc
     return Conversation(
         (str(workspace), str(id_)), rules, str(initiator), int(str(started_us)), int(str(last_us)),
         None if parent is None else str(parent), said.pairs, said.since, said.due, said.cancels,

@@ -68,7 +68,7 @@ class Table:
         """Nobody watches over the conversations of `workspace` any more, and nobody is told."""
         for talk in [talk for talk in self.book.in_memory() if talk.workspace == workspace]:
             self.end(talk, now_us, UNWATCHED)
-        self.book.end_asleep(workspace, now_us, UNWATCHED)
+        self.book.forget_asleep(workspace)
         self._graphs.pop(workspace, None)
         self._asks.pop(workspace, None)
         self.touched = {key: talk for key, talk in self.touched.items() if key[0] != workspace}

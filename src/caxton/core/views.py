@@ -726,7 +726,8 @@ class StorageView(msgspec.Struct, kw_only=True):
     limits: dict[str, int]
     """Bytes: `journal` and `wal` at most, `free` at least."""
     rows: dict[str, int]
-    """By kind: `pending`, `kept`, `dead_letters`, `quarantined`, `receipts`, `agents`, `state`, `timers`."""
+    """By kind: `pending`, `kept`, `dead_letters`, `quarantined`, `receipts`, `agents`, `state`, `conversations`,
+    `timers`."""
     oldest: dict[str, str]
     """ISO 8601, UTC, of the oldest `pending`, `kept` and `dead_letters`, where there is one."""
     commits: int

@@ -23,6 +23,7 @@ _COUNTS = {
     "receipts": "SELECT count(*) FROM receipts",
     "agents": "SELECT count(*) FROM agents",
     "state": "SELECT count(*) FROM kv",
+    "conversations": "SELECT count(*) FROM conversations",
     "timers": "SELECT count(*) FROM timers",
 }
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from zlib import crc32
+
+import msgspec
+
+if TYPE_CHECKING:
+    from caxton.storage.database import Row
+
+_encode = msgspec.json.Encoder().encode
 
 
 def message_checksum(
@@ -16,3 +24,8 @@ def message_checksum(
 def kv_checksum(workspace: str, agent: str, key: bytes, value: bytes) -> int:
     """CRC-32 of one entry of an agent's state."""
     return crc32(value, crc32(key, crc32(f"{workspace}\0{agent}".encode())))
+
+
+def conversation_checksum(columns: Row) -> int:
+    """CRC-32 of a row of `conversations`: all its other columns, in the order of the table, as a JSON array."""
+    return crc32(_encode(columns))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from caxton.core.errors import JournalDamaged
-from caxton.storage.checksum import kv_checksum, message_checksum
+from caxton.storage.checksum import conversation_checksum, kv_checksum, message_checksum
 from caxton.storage.schema import check_schema
 from caxton.storage.wal import check_header, check_log
 
@@ -136,6 +136,14 @@ def is_good_kv(workspace: str, agent: str, key: bytes, value: bytes, checksum: i
         return False
 
 
+def is_good_conversation(columns: Row, checksum: object) -> bool:
+    """Whether a row of `conversations` is what was written; `columns`: all others, in the order of the table."""
+    try:
+        return conversation_checksum(columns) == checksum
+    except (TypeError, ValueError):
+        return False
+
+
 def quarantine(database: Database, table: str, where: str, key: Row, reason: str, data: object, now_us: int) -> None:
     """Move the row of `table` with this `key` to the quarantine, in one transaction; before the writer starts.
 
@@ -180,6 +188,11 @@ _TEXTS = {
     "messages": ("seq", _IN_MESSAGE, "CAST(body AS BLOB)"),
     "dead_letters": ("seq", _IN_MESSAGE, "CAST(body AS BLOB)"),
     "kv": ("CAST(workspace AS BLOB), CAST(agent AS BLOB), CAST(key AS BLOB)", ("workspace", "agent"), "value"),
+    "conversations": (
+        "CAST(workspace AS BLOB), CAST(id AS BLOB)",
+        ("workspace", "id", "protocol", "initiator", "parent", "state", "outcome"),
+        "CAST(state AS BLOB)",
+    ),
     "modules": ("CAST(sha256 AS BLOB)", ("sha256",), "CAST('' AS BLOB)"),
     "agents": ("CAST(workspace AS BLOB), CAST(name AS BLOB)", ("workspace", "name", "id", "phase"), "spec"),
 }
@@ -203,21 +216,29 @@ def _kv_problem(row: Row) -> str:
     return "" if is_good_kv(*row) else _MISMATCH
 
 
+def _conversation_problem(row: Row) -> str:
+    return "" if is_good_conversation(row[:-1], row[-1]) else _MISMATCH
+
+
 def _module_problem(row: Row) -> str:
     sha256, content, _ = row
     return "" if hashlib.sha256(content).hexdigest() == sha256 else "its content is not that of its SHA-256"
 
 
 _MESSAGE = "seq, workspace, sender, receiver, message_id, conversation_id, body"
+_CONVERSATION = (
+    "workspace, id, protocol, initiator, parent, state, messages, started_us, last_us, wake_us, ended_us, outcome"
+)
 _CHECKS = (
     _Check("messages", f"SELECT {_MESSAGE}, checksum FROM messages NOT INDEXED", 1, _message_problem),  # noqa: S608
     _Check("dead_letters", f"SELECT {_MESSAGE}, checksum FROM dead_letters NOT INDEXED", 1, _message_problem),  # noqa: S608
     _Check("kv", "SELECT workspace, agent, key, value, checksum FROM kv", 3, _kv_problem),
+    _Check("conversations", f"SELECT {_CONVERSATION}, checksum FROM conversations", 2, _conversation_problem),  # noqa: S608
     _Check("agents", "SELECT workspace, name, spec, 0 FROM agents", 2, _agent_problem),
     _Check("modules", "SELECT sha256, bytes, 0 FROM modules", 1, _module_problem),
 )
 
-_UNCHECKED = ("timers", "subscriptions", "receipts", "names", "quarantine")
+_UNCHECKED = ("timers", "subscriptions", "receipts", "names", "quarantine", "workspace_settings")
 """Tables whose rows have no checksum: only that they can be read is seen."""
 
 

@@ -289,6 +289,7 @@ async def test_what_is_open_when_it_is_switched_off_is_over_and_nobody_is_told(t
     assert talk.heard("a") == ["inform"]
     await talk.rig.commit()
     assert set(talk.rig.rows("SELECT outcome FROM conversations")) == {("unwatched",)}
+    assert talk.room.table.ended["unwatched"] > 0
     talk.crash()
     assert talk.room.book.open == 0
 

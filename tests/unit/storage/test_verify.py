@@ -12,7 +12,7 @@ import pytest
 
 from caxton.core.errors import JournalDamaged
 from caxton.storage.census import take_census
-from caxton.storage.checksum import kv_checksum, message_checksum
+from caxton.storage.checksum import conversation_checksum, kv_checksum, message_checksum
 from caxton.storage.database import Database
 from caxton.storage.verify import quarantine, verify_file
 from caxton.storage.wal import lost_commits
@@ -45,6 +45,11 @@ def path(tmp_path: Path) -> Path:
             "INSERT INTO kv (workspace, agent, key, value, checksum) VALUES ('default', 'a', ?, ?, ?)",
             (b"k", b"v", kv_checksum("default", "a", b"k", b"v")),
         )
+        talk = ("default", "c-1", "fipa-request", "a", None, '{"pairs":{},"since":{}}', 1, 2, 3, 4, None, "open")
+        database.query(
+            "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*talk, conversation_checksum(talk)),
+        )
         database.query("INSERT INTO modules (sha256, bytes) VALUES (?, ?)", (SHA, b"a"))
         database.query(
             "INSERT INTO agents (workspace, name, id, revision, spec, module_sha256, phase, deployed_us) "
@@ -63,7 +68,7 @@ def change(path: Path, sql: str) -> None:
 def test_sound_journal_has_no_findings_and_old_rows_are_counted_apart(path: Path) -> None:
     report = verify_file(path, at_rest=True)
     assert report.findings == []
-    assert report.rows == {"messages": 2, "dead_letters": 1, "kv": 1, "modules": 1, "agents": 1}
+    assert report.rows == {"messages": 2, "dead_letters": 1, "kv": 1, "conversations": 1, "modules": 1, "agents": 1}
     assert report.unchecked == 1
 
 
@@ -80,6 +85,15 @@ def test_sound_journal_has_no_findings_and_old_rows_are_counted_apart(path: Path
         ("UPDATE kv SET value = x'00'", "kv", "default/a/6b"),
         ("UPDATE kv SET agent = 'b'", "kv", "default/b/6b"),
         ("UPDATE messages SET settled_us = 'soon' WHERE seq = 3", "messages", "3"),
+        ("UPDATE conversations SET state = '{}'", "conversations", "default/c-1"),
+        ("UPDATE conversations SET state = CAST(x'ff' AS TEXT)", "conversations", "64656661756c74/632d31"),
+        ("UPDATE conversations SET id = 'c-2'", "conversations", "default/c-2"),
+        ("UPDATE conversations SET protocol = 'fipa-query'", "conversations", "default/c-1"),
+        ("UPDATE conversations SET parent = ''", "conversations", "default/c-1"),
+        ("UPDATE conversations SET ended_us = 5", "conversations", "default/c-1"),
+        ("UPDATE conversations SET wake_us = 5", "conversations", "default/c-1"),
+        ("UPDATE conversations SET outcome = 'idle'", "conversations", "default/c-1"),
+        ("UPDATE conversations SET checksum = checksum + 1", "conversations", "default/c-1"),
         ("UPDATE modules SET bytes = x'00'", "modules", SHA),
         ("UPDATE agents SET name = 'b'", "agents", "default/b"),
         ("UPDATE agents SET spec = x'00'", "agents", "default/a"),
@@ -146,6 +160,7 @@ def test_row_stays_if_it_cannot_be_put_away(path: Path) -> None:
 def test_census_counts_rows_by_kind_and_tells_the_oldest(path: Path) -> None:
     census = take_census(path)
     assert census.rows["pending"] == 3
+    assert census.rows["conversations"] == 1
     assert (census.rows["kept"], census.rows["dead_letters"], census.rows["state"]) == (0, 1, 1)
     assert census.oldest == {
         "pending": "2023-11-14T22:13:20.000+00:00",
