@@ -324,6 +324,26 @@ def test_message_can_go_to_a_capability(caxton: CliRunner, node: RunningNode) ->
     assert (outcome.code, outcome.out) == (0, "[3, 1]\n")
 
 
+def test_message_says_who_shall_be_chosen_where_it_belongs_and_who_gets_the_answer(
+    caxton: CliRunner, node: RunningNode
+) -> None:
+    caxton("deploy", "ping.wasm", "--capability", "sorting")
+    options = ["--routing-strategy", "least-loaded", "--parent-conversation", "c-1", "--conversation-id", "c-2"]
+    send = ["message", "send", "--capability", "sorting", *options]
+    for answers_to in (["a"], ["a", "b"]):
+        outcome = caxton(*send, *(word for name in answers_to for word in ("--reply-to", name)))
+        assert outcome.code == 0
+        message = json.loads(node.do(lambda fakes: fakes.messages.kept["c-2"][-2]))
+        assert (message["routing_strategy"], message["parent_conversation"]) == ("least-loaded", "c-1")
+        assert message["reply_to"] == (answers_to if len(answers_to) > 1 else answers_to[0])
+
+
+def test_routing_strategy_without_a_capability_is_a_misuse(caxton: CliRunner, node: RunningNode) -> None:
+    outcome = caxton("message", "send", "--to", "ping", "--routing-strategy", "best")
+    assert outcome.code == 2
+    assert "--capability" in outcome.err
+
+
 @pytest.mark.parametrize("performative", ["failure", "refuse", "not-understood"])
 def test_answer_that_says_no_is_shown_and_is_a_failure(caxton: CliRunner, performative: str) -> None:
     said = {"performative": performative, "sender": "ping", "content": "no", "conversation_id": "c-1"}

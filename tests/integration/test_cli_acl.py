@@ -69,6 +69,7 @@ def test_reply_that_says_no_is_a_failure_in_any_encoding(caxton: CliRunner) -> N
         (["--performative", "request"], "--performative"),
         (["--reply-by", "2031-05-17T09:30:00Z", "--ttl", "1s"], "--ttl, --reply-by"),
         (["--priority", "0"], "--priority"),
+        (["--reply-to", "a", "--parent-conversation", "c"], "--parent-conversation, --reply-to"),
         (["--message-id", "m"], "--message-id"),
     ],
 )

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from caxton.cli import conversation
 from caxton.cli.conversation import span
 from caxton.client import ApiProblem, CaxtonClient
 from caxton.conversations.facts import AgentFacts
+from caxton.core.views import ConversationFilter
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
 from tests.cli_runner import caxton
@@ -17,6 +19,8 @@ from tests.integration.fake_node import ADMIN_PROOF
 from tests.integration.test_cli import node, shared_node
 
 if TYPE_CHECKING:
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views import ConversationPage
     from caxton.testing.fake_conversations import FakeConversations
     from caxton.testing.fakes import FakeNode
     from tests.cli_runner import CliRunner
@@ -65,6 +69,48 @@ def test_list_has_what_was_asked_for(
     assert [line.split()[0] for line in lines] == found
     assert total == f"{len(found)} conversation{'s' * (len(found) != 1)}"
     assert ("--after y" in outcome.err) == ("--limit" in options)
+
+
+@pytest.fixture
+def narrow_pages(known: FakeConversations, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Pages look at one conversation each, as the server's do at some thousands; where each began."""
+    whole, asked = known.list, list[str | None]()
+
+    async def list_one(
+        workspace: WorkspaceName, wanted: ConversationFilter, *, limit: int, after: str | None
+    ) -> ConversationPage:
+        asked.append(after)
+        page = await whole(workspace, ConversationFilter(), limit=1, after=after)
+        meant = {one.id for one in (await whole(workspace, wanted, limit=1000, after=None)).conversations}
+        page.conversations = [one for one in page.conversations if one.id in meant]
+        return page
+
+    monkeypatch.setattr(known, "list", list_one)
+    return asked
+
+
+def test_list_goes_on_by_itself_over_pages_without_what_is_wanted(
+    caxton: CliRunner, narrow_pages: list[str | None]
+) -> None:
+    found = caxton("conversation", "list", "--agent", "manager", "-o", "json").json()
+    assert ([one["id"] for one in found["conversations"]], found["next"]) == (["x"], None)
+    assert narrow_pages == [None, "../z", "y"]
+
+
+def test_list_that_has_what_it_wanted_asks_for_no_more(caxton: CliRunner, narrow_pages: list[str | None]) -> None:
+    found = caxton("conversation", "list", "--agent", "b1", "--limit", "2", "-o", "json").json()
+    assert ([one["id"] for one in found["conversations"]], found["next"]) == (["../z", "y"], "y")
+    assert narrow_pages == [None, "../z"]
+
+
+def test_list_that_gives_up_says_that_it_has_not_seen_all(
+    caxton: CliRunner, narrow_pages: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "MAX_PAGES", 2)
+    outcome = caxton("conversation", "list", "--agent", "manager")
+    assert outcome.out == "No such conversation so far.\n"
+    assert "those that began earlier were not looked at: --after y" in outcome.err
+    assert len(narrow_pages) == 2
 
 
 def test_wrong_status_is_refused_with_those_that_there_are(caxton: CliRunner, known: FakeConversations) -> None:

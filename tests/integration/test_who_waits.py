@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from caxton.agents import conversations
+from caxton.conversations.conversation import load
 from caxton.core.errors import ConversationNotFound, ConversationOver
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views import ConversationFilter
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
 
     from caxton.agents.conversations import ConversationService
     from caxton.bus.turn import Turn
+    from caxton.conversations.conversation import Conversation
     from caxton.core.views import CriticalPath
     from caxton.messages.message import AclMessage
+    from caxton.storage.database import Row
     from caxton.testing.rooms import LocalNode
 
 
@@ -135,6 +140,56 @@ async def test_conversations_are_listed_and_shown_with_what_was_begun_within_the
     assert ([one.id for one in page.conversations], [one.id for one in rest.conversations]) == (["x/a"], ["x"])
     detail = await service.get(DEFAULT_WORKSPACE, "x")
     assert (detail.initiator, detail.children, detail.waiting) == ("client:tester", ["x/a"], 1)
+
+
+async def listed(node: LocalNode, wanted: ConversationFilter, limit: int) -> tuple[list[str], int]:
+    """Ids of all pages, and how many pages there were."""
+    found: list[str] = []
+    after, pages = None, 0
+    while pages == 0 or after is not None:
+        page = await node.rooms.conversations.list(DEFAULT_WORKSPACE, wanted, limit=limit, after=after)
+        assert len(page.conversations) <= limit
+        found += [one.id for one in page.conversations]
+        after, pages = page.next, pages + 1
+    return found, pages
+
+
+@pytest.mark.parametrize("looked_at", [2, 3, 5000])
+async def test_pages_of_a_narrow_list_have_each_that_is_meant_once_however_few_rows_a_page_looks_at(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    monkeypatch.setattr(conversations, "MAX_LOOKED_AT", looked_at)
+    for n in range(8):  # those with an even number are over, in memory and on disk
+        to = "a" if n in (1, 2, 7) else "c"
+        await node.post(to, [], performative="request", protocol="fipa-request", conversation_id=f"x{n}")
+        if n % 2 == 0:
+            await until(lambda: not node.receiver("a").messages and not node.receiver("c").messages)
+            await node.rooms.conversations.cancel(DEFAULT_WORKSPACE, TESTER, f"x{n}")
+    await node.wait_for_quiet()
+    for limit in (1, 2, 100):
+        assert (await listed(node, ConversationFilter(), limit))[0] == [f"x{n}" for n in range(7, -1, -1)]
+        assert (await listed(node, ConversationFilter(agent="a"), limit))[0] == ["x7", "x2", "x1"]
+        assert (await listed(node, ConversationFilter(status="ended"), limit))[0] == ["x6", "x4", "x2", "x0"]
+        assert (await listed(node, ConversationFilter(status="open", agent="c"), limit))[0] == ["x5", "x3"]
+        assert (await listed(node, ConversationFilter(protocol="fipa-query"), limit))[0] == []
+    assert (await listed(node, ConversationFilter(), 8))[1] == 1
+
+
+async def test_rows_of_a_list_are_read_and_parsed_beside_the_event_loop(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(node, "a", "b")
+    threads: set[int] = set()
+
+    def load_here(row: Row) -> Conversation:
+        threads.add(threading.get_ident())
+        return load(row)
+
+    monkeypatch.setattr(conversations, "load", load_here)
+    page = await node.rooms.conversations.list(DEFAULT_WORKSPACE, ConversationFilter(agent="a"), limit=10, after=None)
+    assert [one.id for one in page.conversations] == ["x/a", "x"]
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_what_nobody_ever_heard_of_is_not_found(node: LocalNode) -> None:

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from heapq import nlargest
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from caxton.agents.conversation_facts import Present, facts_of, is_meant
-from caxton.conversations.conversation import COLUMNS
-from caxton.conversations.facts import ENDED, OPEN, detail, message_facts, summary
+from caxton.conversations.conversation import COLUMNS, DamagedRow, UnknownProtocol, load
+from caxton.conversations.facts import BEING_CANCELLED, ENDED, OPEN, detail, message_facts, summary
 from caxton.conversations.path import describe_deadlocks, why
 from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest, ShuttingDown, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import CancelReceipt, ConversationPage
+from caxton.core.views import CancelReceipt, ConversationFilter, ConversationPage
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.protocols.machine import CANCELLING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from caxton.agents.messaging import MessageService
     from caxton.agents.service import AgentService
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.conversations.conversation import Conversation
+    from caxton.conversations.facts import ConversationFacts
     from caxton.conversations.room import Conversations
     from caxton.core.clock import Clock
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import ConversationDetail, ConversationFilter, CriticalPath, DeadlockView
+    from caxton.core.views import ConversationDetail, CriticalPath, DeadlockView
     from caxton.security.principal import Principal
     from caxton.storage.database import Row
     from caxton.storage.lookup import Lookup
 
-MAX_LOOKED_AT = 20_000
+T = TypeVar("T")
+
+_GOING_ON = OPEN, BEING_CANCELLED
+
+MAX_LOOKED_AT = 5000
 """Rows that one page of a narrow list looks at; it goes on behind them."""
 
 MAX_PATH_MESSAGES = 1000
@@ -44,6 +54,8 @@ _CHILDREN = "SELECT id FROM conversations WHERE workspace = ? AND parent = ? ORD
 
 _FIRST = 1 << 62, ""
 """The position before all conversations."""
+_LAST = -1, ""
+"""The position behind them."""
 
 
 class ConversationService:
@@ -70,21 +82,23 @@ class ConversationService:
         _check(workspace)
         before = _FIRST if after is None else _position(after)
         await self._journal.commit()
-        rows = await self._query(_PAGE, (workspace, *before, MAX_LOOKED_AT if wanted.agent or wanted.status else limit))
-        known = {talk.key: talk for talk in self._room.book.sound(rows)}
-        more = len(rows) >= limit
-        for talk in self._room.book.ended():  # what began and ended between two commits is in no row
-            if talk.workspace == workspace and (talk.started_us, talk.id) < before:
-                known[talk.key] = talk
-        talks = sorted(known.values(), key=lambda talk: (talk.started_us, talk.id), reverse=True)
-        found = [facts_of(talk) for talk in talks]
-        meant = [facts for facts in found if is_meant(wanted, facts)]
-        page = meant[:limit]
-        last = page[-1] if len(meant) > limit else (found[-1] if more and found else None)
-        following = None if last is None else f"{last.begun_us}-{last.id}"
-        if more and not found:
-            following = _behind(rows[-1])
-        return ConversationPage(conversations=[summary(facts) for facts in page], next=following)
+        ended = [talk for talk in self._room.book.ended() if talk.workspace == workspace]
+        known = frozenset(talk.id for talk in ended)  # rows of these may be older than they are
+        most = limit + 1 if wanted == ConversationFilter() else MAX_LOOKED_AT
+        found, looked_to, bad = await self._look(
+            lambda: _matches(self._lookup.query(_PAGE, (workspace, *before, most)), known, wanted, limit + 1, most)
+        )
+        list(self._room.book.sound(bad))  # puts them aside
+        near = [talk for talk in ended if looked_to <= (talk.started_us, talk.id) < before and _may_be(wanted, talk)]
+        latest = nlargest(limit + 1, near, key=lambda talk: (talk.started_us, talk.id))
+        found += [facts for facts in map(facts_of, latest) if is_meant(wanted, facts)]
+        found.sort(key=lambda facts: (facts.begun_us, facts.id), reverse=True)
+        page = found[:limit]
+        end = (page[-1].begun_us, page[-1].id) if len(found) > limit else looked_to
+        return ConversationPage(
+            conversations=[summary(facts) for facts in page],
+            next=None if end == _LAST else f"{end[0]}-{end[1]}",
+        )
 
     async def get(self, workspace: WorkspaceName, conversation_id: str) -> ConversationDetail:
         """One with its participants. Raises `ConversationNotFound`, `WorkspaceNotFound`."""
@@ -145,8 +159,11 @@ class ConversationService:
         return Present(workspace, self._room, self._bus, self._agents)
 
     async def _query(self, sql: str, parameters: Row) -> list[Row]:
+        return await self._look(lambda: self._lookup.query(sql, parameters))
+
+    async def _look(self, work: Callable[[], T]) -> T:
         async with self._looking:
-            return await asyncio.to_thread(self._lookup.query, sql, parameters)
+            return await asyncio.to_thread(work)
 
 
 def _check(workspace: WorkspaceName) -> None:
@@ -154,12 +171,58 @@ def _check(workspace: WorkspaceName) -> None:
         raise WorkspaceNotFound(workspace)
 
 
-def _behind(row: Row) -> str | None:
-    """The position of a row of `COLUMNS` that is itself not shown; None if it says nothing of that."""
-    conversation_id, begun_us = row[1], row[7]
-    if not isinstance(begun_us, int) or not isinstance(conversation_id, bytes):
-        return None
-    return f"{begun_us}-{conversation_id.decode('utf-8', 'replace')}"
+def _matches(
+    rows: list[Row], known: frozenset[str], wanted: ConversationFilter, enough: int, most: int
+) -> tuple[list[ConversationFacts], tuple[int, str], list[Row]]:
+    """Those of `rows` that are meant, but for the `known`; how far was looked, `_LAST` if to the end; the bad ones.
+
+    Runs beside the event loop: thousands of rows take tens of milliseconds.
+    """
+    found: list[ConversationFacts] = []
+    bad: list[Row] = []
+    name = None if wanted.agent is None else msgspec.json.encode(wanted.agent)
+    initiator = None if wanted.agent is None else wanted.agent.encode()
+    protocol = None if wanted.protocol is None else wanted.protocol.encode()
+    for row in rows:
+        if (
+            _text(row[1]) in known
+            or (row[10] and wanted.status in _GOING_ON)
+            or protocol not in (None, row[2])
+            or (name is not None and initiator != row[3] and name not in _bytes(row[5]))
+        ):
+            continue  # most rows: seen without reading their state
+        try:
+            facts = facts_of(load(row))
+        except (DamagedRow, UnknownProtocol):
+            bad.append(row)
+            continue
+        if is_meant(wanted, facts):
+            found.append(facts)
+            if len(found) == enough:
+                return found, _place(row), bad
+    return found, _LAST if len(rows) < most else _place(rows[-1]), bad
+
+
+def _place(row: Row) -> tuple[int, str]:
+    began_us = row[7]
+    return began_us if isinstance(began_us, int) else 0, _text(row[1])
+
+
+def _text(cell: object) -> str:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+def _bytes(cell: object) -> bytes:
+    return cell if isinstance(cell, bytes) else b""
+
+
+def _may_be(wanted: ConversationFilter, ended: Conversation) -> bool:
+    """Whether one that is over may be meant: all that is asked of thousands on the event loop."""
+    return (
+        wanted.status not in _GOING_ON
+        and wanted.protocol in (None, ended.protocol.name)
+        and (wanted.agent in (None, ended.initiator) or wanted.agent in ended.pairs)
+    )
 
 
 def _position(after: str) -> tuple[int, str]:

@@ -10,14 +10,19 @@ from caxton.cli.output import Mark, printable
 from caxton.core.units import format_duration
 
 if TYPE_CHECKING:
+    from caxton.client import CaxtonClient
     from caxton.core.views import (
         CancelReceipt,
         ConversationDetail,
+        ConversationFilter,
         ConversationPage,
         DeadlockView,
         ParticipantView,
         WaitView,
     )
+
+MAX_PAGES = 100
+"""That one list asks for: half a million conversations of which none is wanted take a few seconds."""
 
 app = new_app(
     "See how conversations stand and who waits for whom, or cancel one.",
@@ -69,7 +74,7 @@ def list_conversations(
 
     wanted = ConversationFilter(status=status, agent=agent, protocol=protocol)
     with cli.client("Asking for the conversations") as client:
-        page = client.conversations(wanted, limit=limit, after=after)
+        page = _pages(client, wanted, limit, after)
     cli.screen.answer(page, lambda: _show_list(cli, page))
 
 
@@ -97,6 +102,18 @@ def deadlocks(cli: Cli) -> None:
     cli.screen.answer({"deadlocks": found}, lambda: _show_deadlocks(cli, found))
 
 
+def _pages(client: "CaxtonClient", wanted: "ConversationFilter", limit: int, after: str | None) -> "ConversationPage":
+    """Up to `limit` of them: a page of the server has few or none of the wanted, if those are far back."""
+    page = client.conversations(wanted, limit=limit, after=after)
+    for _ in range(MAX_PAGES - 1):
+        if page.next is None or len(page.conversations) >= limit:
+            break
+        more = client.conversations(wanted, limit=limit - len(page.conversations), after=page.next)
+        page.conversations += more.conversations
+        page.next = more.next
+    return page
+
+
 # --- how people read it ------------------------------------------------------------------------------------------
 
 
@@ -122,7 +139,8 @@ def sentence(wait: "WaitView", *, within: str | None = None) -> str:
 
 def _show_list(cli: Cli, page: "ConversationPage") -> None:
     if not page.conversations:
-        cli.screen.line("No conversations.")
+        cli.screen.line("No conversations." if page.next is None else "No such conversation so far.")
+        _tell_more(cli, page)
         return
     columns = ("id", "protocol", "status", "initiator", "participants", "waiting", "begun", "deadline")
     rows = [
@@ -139,8 +157,13 @@ def _show_list(cli: Cli, page: "ConversationPage") -> None:
         for one in page.conversations
     ]
     cli.screen.table(columns, rows, total=f"{len(rows)} conversation{'s' * (len(rows) != 1)}")
+    _tell_more(cli, page)
+
+
+def _tell_more(cli: Cli, page: "ConversationPage") -> None:
     if page.next is not None:
-        cli.screen.hint(f"there are more: --after {printable(page.next)}")
+        what = "there are more" if page.conversations else "those that began earlier were not looked at"
+        cli.screen.hint(f"{what}: --after {printable(page.next)}")
 
 
 def _show_one(cli: Cli, found: "ConversationDetail") -> None:

@@ -37,6 +37,12 @@ To = Annotated[
     _text_option("--to", "Agent, topic://TOPIC or broadcast://GROUP. May be given repeatedly.", "NAME"),
 ]
 Capability = Annotated[str | None, _text_option("--capability", "Instead of --to: any agent that offers this.", "NAME")]
+Strategy = Annotated[
+    str | None,
+    _text_option(
+        "--routing-strategy", "How one who offers it is chosen: best, least-loaded, … or all: broadcast.", "WORD"
+    ),
+]
 Acl = Annotated[
     str | None,
     _text_option("--acl", "The whole message in FIPA's string encoding, @FILE, or - for standard input.", "MESSAGE"),
@@ -58,10 +64,17 @@ Format = Annotated[
 ConversationId = Annotated[
     str | None, _text_option("--conversation-id", "Conversation it belongs to. Default: a new one.", "ID")
 ]
+ParentConversation = Annotated[
+    str | None, _text_option("--parent-conversation", "Conversation within which this one is begun.", "ID")
+]
 Protocol = Annotated[str | None, _text_option("--protocol", "FIPA protocol, like fipa-request.")]
 Ontology = Annotated[str | None, _text_option("--ontology", "What the words of the content mean.")]
 Language = Annotated[str | None, _text_option("--language", "Language of the content.")]
 ReplyWith = Annotated[str | None, _text_option("--reply-with", "Mark that the reply should carry.")]
+ReplyTo = Annotated[
+    list[str] | None,
+    _text_option("--reply-to", "Who should get the answer instead of you. May be given repeatedly.", "NAME"),
+]
 InReplyTo = Annotated[str | None, _text_option("--in-reply-to", "The reply-with of the message answered.")]
 Priority = Annotated[
     int | None, typer.Option("--priority", metavar="0-9", help="9 is handed over first, 0 last. Without it: 4.")
@@ -84,6 +97,7 @@ def send(
     cli: Cli,
     to: To = None,
     capability: Capability = None,
+    routing_strategy: Strategy = None,
     acl: Acl = None,
     performative: Performative = None,
     content: Content = None,
@@ -91,10 +105,12 @@ def send(
     timeout: Timeout = "30s",
     written: Format = None,
     conversation_id: ConversationId = None,
+    parent_conversation: ParentConversation = None,
     protocol: Protocol = None,
     ontology: Ontology = None,
     language: Language = None,
     reply_with: ReplyWith = None,
+    reply_to: ReplyTo = None,
     in_reply_to: InReplyTo = None,
     priority: Priority = None,
     ttl: Ttl = None,
@@ -104,16 +120,17 @@ def send(
 ) -> None:
     """Send a message to an agent; it is on disk when this returns."""
     said: dict[str, Any] = {
-        "to": to, "capability": capability, "performative": performative, "content": content,
-        "conversation_id": conversation_id, "protocol": protocol, "ontology": ontology, "language": language,
-        "reply_with": reply_with, "in_reply_to": in_reply_to, "priority": priority, "ttl": ttl, "reply_by": reply_by,
+        "to": to, "capability": capability, "routing_strategy": routing_strategy, "performative": performative,
+        "content": content, "conversation_id": conversation_id, "parent_conversation": parent_conversation,
+        "protocol": protocol, "ontology": ontology, "language": language, "reply_with": reply_with,
+        "reply_to": reply_to, "in_reply_to": in_reply_to, "priority": priority, "ttl": ttl, "reply_by": reply_by,
         "message_id": message_id,
     }  # fmt: skip
     if wait_reply and durability != "fsync":
         raise _misused("--durability is for messages whose reply is not waited for")
     if written and not wait_reply:
         raise _misused("--format is for the reply: add --wait-reply")
-    message = _message(acl, {name: value for name, value in said.items() if value is not None})
+    message = _message(acl, {name: value for name, value in said.items() if value not in (None, [])})
     if not wait_reply:
         with cli.client("Sending") as client:
             receipt = client.send(message, durability=durability)
@@ -164,6 +181,10 @@ def _message(acl: str | None, said: dict[str, Any]) -> "AclMessage":
         return written_message(acl)
     if bool(said.get("to")) == bool(said.get("capability")):
         raise _misused("name the receiver: either --to or --capability")
+    if said.get("routing_strategy") and not said.get("capability"):
+        raise _misused("--routing-strategy chooses among those who offer a --capability")
+    if len(said.get("reply_to", ())) == 1:
+        (said["reply_to"],) = said["reply_to"]
     return outgoing_message(
         said.pop("to", []),
         said.pop("performative", "request"),
