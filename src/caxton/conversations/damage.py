@@ -6,8 +6,6 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from caxton.conversations.conversation import DamagedRow, UnknownProtocol, load
 from caxton.storage.verify import unreadable_rows
 
@@ -39,11 +37,6 @@ class Damage:
     def __len__(self) -> int:
         """Rows that the next commit puts aside."""
         return len(self._deleted)
-
-    @property
-    def foreign(self) -> str:
-        """Protocols that this version does not know, as far as it met them: a JSON array."""
-        return msgspec.json.encode(sorted(self._foreign)).decode()
 
     def load(self, row: Row) -> Conversation | None:
         """From a row of `conversation.COLUMNS`; None if it is no good."""

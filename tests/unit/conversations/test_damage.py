@@ -133,7 +133,7 @@ async def test_new_conversation_with_the_id_of_a_damaged_one_is_kept(talk: Talk)
 async def test_row_damaged_under_a_conversation_in_memory_is_written_anew(talk: Talk) -> None:
     await begin(talk, "bad")
     spoil(talk, "state = '{'")
-    talk.room.book.due(1 << 61, 10)
+    assert list(talk.room.book.sound(talk.rig.rows(f"SELECT {COLUMNS} FROM conversations"))) == []  # noqa: S608
     await talk.rig.commit()
     assert put_aside(talk) == 1
     talk.crash()
@@ -148,16 +148,17 @@ async def test_conversation_with_an_unknown_protocol_is_left_out_and_stays(
     talk.crash()
     assert talk.find("bad") is None
     assert talk.state("b", "good") == "requested"
-    talk.room.book.due(1 << 61, 10)
+    talk.room.deadlines.look()
     await talk.rig.commit()
     assert (put_aside(talk), left(talk)) == (0, ["bad", "good"])
     assert [getattr(one, "action", "") for one in caplog.records] == ["conversation.unknown_protocol"]
 
 
-async def test_unknown_protocols_do_not_keep_others_from_waking(talk: Talk) -> None:
-    await begin(talk, "bad")
-    talk.clock.advance(1)
-    await begin(talk, "good")
-    make_foreign(talk)
+async def test_those_that_end_all_at_once_are_not_taken_for_damaged(talk: Talk) -> None:
+    await begin(talk, "x")
+    await send_to_sleep(talk)
+    talk.room.book.end_asleep(WORKSPACE, talk.clock.steady_us(), "cancelled")
+    await talk.rig.commit()
     talk.crash()
-    assert [one.id for one in talk.room.book.due(1 << 61, 1)] == ["good"]
+    found = talk.find("x")
+    assert (found and found.outcome, put_aside(talk)) == ("cancelled", 0)
