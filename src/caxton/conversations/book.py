@@ -34,8 +34,9 @@ MAX_OVER = 200_000
 
 _FIND = f"SELECT {COLUMNS} FROM conversations WHERE workspace = ? AND id = ?"  # noqa: S608
 _WAKING = (
-    "SELECT wake_us, CAST(workspace AS TEXT), CAST(id AS TEXT) FROM conversations WHERE ended_us IS NULL "
-    "AND wake_us < ? AND (wake_us, workspace, id) > (?, ?, ?) ORDER BY wake_us, workspace, id LIMIT ?"
+    "SELECT wake_us, CAST(workspace AS BLOB), CAST(id AS BLOB) FROM conversations WHERE ended_us IS NULL "
+    "AND wake_us < ? AND (wake_us, workspace, id) > (?, ?, ?) AND typeof(workspace) = 'text' AND typeof(id) = 'text' "
+    "ORDER BY wake_us, workspace, id LIMIT ?"
 )
 _RECENT = f"SELECT {COLUMNS} FROM conversations WHERE ended_us IS NULL ORDER BY last_us DESC LIMIT ?"  # noqa: S608
 _KEYS = "SELECT CAST(workspace AS TEXT), CAST(id AS TEXT) FROM conversations WHERE ended_us IS NULL"
@@ -178,13 +179,13 @@ class Book:
     def load(self, query: Callable[[str, Row], list[Row]]) -> list[Conversation]:
         """Take up what an earlier run left; returns those that are in memory now."""
         try:
-            keys = query(_KEYS, ())
+            keys, over = query(_KEYS, ()), query(_OVER, ())
         except UnicodeDecodeError:
             self._damage.put_unreadable_aside(query)
-            keys = query(_KEYS, ())
+            keys, over = query(_KEYS, ()), query(_OVER, ())
         for workspace, id_ in keys:
             self._asleep.setdefault(str(workspace), {})[hash((str(workspace), str(id_)))] = None
-        self._over = {hash((str(workspace), str(id_))): None for workspace, id_ in query(_OVER, ())}
+        self._over = {hash((str(workspace), str(id_))): None for workspace, id_ in over}
         talks = [self._take_in(talk) for talk in self.sound(query(_RECENT, (self.max_in_memory,)))]
         self._damage.put_aside(query)
         return talks
@@ -209,8 +210,10 @@ class Book:
 
         In the order of (when, workspace, id), the first `limit` behind `behind`.
         """
-        rows = self._read(_WAKING, (before_us, *behind, limit))
-        return [(int(str(when_us)), str(workspace), str(id_)) for when_us, workspace, id_ in rows]
+        return [
+            (int(str(when_us)), _text(workspace), _text(id_))
+            for when_us, workspace, id_ in self._read(_WAKING, (before_us, *behind, limit))
+        ]
 
     def _recall(self, key: Key) -> Conversation | None:
         """One that is over, from the journal: what comes too late for it may have been long on its way."""

@@ -138,6 +138,8 @@ def is_good_kv(workspace: str, agent: str, key: bytes, value: bytes, checksum: i
 
 def is_good_conversation(columns: Row, checksum: object) -> bool:
     """Whether a row of `conversations` is what was written; `columns`: all others, in the order of the table."""
+    if checksum is None:
+        return True
     try:
         return conversation_checksum(columns) == checksum
     except (TypeError, ValueError):

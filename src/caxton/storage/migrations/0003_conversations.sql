@@ -13,7 +13,7 @@ CREATE TABLE conversations (
     wake_us    INTEGER NOT NULL,  -- when something happens although nobody says anything
     ended_us   INTEGER,
     outcome    TEXT NOT NULL,
-    checksum   INTEGER NOT NULL,  -- CRC-32 of all the others
+    checksum   INTEGER,           -- CRC-32 of all the others; null: many were ended at once
     PRIMARY KEY (workspace, id)
 ) WITHOUT ROWID;
 CREATE INDEX conversations_by_wake ON conversations (wake_us) WHERE ended_us IS NULL;
