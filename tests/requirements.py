@@ -222,6 +222,28 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_who_may_only_look_may_not_cancel",
         ),
     ),
+    "conversations:removed": Requirement(
+        source=WAITS,
+        text="Nobody waits for an agent that was removed; an initiator to whom it owes an answer hears so at once.",
+        tests=(
+            "test_new_agents_are_not_in_the_deadlock_of_those_who_had_their_names",
+            "test_initiator_hears_at_once_that_who_owes_an_answer_was_removed",
+            "test_nobody_waits_for_an_agent_that_was_removed_or_a_name_that_was_forgotten",
+        ),
+    ),
+    "waits:way-out": Requirement(
+        source=WAITS,
+        text="Free messages cannot be cancelled, and the command that shows deadlocks does not say that they could.",
+        tests=("test_hint_says_how_a_deadlock_ends_by_what_is_waited_for",),
+    ),
+    "tasks:own-conversation": Requirement(
+        source="docs/howto/delegate-a-task.md",
+        text="Nobody who knows the id of a task can begin its conversation before the server does.",
+        tests=(
+            "test_who_knows_the_id_of_a_task_beforehand_cannot_keep_it_from_being_negotiated",
+            "test_conversations_of_one_task_id_have_nothing_in_common_that_could_be_guessed",
+        ),
+    ),
     "conversations:any-id": Requirement(
         source=REST,
         text="A conversation of any id can be shown and cancelled, also one that no path can hold.",

@@ -230,7 +230,32 @@ def test_deadlock_says_when_it_will_end_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0 ms"), (0.04, "40 ms"), (12.44, "12.4 s"), (59.99, "60 s"), (125, "2m 5s")]
+    ("free", "hint"),
+    [
+        ("", "a message to one of them, or 'caxton conversation cancel ID', ends it"),
+        ("a", "so does 'caxton conversation cancel ID', but not for 'asked'"),
+        ("ab", "free messages cannot be cancelled"),
+    ],
+)
+def test_hint_says_how_a_deadlock_ends_by_what_is_waited_for(
+    caxton: CliRunner, known: FakeConversations, node: RunningNode, free: str, hint: str
+) -> None:
+    def knot(fakes: FakeNode) -> None:
+        for one, other in ("ab", "ba"):
+            if one in free:
+                fakes.conversations.asks.remember(one, "r", [other], None, 1, None)
+            else:
+                fakes.conversations.begin(f"c-{one}", one, other)
+
+    node.do(knot)
+    outcome = caxton("conversation", "deadlocks")
+    assert hint in outcome.out + outcome.err
+    assert ("conversation cancel" in outcome.out + outcome.err) == (free != "ab")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0 ms"), (0.04, "40 ms"), (0.9996, "1 s"), (12.44, "12.4 s"), (59.99, "60 s"), (125, "2m 5s")],
 )
 def test_spans_are_short(seconds: float, text: str) -> None:
     assert span(seconds) == text

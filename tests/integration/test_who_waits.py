@@ -11,7 +11,7 @@ import pytest
 from caxton.agents import conversations
 from caxton.conversations.conversation import load
 from caxton.core.errors import ConversationNotFound, ConversationOver
-from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views import ConversationFilter
 from caxton.testing.guests import guest
 from caxton.testing.rooms import TESTER, open_node, until
@@ -84,6 +84,21 @@ async def test_path_leads_over_nested_conversations_to_the_agent_that_is_stopped
     assert said(found) == [("client:tester", "a", "x"), ("a", "b", "x/a"), ("b", "db", "x/a/b")]
     cause = found.paths[0].cause
     assert (cause.agent, cause.kind, cause.text) == ("db", "not-running", "stopped, 1 message waits")
+
+
+async def test_nobody_waits_for_an_agent_that_was_removed_or_a_name_that_was_forgotten(node: LocalNode) -> None:
+    await node.deploy("db", guest("sink"))
+    asks = node.rooms.conversation_room.table.asks(DEFAULT_WORKSPACE)
+    asks.remember("a", "r-1", ["db"], None, 1, None)
+    service = await ask(node, "a", "db")
+    await until(lambda: not node.receiver("db").messages)
+    assert len(asks) == 1
+    await node.remove("db")
+    assert len(asks) == 0
+    assert (await service.get(DEFAULT_WORKSPACE, "x/a")).exchanges[0].state == "failed"
+    asks.remember("a", "r-2", ["db"], None, 1, None)
+    await node.agents.remove(DEFAULT_WORKSPACE, AgentName("db"), force=False, forget=True)
+    assert len(asks) == 0
 
 
 async def test_deadlock_of_three_is_named_with_its_conversations(node: LocalNode) -> None:

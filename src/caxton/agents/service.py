@@ -83,8 +83,8 @@ class AgentService:
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = self._restarts_of_removed = 0
         self.circuits = CircuitCounts()
-        self.on_removed: Callable[[str], None] = lambda _name: None
-        """An agent is gone; what this changes is on disk together with it."""
+        self.on_removed: Callable[[str, str], None] = lambda _workspace, _name: None
+        """An agent, or its name, is gone; what this changes is on disk together with it."""
         self._modules = Modules(engine, compiler, self._modules_in_use)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -272,6 +272,7 @@ class AgentService:
         is_known = name in self._bus.names.directory(workspace).known and name not in RESERVED_NAMES
         if forget and (workspace, name) not in self._agents and is_known:
             self._bus.names.forget(workspace, name)
+            self.on_removed(workspace, name)
             await self._journal.commit()
             return
         agent = self._find(workspace, name)
@@ -282,7 +283,7 @@ class AgentService:
             await agent.supervisor.stop(force=force)
             agent.supervisor.close()
             self._bus.names.remove(agent.supervisor.receiver)
-            self.on_removed(name)
+            self.on_removed(workspace, name)
             if forget:
                 self._bus.names.forget(workspace, name)
             del self._agents[workspace, name]

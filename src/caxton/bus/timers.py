@@ -16,6 +16,9 @@ T = TypeVar("T")
 MAX_WAIT_S = 60.0
 """Look at the clock at least so often, however far away the next due time is."""
 
+MAX_AT_ONCE = 256
+"""Then others have their turn: many things can be due at the same moment."""
+
 LEAST_SWEPT = 1024
 """Below so many entries it does not matter whether some of them are over."""
 
@@ -67,7 +70,9 @@ class Timers(Generic[T]):
     def _due(self) -> None:
         self._call = None
         now_us = self._clock.steady_us()
-        while self._heap and self._heap[0][0] <= now_us:
+        for _ in range(MAX_AT_ONCE):
+            if not self._heap or self._heap[0][0] > now_us:
+                break
             _, _, item = heapq.heappop(self._heap)
             self._fire(item)
         self._arm()

@@ -208,7 +208,19 @@ def _show_deadlocks(cli: Cli, found: "list[DeadlockView]") -> None:
         for wait in one.waits:
             cli.screen.line(f"  {sentence(wait)}")
     if found:
-        cli.screen.hint("a message to one of them, or 'caxton conversation cancel ID', ends it")
+        cli.screen.hint(_way_out(found))
+
+
+def _way_out(found: "list[DeadlockView]") -> str:
+    """What ends a deadlock. Free messages belong to no conversation that could be cancelled."""
+    has_free = any(wait.protocol is None for one in found for wait in one.waits)
+    all_free = all(len(one.waits) == len(one.cycle) and not any(wait.protocol for wait in one.waits) for one in found)
+    if all_free:
+        return "a message to one of them ends it if it answers then; free messages cannot be cancelled"
+    cancel = "'caxton conversation cancel ID'"
+    if has_free:
+        return f"a message to one of them ends it if it answers then; so does {cancel}, but not for 'asked'"
+    return f"a message to one of them, or {cancel}, ends it"
 
 
 def _time(at: str | None) -> str:

@@ -17,8 +17,9 @@ COMPLETED = "completed"
 IDLE = "idle"
 TOO_OLD = "too-old"
 CANCELLED = "cancelled"
-OUTCOMES = (COMPLETED, IDLE, TOO_OLD, CANCELLED)
-"""How a conversation ended: by its protocol, for want of messages, for its age, by a cancel."""
+UNWATCHED = "unwatched"
+OUTCOMES = (COMPLETED, IDLE, TOO_OLD, CANCELLED, UNWATCHED)
+"""How a conversation ended: by its protocol, for want of messages, for its age, by a cancel, by the mode `off`."""
 
 Row = tuple[object, ...]
 Key: TypeAlias = tuple[str, str]
@@ -49,6 +50,8 @@ class Conversation(msgspec.Struct, gc=False, eq=False):
     """Participant → when its answer must be there; only those who have such a time."""
     cancels: dict[str, str] | None = None
     """Participant → what its answer to the initiator's `cancel` refers to; only those who have not answered it."""
+    reply_to: str = ""
+    """Who shall get the answers instead of the initiator, as its last message says; empty: itself."""
     asked: str = ""
     """What an answer to the initiator's last message refers to (`reply_with`)."""
     live: int = 0
@@ -109,6 +112,7 @@ class _State(msgspec.Struct, omit_defaults=True):
     due: dict[str, int] | None = None
     cancels: dict[str, str] | None = None
     asked: str = ""
+    reply_to: str = ""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -117,7 +121,9 @@ _decode = msgspec.json.Decoder(_State).decode
 
 def row_of(talk: Conversation, idle_us: int, max_age_us: int) -> Row:
     """For `SAVE`."""
-    state = _encode(_State(talk.pairs, talk.since, talk.due or None, talk.cancels or None, talk.asked)).decode()
+    state = _encode(
+        _State(talk.pairs, talk.since, talk.due or None, talk.cancels or None, talk.asked, talk.reply_to)
+    ).decode()
     return (
         *talk.key, talk.protocol.name, talk.initiator, talk.parent, state, talk.messages, talk.started_us,
         talk.last_us, talk.wake_us(idle_us, max_age_us), talk.ended_us or None, talk.outcome,
@@ -130,7 +136,8 @@ def load(row: Row) -> Conversation:
     said, rules = _decode(str(state)), PROTOCOLS[str(protocol)]
     return Conversation(
         (str(workspace), str(id_)), rules, str(initiator), int(str(started_us)), int(str(last_us)),
-        None if parent is None else str(parent), said.pairs, said.since, said.due, said.cancels, said.asked,
+        None if parent is None else str(parent), said.pairs, said.since, said.due, said.cancels,
+        said.reply_to, said.asked,
         live=sum(is_live(rules, one) for one in said.pairs.values()), messages=int(str(messages)),
         ended_us=int(str(ended_us or 0)), outcome=str(outcome),
     )  # fmt: skip

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.timers import Timers
 from caxton.conversations import notices
-from caxton.conversations.book import WAKE_WITHIN_US
 from caxton.conversations.conversation import IDLE, TOO_OLD, Key
 from caxton.conversations.rules import move_of, moved_to
 from caxton.core.errors import StorageFailed
@@ -19,6 +18,7 @@ from caxton.protocols.machine import INITIATOR, after_deadline
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
+    from caxton.conversations.book import Waking
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.table import Table
     from caxton.core.clock import Clock
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 30.0
-MAX_AT_ONCE = 1000
-"""Conversations taken from the journal in one look; with more, the next look is soon."""
+WITHIN_US = 120 * 1_000_000
+"""What is due so soon is on the heap."""
 
-NEXT_LOOK_S = 0.5
+ROWS_AT_ONCE = 1000
+"""Of the journal, in one look; the next ones follow at once, after what else there is to do."""
 
 CANCEL_WITHIN_US = 30 * 1_000_000
 """For the answer to a cancel that an operator had said."""
+
+_BEFORE_ALL: Waking = (-1, "", "")
 
 
 class Deadlines:
@@ -40,15 +43,20 @@ class Deadlines:
 
     def __init__(self, bus: Bus, table: Table, clock: Clock) -> None:
         self._bus, self._table, self._book, self._clock = bus, table, table.book, clock
-        self._timers = Timers[Key](clock, self._due, lambda _: False)
+        self._timers = Timers[Key](clock, self._due, self._is_over)
+        self._armed: dict[Key, int] = {}
+        """What is on the heap: when, for each key the earliest."""
         self._call: asyncio.TimerHandle | None = None
         self.passed = 0
         """Answers that did not come in time."""
 
+    @property
+    def waiting(self) -> int:
+        """Entries that the clock is watched for."""
+        return len(self._timers)
+
     def start(self) -> None:
         """From now on, on the running loop."""
-        for talk in self._book.in_memory():
-            self._watch_all(talk)
         self.look()
 
     def close(self) -> None:
@@ -57,21 +65,31 @@ class Deadlines:
             self._call.cancel()
 
     def watch(self, key: Key, due_us: int) -> None:
-        """An answer must be there until `due_us`, steady time."""
-        if due_us - self._clock.steady_us() < WAKE_WITHIN_US:
-            self._timers.add(due_us, key)
+        """Something is due at `due_us`, steady time."""
+        if due_us - self._clock.steady_us() >= WITHIN_US or self._armed.get(key, due_us + 1) <= due_us:
+            return
+        self._armed[key] = due_us
+        self._timers.add(due_us, key)
 
-    def look(self) -> None:
-        """Take from the journal what is due soon, and look again in a while."""
-        found: list[Conversation] = []
+    def look(self, behind: Waking = _BEFORE_ALL) -> None:
+        """See what the journal has that is due soon, some at a time; and again in a while."""
+        found: list[Waking] = []
         try:
-            found = self._book.due(self._clock.steady_us() + WAKE_WITHIN_US, MAX_AT_ONCE)
+            found = self._book.waking(self._clock.steady_us() + WITHIN_US, behind, ROWS_AT_ONCE)
         except StorageFailed as exc:
             logger.error("conversations cannot be read", exc_info=exc, extra={"action": "conversations.error"})
-        for talk in found:
-            self._watch_all(talk)
-        wait_s = NEXT_LOOK_S if len(found) >= MAX_AT_ONCE else LOOK_EVERY_S
-        self._call = asyncio.get_running_loop().call_later(wait_s, self.look)
+        for when_us, workspace, id_ in found:
+            self.watch((workspace, id_), when_us)
+        is_all = len(found) < ROWS_AT_ONCE
+        wait_s, behind = (LOOK_EVERY_S, _BEFORE_ALL) if is_all else (0.0, found[-1])
+        self._call = asyncio.get_running_loop().call_later(wait_s, self.look, behind)
+
+    def _is_over(self, key: Key) -> bool:
+        """Whether the heap may forget `key`; if something is due for it all the same, the next look finds that."""
+        if self._book.is_waited_for(key):
+            return False
+        self._armed.pop(key, None)
+        return True
 
     def cancel(self, talk: Conversation, by: str) -> list[str]:
         """An operator ends a conversation: the initiator's `cancel` is said for it to all with whom something is open.
@@ -102,6 +120,13 @@ class Deadlines:
         self.watch(talk.key, talk.wake_us(self._book.idle_us, self._book.max_age_us))
 
     def _due(self, key: Key) -> None:
+        self._armed.pop(key, None)
+        try:
+            self._act(key)
+        except Exception as exc:  # of one conversation; the others have their time too
+            logger.error("a deadline failed", exc_info=exc, extra={"action": "conversations.error", "id": key[1]})
+
+    def _act(self, key: Key) -> None:
         talk = self._book.find(key)
         if talk is None or talk.ended_us:
             return

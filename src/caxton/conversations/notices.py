@@ -10,7 +10,6 @@ from caxton.messages.codec import MAX_FIELD_CHARS
 from caxton.messages.message import AclMessage
 
 if TYPE_CHECKING:
-    from caxton.bus.envelope import Envelope
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.rules import Violation
 
@@ -63,11 +62,16 @@ def ended(talk: Conversation, outcome: str) -> AclMessage:
     return _notice("failure", (talk.protocol.name, talk.id), talk.asked, {"error": ENDED, "outcome": outcome})
 
 
-def undeliverable(talk: Conversation, envelope: Envelope, act: str, reason: str, error: str) -> AclMessage:
-    """To the initiator: what it said became a dead letter, so the participant will not answer. `act` as it would be."""
+def undeliverable(
+    talk: Conversation, participant: str, act: str, reason: str, error: str, message_id: str | None
+) -> AclMessage:
+    """To the initiator: the participant will not answer. `act` as that would be.
+
+    `message_id` is that of what became a dead letter; None if the participant had it, and is gone.
+    """
     content = {
-        "error": UNDELIVERABLE, "reason": reason, "detail": error[:MAX_DETAIL_CHARS], "receiver": envelope.receiver,
-        "message_id": envelope.message_id,
+        "error": UNDELIVERABLE, "reason": reason, "detail": error[:MAX_DETAIL_CHARS], "receiver": participant,
+        "message_id": message_id,
     }  # fmt: skip
     return _notice(act, (talk.protocol.name, talk.id), talk.asked, content)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from caxton.bus.dead_letters import PROTOCOL
+from caxton.bus.dead_letters import PROTOCOL, REASONS, REMOVED
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.tap import LATE
 from caxton.conversations import notices
@@ -17,6 +17,7 @@ from caxton.conversations.rules import Violation, judge, move_of, violation
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
 from caxton.core.errors import ProtocolViolation, quoted
 from caxton.core.suggest import nearest
+from caxton.core.token_bucket import TokenBucket
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.deadlines import Deadlines
-    from caxton.conversations.rules import Move
     from caxton.conversations.settings import Mode
     from caxton.conversations.table import Table
     from caxton.conversations.watch import DeadlockWatch
@@ -42,6 +42,10 @@ logger = logging.getLogger(__name__)
 
 MAX_WARNED = 10_000
 """Agents and protocols for which it is remembered that the warning was given."""
+
+MAX_LETTERS = 1000
+LETTERS_PER_S = 1.0
+"""Dead letters that the messages of one sender that are out of place make: at once, and further ones."""
 
 UNANSWERED = frozenset({"not-understood", "failure"})
 """An answer to an answer of this kind could be answered in the same way, and so on for ever."""
@@ -73,6 +77,9 @@ class Referee:
         self.modes: dict[str, Mode] = {}
         """Of workspaces that have one of their own."""
         self.judged = self.violations = self.late = 0
+        self.letters_dropped = 0
+        """Messages out of place that are no dead letters either."""
+        self._letters: dict[tuple[str, str], TokenBucket] = {}
         self._warned: set[tuple[str, str, str]] = set()
 
     def check(self, workspace: str, message: AclMessage, receivers: Iterable[str]) -> None:
@@ -145,20 +152,37 @@ class Referee:
         talk = self._book.find((envelope.workspace, message.conversation_id))
         if talk is None or talk.ended_us or talk.initiator != envelope.sender:
             return
-        state = talk.state(envelope.receiver)
+        self._give_up(talk, envelope.receiver, reason, error, envelope.message_id)
+
+    def forget(self, workspace: str, name: str) -> None:
+        """An agent is gone with its state: it owes no answer any more, and those who wait for one hear so.
+
+        Of conversations, those in memory; in the others a deadline is what ends the wait. What it has begun goes on.
+        """
+        self._table.asks(workspace).forget(name)
+        for talk in list(self._book.in_memory()):
+            if talk.workspace == workspace and name in talk.pairs:
+                self._give_up(talk, name, REMOVED, REASONS[REMOVED], None)
+
+    def _give_up(self, talk: Conversation, participant: str, reason: str, error: str, message_id: str | None) -> None:
+        """If it is its turn, the participant will not speak; the initiator hears what comes nearest to that."""
+        state = talk.state(participant)
+        if next_to_speak(talk.protocol, state) != PARTICIPANT:
+            return
         for act in ("failure", "refuse", "reject-proposal"):
             move = move_of(talk.protocol.name, state, PARTICIPANT, act, False)
-            if move is not None and next_to_speak(talk.protocol, state) == PARTICIPANT:
-                self._give_up(talk, envelope, move, notices.undeliverable(talk, envelope, act, reason, error))
-                return
-
-    def _give_up(self, talk: Conversation, envelope: Envelope, move: Move, notice: AclMessage) -> None:
+            if move is not None:
+                break
+        else:
+            return
         if talk.due:
-            talk.due.pop(envelope.receiver, None)
-        self._table.move(talk, envelope.receiver, move, self._clock.steady_us())
+            talk.due.pop(participant, None)
+        self._table.move(talk, participant, move, self._clock.steady_us())
         if not talk.ended_us:
             self._book.changed(talk)
-        self._bus.mail.send(envelope.workspace, talk.initiator, notice)
+        if talk.initiator != participant or message_id is not None:
+            notice = notices.undeliverable(talk, participant, act, reason, error, message_id)
+            self._bus.mail.send(talk.workspace, talk.initiator, notice)
 
     def _hear_free(self, envelope: Envelope, message: AclMessage) -> None:
         """Free messages are not judged; who asked whom and was not answered is known all the same."""
@@ -179,8 +203,6 @@ class Referee:
             return None
         act, key = message.performative, (workspace, message.conversation_id)
         talk = self._book.find(key)
-        if talk is None and act not in protocol.initiator[START]:
-            talk = self._book.recall(key)
         if talk is None or not talk.ended_us:
             return talk
         is_anew = message.sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
@@ -189,6 +211,7 @@ class Referee:
     def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
         """What the answer will refer to, and until when it must be there."""
         talk.asked = message.reply_with or envelope.message_id
+        talk.reply_to = message.reply_to if isinstance(message.reply_to, str) else ""
         if message.performative == "cancel":
             talk.expect_cancel(participant, talk.asked)
         if message.reply_by is not None:
@@ -219,24 +242,42 @@ class Referee:
         if warn_only:
             return True
         self._bus.withhold(envelope, target)
-        self._bus.redelivery.bury(None, envelope, PROTOCOL, text)
+        if self._is_kept(envelope):
+            self._bus.redelivery.bury(None, envelope, PROTOCOL, text)
         if not is_outside and message.performative not in UNANSWERED and envelope.receiver != notices.AMS:
             notice = notices.not_understood(message, envelope.message_id, why)
             self._bus.mail.send(envelope.workspace, envelope.sender, notice, if_room=True)
         return False
 
+    def _is_kept(self, envelope: Envelope) -> bool:
+        """Whether a message out of place becomes a dead letter.
+
+        An agent that sends nothing else must not fill their store: that would keep everybody's messages out.
+        """
+        key, now = (envelope.workspace, envelope.sender), self._clock.monotonic()
+        bucket = self._letters.get(key)
+        if bucket is None:
+            if len(self._letters) >= MAX_WARNED:
+                self._letters.clear()
+            bucket = self._letters[key] = TokenBucket(LETTERS_PER_S, MAX_LETTERS)
+        if bucket.wait_s(now) > 0:
+            self.letters_dropped += 1
+            return False
+        bucket.take(now)
+        return True
+
     def _unknown_passes(
         self, envelope: Envelope, message: AclMessage, target: Receiver | None, *, strict: bool
     ) -> bool:
         """A protocol that nobody can judge: free, with one warning to each agent, unless the workspace is strict."""
-        why = _unknown(message.protocol or "")
         if strict:
-            return self._refuse(envelope, message, target, why, warn_only=False)
+            return self._refuse(envelope, message, target, _unknown(message.protocol or ""), warn_only=False)
         key = envelope.workspace, envelope.sender, message.protocol or ""
         if key not in self._warned and not envelope.sender.startswith(CLIENT_PREFIX):
             if len(self._warned) >= MAX_WARNED:
                 self._warned.clear()
             self._warned.add(key)
+            why = _unknown(message.protocol or "")
             self._say(envelope.workspace, envelope.sender, f"{why.reason}; its messages are not watched over")
         return True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from caxton.conversations.book import Book
 from caxton.conversations.deadlines import Deadlines
 from caxton.conversations.referee import Referee
-from caxton.conversations.settings import ConversationSettings
+from caxton.conversations.settings import OFF, ConversationSettings
 from caxton.conversations.table import Table
 from caxton.conversations.watch import DeadlockWatch
 
@@ -77,12 +77,17 @@ class Conversations:
         self.watch.close()
 
     def set_mode(self, workspace: str, mode: Mode | None) -> None:
-        """How strictly the conversations of `workspace` are watched; None: as the node says. The next commit has it."""
+        """How strictly the conversations of `workspace` are watched; None: as the node says. The next commit has it.
+
+        With `off`, those that are open are over: what is said in them from now on is unknown.
+        """
         if mode is None:
             self.referee.modes.pop(workspace, None)
         else:
             self.referee.modes[workspace] = mode
         self._journal.add(_SET_MODE, workspace, mode)
+        if (mode or self.referee.mode) == OFF:
+            self.table.end_all(workspace, self._clock.steady_us())
 
     def _prune(self) -> list[Statement]:
         return [

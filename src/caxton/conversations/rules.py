@@ -62,9 +62,12 @@ def judge(
         return None
     if sender == talk.initiator:
         state = talk.pairs.get(receiver, START)
-        is_too_many = state == START and len(talk.pairs) >= MAX_PARTICIPANTS
-        return None if is_too_many else move_of(protocol.name, state, INITIATOR, act, False)
-    if receiver != talk.initiator:
+        if state == START and len(talk.pairs) >= MAX_PARTICIPANTS:
+            return None
+        move = move_of(protocol.name, state, INITIATOR, act, False)
+        if move is not None or receiver != sender:  # who speaks with itself is both
+            return move
+    if receiver not in (talk.initiator, talk.reply_to):
         return None
     state = talk.pairs.get(sender)
     if state is None:
@@ -91,7 +94,7 @@ def violation(talk: Conversation | None, protocol: Protocol, sender: str, receiv
         return Violation(NOT_NOW, state, allowed(protocol, state, INITIATOR))
     if sender not in talk.pairs and act in protocol.openings:
         return Violation(f"{talk.initiator} began a conversation under this id; the id is taken", START)
-    if receiver != talk.initiator:
+    if receiver not in (talk.initiator, talk.reply_to):
         reason = f"in this conversation one speaks with {talk.initiator}, who began it"
         return Violation(reason, talk.state(sender))
     if sender not in talk.pairs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import CLIENT_PREFIX
-from caxton.conversations.conversation import CANCELLED, COMPLETED, IDLE, OUTCOMES, TOO_OLD, Conversation
+from caxton.conversations.conversation import CANCELLED, COMPLETED, IDLE, OUTCOMES, TOO_OLD, UNWATCHED, Conversation
 from caxton.conversations.waits import OpenAsks, WaitGraph
 from caxton.protocols.machine import CANCELLED as PAIR_CANCELLED
 
@@ -42,6 +42,8 @@ class Table:
 
     def move(self, talk: Conversation, participant: str, move: Move, now_us: int) -> None:
         """`participant` comes into another state. If nobody has anything left to say, the conversation is over."""
+        if participant not in talk.pairs:
+            self.book.pairs += 1
         talk.pairs[participant] = move.after
         talk.since[participant] = now_us
         talk.live += move.more_live
@@ -61,6 +63,15 @@ class Table:
             self.touched.pop(talk.key, None)
         self.ended[outcome] += 1
         self.book.end(talk, keep=outcome in (IDLE, TOO_OLD) or talk.initiator.startswith(CLIENT_PREFIX))
+
+    def end_all(self, workspace: str, now_us: int) -> None:
+        """Nobody watches over the conversations of `workspace` any more, and nobody is told."""
+        for talk in [talk for talk in self.book.in_memory() if talk.workspace == workspace]:
+            self.end(talk, now_us, UNWATCHED)
+        self.book.end_asleep(workspace, now_us, UNWATCHED)
+        self._graphs.pop(workspace, None)
+        self._asks.pop(workspace, None)
+        self.touched = {key: talk for key, talk in self.touched.items() if key[0] != workspace}
 
     def graph(self, workspace: str) -> WaitGraph:
         """Who waits for whom in `workspace`, now."""

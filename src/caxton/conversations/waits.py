@@ -305,10 +305,13 @@ class OpenAsks:
             if ask is not None and ask.reply_by_us == reply_by_us:
                 self._drop(key)
 
-    def forget(self, waiter: str) -> None:
-        """`waiter` is gone and waits for nothing. Looks at all asks."""
-        for key in [key for key in self._asks if key[0] == waiter]:
-            self._drop(key)
+    def forget(self, name: str) -> None:
+        """`name` is gone: it waits for nothing, and nobody waits for it. Looks at all asks."""
+        for key, ask in list(self._asks.items()):
+            if key[0] == name:
+                self._drop(key)
+            elif name in ask.waited:
+                self.answered(*key, by=name)
 
     def _drop(self, key: _Key) -> None:
         ask = self._asks.pop(key)

@@ -247,7 +247,12 @@ def build(
         clock=clock, max_instances=max_instances,
     )  # fmt: skip
     facilitator = Facilitator(bus)
-    agents.on_removed = facilitator.forget
+
+    def forget(workspace: str, name: str) -> None:
+        facilitator.forget(name)
+        room.referee.forget(workspace, name)
+
+    agents.on_removed = forget
     disk = DiskGuard(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,

@@ -79,6 +79,43 @@ async def test_all_are_there_after_a_crash_though_few_are_in_memory(talk: Talk) 
     assert talk.heard("a") == ["inform"] * 50
 
 
+async def test_one_that_begins_anew_before_its_end_was_written_leaves_no_ghost(talk: Talk) -> None:
+    talk.start("a", "b")
+    talk.says("a", "b", "request", reply_by=talk.at(10))
+    await talk.rig.commit()
+    for _ in range(2):
+        talk.says("b", "a", "inform")
+        talk.says("a", "b", "request", reply_by=talk.at(10))
+    talk.says("b", "a", "inform")
+    await talk.rig.commit()
+    assert talk.rig.rows("SELECT count(*) FROM conversations WHERE ended_us IS NULL") == [(0,)]
+    talk.crash()
+    await talk.rig.later(60)
+    assert talk.heard("a") == []
+
+
+async def test_id_of_one_that_is_over_is_not_for_others_after_a_restart_either(talk: Talk) -> None:
+    talk.start("a", "b", "c")
+    talk.says("a", "b", "request")
+    await talk.rig.commit()
+    talk.says("b", "a", "inform")
+    await talk.rig.commit()
+    talk.crash()
+    talk.says("c", "b", "request")
+    assert talk.heard("b") == []
+    assert "taken" in talk.last("c")[2]["reason"]
+
+
+async def test_participants_count_towards_what_memory_holds(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caxton.conversations.book.MAX_PAIRS", 20)
+    talk.start("a")
+    for n in range(10):
+        talk.says("a", [f"client:{m}" for m in range(8)], "request", conversation_id=f"c-{n}")
+        await talk.rig.commit()
+    assert talk.room.book.pairs == sum(len(one.pairs) for one in talk.room.book.in_memory()) <= 32
+    assert talk.room.book.open == 10
+
+
 async def test_ended_ones_are_forgotten_in_time_but_what_goes_on_is_not(talk: Talk) -> None:
     talk.start("a", "b")
     talk.says("a", "b", "request", conversation_id="open")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.conversations.book import WAKE_WITHIN_US
+from caxton.conversations.deadlines import WITHIN_US
 from caxton.conversations.settings import ConversationSettings
 from tests.unit.bus.rig import WORKSPACE
 from tests.unit.conversations.talk import CONVERSATION, Talk
@@ -80,13 +80,41 @@ async def test_deadline_that_passed_while_the_node_was_down_is_told_at_start(tal
 
 async def test_far_deadline_is_found_in_the_journal(talk: Talk) -> None:
     talk.start("a", "b")
-    talk.says("a", "b", "request", reply_by=talk.at(2 * WAKE_WITHIN_US / 1e6))
+    talk.says("a", "b", "request", reply_by=talk.at(2 * WITHIN_US / 1e6))
     await talk.rig.commit()
-    for _ in range(int(2 * WAKE_WITHIN_US / 1e6) - 1):
+    for _ in range(int(2 * WITHIN_US / 1e6) - 1):
         await talk.rig.later(1)
     assert talk.heard("a") == []
     await talk.rig.later(1.1)
     assert talk.heard("a") == ["failure"]
+
+
+async def test_many_deadlines_at_once_pass_at_once_wherever_their_conversations_are(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caxton.conversations.deadlines.ROWS_AT_ONCE", 50)
+    talk.start("a", "b", max_messages=10_000)
+    talk.room.book.max_in_memory = 20
+    due, until_us = talk.at(200), talk.clock.wall_us() + 199 * 10**6
+    for n in range(600):
+        talk.says("a", "b", "request", conversation_id=f"c-{n}", reply_by=due)
+        if n % 10 == 9:
+            await talk.rig.commit()
+    assert len(list(talk.room.book.in_memory())) < 100
+    while talk.clock.wall_us() < until_us:
+        await talk.rig.later(0.9)
+    assert talk.heard("a") == []
+    for _ in range(8):
+        await talk.rig.later(0.25)
+    assert talk.heard("a") == ["failure"] * 600
+
+
+async def test_answered_questions_leave_no_deadline_behind(talk: Talk) -> None:
+    talk.start("a", "b")
+    for n in range(3000):
+        talk.says("a", "b", "request", conversation_id=f"c-{n}", reply_by=talk.at(100))
+        talk.says("b", "a", "inform", conversation_id=f"c-{n}")
+    assert talk.room.deadlines.waiting <= 1100
 
 
 async def test_client_that_waits_hears_of_the_deadline(talk: Talk) -> None:

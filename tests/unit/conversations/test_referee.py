@@ -103,6 +103,24 @@ async def test_full_mailbox_gets_no_notice(talk: Talk) -> None:
     assert talk.agents["a"].receiver.messages == 3
 
 
+async def test_dead_letters_of_one_who_breaks_rules_all_the_time_are_bounded(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caxton.conversations.referee.MAX_LETTERS", 5)
+    talk.start("a", "b", "c")
+    for _ in range(20):
+        talk.says("a", "b", "inform")
+    talk.says("c", "b", "inform")
+    await talk.rig.commit()
+    assert len(talk.dead_letters()) == 6
+    assert talk.heard("a") == ["not-understood"] * 20
+    assert (talk.heard("b"), talk.rig.bus.names.directory(WORKSPACE).messages) == ([], 0)
+    talk.clock.advance(2)
+    talk.says("a", "b", "inform")
+    await talk.rig.commit()
+    assert len(talk.dead_letters()) == 7
+
+
 async def test_error_of_the_referee_costs_no_message(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     talk.start("a", "b")
     monkeypatch.setattr(talk.room.table, "begin", None)
@@ -148,6 +166,24 @@ async def test_client_converses_as_agents_do(talk: Talk) -> None:
     assert talk.edges() == set()
     talk.says("b", "client:admin", "inform", conversation_id=conversation)
     assert talk.last("b")[1] == "not-understood"
+
+
+async def test_agent_may_converse_with_itself(talk: Talk) -> None:
+    talk.start("a")
+    for act in ("request", "agree", "inform"):
+        talk.says("a", "a", act)
+    assert (talk.heard("a"), talk.state("a")) == (["request", "agree", "inform"], "done")
+    talk.says("a", "a", "inform")
+    assert talk.heard("a")[-1] == "not-understood"
+
+
+async def test_answer_may_go_where_the_question_says(talk: Talk) -> None:
+    talk.start("a", "b", "c", "d")
+    talk.says("a", "b", "request", reply_to="c")
+    talk.says("b", "d", "inform")
+    talk.says("b", "c", "inform")
+    assert (talk.heard("c"), talk.heard("d"), talk.state("b")) == (["inform"], [], "done")
+    assert talk.edges() == set()
 
 
 # --- in order ----------------------------------------------------------------------------------------------------
@@ -237,6 +273,24 @@ async def test_off_looks_at_nothing(talk: Talk) -> None:
     talk.room.set_mode(WORKSPACE, "off")
     talk.says("b", "a", "inform")
     assert (talk.heard("a"), talk.warnings) == (["inform"], [])
+
+
+async def test_what_is_open_when_it_is_switched_off_is_over_and_nobody_is_told(talk: Talk) -> None:
+    talk.start("a", "b")
+    talk.room.book.max_in_memory = 2
+    for n in range(20):
+        talk.says("a", "b", "request", conversation_id=f"c-{n}", reply_by=talk.at(5))
+        await talk.rig.commit()
+    talk.says("a", "b", "request", None, conversation_id="free", reply_with="r")
+    talk.room.set_mode(WORKSPACE, "off")
+    assert (talk.room.book.open, talk.edges()) == (0, set())
+    talk.says("b", "a", "inform", conversation_id="c-3")
+    await talk.rig.later(10)
+    assert talk.heard("a") == ["inform"]
+    await talk.rig.commit()
+    assert set(talk.rig.rows("SELECT outcome FROM conversations")) == {("unwatched",)}
+    talk.crash()
+    assert talk.room.book.open == 0
 
 
 async def test_mode_of_a_workspace_outlives_a_restart(talk: Talk) -> None:

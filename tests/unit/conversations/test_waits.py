@@ -261,6 +261,17 @@ def test_agent_that_is_gone_waits_for_nothing() -> None:
     assert [*graph.edges()] == [("c", "b", 1)]
 
 
+def test_nobody_waits_for_an_agent_that_is_gone() -> None:
+    found, graph = asks()
+    found.remember("a", "r1", ["b"], "x", 1, 50)
+    found.remember("c", "r1", ["b", "d"], "x", 1, 50)
+    found.forget("b")
+    assert [*graph.edges()] == [("c", "d", 1)]
+    assert [(ask.waiter, ask.waited) for ask in found] == [("c", {"d"})]
+    found.expire(50)
+    assert len(graph) == len(found) == 0
+
+
 def test_asks_do_not_touch_waits_that_others_noted() -> None:
     found, graph = asks()
     graph.wait("a", "b")

@@ -7,6 +7,7 @@ so that what it knows, what it said and what it waits for are never apart, whene
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,8 +79,9 @@ class TaskAgent:
         """Call for proposals. Raises `TasksFull`, `MailboxFull` (there is nobody with room for the call)."""
         contract, said = begin(call.names, call.rule, now_us=turn.now_us, call_us=call.call_us, work_us=call.work_us)
         task = Task(
-            id=call.id, contract=contract, created_by=call.created_by, digest=digest, capability=call.capability
-        )
+            id=call.id, contract=contract, created_by=call.created_by, digest=digest, capability=call.capability,
+            mark=token_hex(8),
+        )  # fmt: skip
         ledger = Ledger(turn)
         ledger.add(task, call.content)
         for one in said:
@@ -103,6 +105,8 @@ class TaskAgent:
         ledger = Ledger(turn)
         task_id = task_of(message.conversation_id)
         task = None if task_id is None else ledger.get(task_id)
+        if task is not None and message.conversation_id != conversation_of(task):
+            task = None
         if task is not None and message.sender == AMS:
             if (event := _told_by_node(message, turn.now_us)) is not None:
                 self._event(task, event, b"", ledger, turn)
@@ -226,7 +230,7 @@ class TaskAgent:
         """What `Turn.send` says of it. Nobody is there any more: then there is nobody to be told."""
         contract = task.contract
         message = AclMessage(
-            performative=said.act, receiver=said.name, protocol=PROTOCOL, conversation_id=conversation_of(task.id),
+            performative=said.act, receiver=said.name, protocol=PROTOCOL, conversation_id=conversation_of(task),
             reply_with=_reference(said.act, task.id, said.name), in_reply_to=said.in_reply_to or None,
         )  # fmt: skip
         content: dict[str, Any]

@@ -58,6 +58,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_by: str
     digest: str
     """Of what was asked for: the same id with another digest is another task."""
+    mark: str = ""
+    """Random, in the id of its conversation: who guesses that could take it first, and nobody could be called.
+
+    Empty in tasks of older versions."""
     capability: str = ""
     """By which the bidders were found."""
     timer_id: int = -1
@@ -74,16 +78,16 @@ class Result(msgspec.Struct, frozen=True):
     actual: Figures
 
 
-def conversation_of(task_id: str) -> str:
+def conversation_of(task: Task) -> str:
     """The conversation in which a task is negotiated."""
-    return f"task-{task_id}"
+    return f"task-{task.id}:{task.mark}" if task.mark else f"task-{task.id}"
 
 
 def task_of(conversation_id: str | None) -> str | None:
-    """The other way round; None for a conversation about something else."""
+    """Which task a conversation would be about, if there is one of its mark; None if about something else."""
     if conversation_id is None or not conversation_id.startswith("task-"):
         return None
-    return conversation_id.removeprefix("task-")
+    return conversation_id.removeprefix("task-").partition(":")[0]
 
 
 class Ledger:

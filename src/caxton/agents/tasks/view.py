@@ -58,7 +58,7 @@ def _common(task: Task) -> dict[str, Any]:
         "id": task.id,
         "status": contract.state,
         "reason": contract.reason or None,
-        "conversation_id": conversation_of(task.id),
+        "conversation_id": conversation_of(task),
         "created_by": task.created_by,
         "created_at": iso(contract.created_us),
         "ended_at": _time(contract.ended_us),

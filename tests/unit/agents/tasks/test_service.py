@@ -436,7 +436,7 @@ async def test_an_operator_who_cancels_the_conversation_cancels_the_winner_and_i
     await create(found, id="t")
     await until(found, "awarded")
     found.rig.pump()
-    talk = found.room.book.find((DEFAULT_WORKSPACE, "task-t"))
+    talk = found.room.book.find((DEFAULT_WORKSPACE, (await found.task()).conversation_id))
     assert talk is not None
     assert found.room.deadlines.cancel(talk, "ada") == ["a"]
     found.rig.pump()
@@ -486,8 +486,58 @@ async def test_a_proposal_for_a_task_that_is_forgotten_is_late(market: Opener) -
 
 async def test_who_was_not_called_cannot_win(market: Opener) -> None:
     found = market({"a": bid(5), "stranger": SILENT}, watched=False)
-    await create(found, id="t", participants=["a"])
-    ((act, *_),) = says(found, "stranger", "propose", "task-t", protocol="fipa-contract-net")
+    task, _ = await create(found, id="t", participants=["a"])
+    ((act, *_),) = says(found, "stranger", "propose", task.conversation_id, protocol="fipa-contract-net")
     assert act == "reject-proposal"
     await found.run()
     assert (await found.task()).awarded_to == ["a"]
+
+
+# --- the id of its conversation ----------------------------------------------------------------------------------
+
+
+async def test_who_knows_the_id_of_a_task_beforehand_cannot_keep_it_from_being_negotiated(market: Opener) -> None:
+    found = market({"a": bid(1), "thief": SILENT})
+    says(found, "thief", "request", "task-t", protocol="fipa-request")
+    says(found, "thief", "cfp", "task-t", protocol="fipa-contract-net")
+    task = await ended(found, "t", participants=["a"])
+    assert (task.status, task.awarded_to, found.refused()) == ("done", ["a"], [])
+
+
+async def test_conversations_of_one_task_id_have_nothing_in_common_that_could_be_guessed(market: Opener) -> None:
+    found = market({"a": SILENT})
+    first, _ = await create(found, id="t1")
+    found.crash()
+    again, _ = await create(found, id="t1")
+    other, _ = await create(found, id="t2")
+    assert first.conversation_id == again.conversation_id
+    marks = [task.conversation_id.removeprefix(f"task-{task.id}:") for task in (first, other)]
+    assert len({*marks}) == 2
+    assert all(len(mark) == 16 for mark in marks)
+
+
+async def test_answer_in_a_conversation_that_only_looks_like_that_of_a_task_is_none(market: Opener) -> None:
+    found = market({"a": SILENT}, watched=False)
+    await create(found, id="t")
+    found.rig.pump()
+    for conversation in ("task-t", "task-t:0", "task-t:"):
+        ((act, _, content, _),) = says(found, "a", "propose", conversation, protocol="fipa-contract-net")
+        assert (act, content["reason"]) == ("reject-proposal", "late")
+    assert (await found.task()).bidders[0].status == "called"
+
+
+def _no_mark(_size: int) -> str:
+    return ""
+
+
+async def test_task_of_an_older_version_goes_on_in_its_conversation(
+    market: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_module, "token_hex", _no_mark)
+    found = market({"a": bid(1)})
+    assert (await create(found, id="t"))[0].conversation_id == "task-t"
+    found.crash()
+    monkeypatch.undo()
+    await found.run()
+    task = await found.task()
+    assert (task.status, task.conversation_id) == ("done", "task-t")
