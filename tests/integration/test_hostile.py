@@ -152,14 +152,14 @@ async def test_send_storm_ends_with_its_sender_and_hurts_nobody_else(node: Local
     await node.deploy("storm", guest("send_storm"), cpu_time="200ms", host_calls=50_000)
     storming = asyncio.create_task(node.ask("storm"))
     served = 0
-    while not storming.done():
+    while not storming.done():  # at least once: how often is a matter of the machine's speed
         assert (await node.ask("echo", served))["content"] == served
         served += 1
         assert node.receiver("sink").messages <= 500
     with pytest.raises(AgentFailed) as caught:
         await storming
     assert caught.value.trap in ("host_calls", "cpu_time")
-    assert served > 3
+    assert node.receiver("echo").handled == served
     sink = node.receiver("sink")
     assert (sink.messages, sink.bytes, sink.handled) == (0, 0, 0)
     await node.post("sink")
