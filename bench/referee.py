@@ -1,10 +1,11 @@
 """What the referee costs: `python bench/referee.py [--json]`, and `--open 1000000` for memory.
 
 The bus alone, without sandboxes: pairs of agents, one asks, the other answers, and asks again once it has the answer.
-The same exchange is free (no protocol), follows `fipa-request` with the referee off, and with it on; `median` and `p99`
-are microseconds of processor time a message, of the thread that does it, over windows of 20 ms. `referee_us` is what
-the last takes longer than the second. The three are taken in turn, several times, since other work on the machine
-disturbs one as well as the other.
+The same exchange is free (no protocol), follows `fipa-request`, which begins and ends a conversation for every two
+messages, and follows `fipa-iterated-contract-net`, which goes on in one conversation; each with the referee off and on.
+`median` and `p99` are microseconds of processor time a message, of the thread that does it, over windows of 20 ms.
+`referee_us` is what it takes longer with the referee than without. The ways are taken in turn, several times, since
+other work on the machine disturbs one as well as the other.
 
 With `--open N`, N conversations are begun and stay open: memory of the process before and after, their rows committed
 as in a server, how long it then takes until one that left memory is there again, and what they cost a start.
@@ -114,7 +115,8 @@ def windows(directory: Path, pairs: int, seconds: float, protocol: str | None, m
     node.room.set_mode(WORKSPACE, mode)
     for n in range(pairs):
         one, other = node.receiver(f"asks-{n}"), node.receiver(f"answers-{n}")
-        for receiver, act, whom in ((one, "request", other.name), (other, "inform", one.name)):
+        asks, answers = ACTS.get(protocol or "", ("request", "inform"))
+        for receiver, act, whom in ((one, asks, other.name), (other, answers, one.name)):
             box = receiver.mailboxes[0]
             node.bus.queues.open(box, Says(Turn(node.bus, box), message(act, whom, protocol, f"c-{n}")))
         first = Envelope(
@@ -135,10 +137,17 @@ def windows(directory: Path, pairs: int, seconds: float, protocol: str | None, m
     node.close()
 
 
+LONG = "fipa-iterated-contract-net"
+"""Calls and proposals without end, in one conversation."""
+
+ACTS = {LONG: ("cfp", "propose")}
+
 WAYS: dict[str, tuple[str | None, Mode]] = {
     "free": (None, "enforce"),
-    "referee off": ("fipa-request", "off"),
-    "referee on": ("fipa-request", "enforce"),
+    "short, referee off": ("fipa-request", "off"),
+    "short, referee on": ("fipa-request", "enforce"),
+    "long, referee off": (LONG, "off"),
+    "long, referee on": (LONG, "enforce"),
 }
 
 
@@ -214,12 +223,12 @@ def main() -> None:
         emit({**uvloop.run(many(options.open)), **where}, as_json=options.json)
         return
     found = uvloop.run(cost(options.pairs, options.seconds))
-    base = min(found["referee off"])
     for way, taken_ns in found.items():
         row = {"way": way, **summary(taken_ns), "best": round(min(taken_ns) / 1000, 3)}
-        if way == "referee on":
-            row["referee_us"] = round(summary(taken_ns)["median"] - summary(found["referee off"])["median"], 3)
-            row["referee_us_best"] = round((min(taken_ns) - base) / 1000, 3)
+        if way.endswith("on"):
+            without = found[f"{way.partition(',')[0]}, referee off"]
+            row["referee_us"] = round(summary(taken_ns)["median"] - summary(without)["median"], 3)
+            row["referee_us_best"] = round((min(taken_ns) - min(without)) / 1000, 3)
         emit({**row, "pairs": options.pairs, **where}, as_json=options.json)
 
 

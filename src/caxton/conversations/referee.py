@@ -73,6 +73,7 @@ class Referee:
         self._bus, self._table, self._deadlines, self._clock, self._say = bus, table, deadlines, clock, say
         self._watch = watch
         self._book = table.book
+        self._recall, self._steady_us = table.book.find, clock.steady_us
         self.mode: Mode = ENFORCE
         self.modes: dict[str, Mode] = {}
         """Of workspaces that have one of their own."""
@@ -92,7 +93,9 @@ class Referee:
             if mode == STRICT:
                 raise _error(message, _unknown(message.protocol))
             return
-        talk = self._find(workspace, message, protocol)
+        talk = None if message.conversation_id is None else self._recall((workspace, message.conversation_id))
+        if talk is not None and talk.ended_us and _begins_anew(talk, protocol, message.sender, message.performative):
+            talk = None
         if mode == WARN:
             return
         for name in receivers:
@@ -113,15 +116,17 @@ class Referee:
         protocol = PROTOCOLS.get(message.protocol)
         if protocol is None:
             return self._unknown_passes(envelope, message, target, strict=mode == STRICT)
-        talk = self._find(envelope.workspace, message, protocol)
         sender, receiver, act = envelope.sender, envelope.receiver, message.performative
+        key = envelope.workspace, message.conversation_id or envelope.message_id
+        talk = self._recall(key)
+        if talk is not None and talk.ended_us and _begins_anew(talk, protocol, sender, act):
+            talk = None
         move = judge(talk, protocol, sender, receiver, act, message.in_reply_to)
         if move is None:
             why = violation(talk, protocol, sender, receiver, act)
             return self._refuse(envelope, message, target, why, warn_only=mode == WARN)
-        now_us = self._clock.steady_us()
+        now_us = self._steady_us()
         if talk is None:
-            key = envelope.workspace, message.conversation_id or envelope.message_id
             talk = self._table.begin(key, protocol, sender, message.parent_conversation, now_us)
         talk.last_us = now_us
         talk.messages += 1
@@ -130,7 +135,9 @@ class Referee:
             is_initiator = sender == talk.initiator
             participant = receiver if is_initiator else sender
             if is_initiator:
-                self._note_question(talk, participant, envelope, message)
+                talk.asked = message.reply_with or envelope.message_id
+                if act == "cancel" or message.reply_by or talk.due or message.reply_to or talk.reply_to:
+                    self._note_question(talk, participant, message)
             elif talk.due or talk.cancels:
                 self._note_answer(talk, participant, message)
             self._table.move(talk, participant, move, now_us)
@@ -197,20 +204,8 @@ class Referee:
             if not self._watch.is_armed:
                 self._watch.arm()
 
-    def _find(self, workspace: str, message: AclMessage, protocol: Protocol) -> Conversation | None:
-        """The conversation that `message` names; None also if it is over and its initiator begins it anew."""
-        if message.conversation_id is None:
-            return None
-        act, key = message.performative, (workspace, message.conversation_id)
-        talk = self._book.find(key)
-        if talk is None or not talk.ended_us:
-            return talk
-        is_anew = message.sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
-        return None if is_anew else talk
-
-    def _note_question(self, talk: Conversation, participant: str, envelope: Envelope, message: AclMessage) -> None:
-        """What the answer will refer to, and until when it must be there."""
-        talk.asked = message.reply_with or envelope.message_id
+    def _note_question(self, talk: Conversation, participant: str, message: AclMessage) -> None:
+        """Where the answer goes, what it will refer to, and until when it must be there."""
         talk.reply_to = message.reply_to if isinstance(message.reply_to, str) else ""
         if message.performative == "cancel":
             talk.expect_cancel(participant, talk.asked)
@@ -290,6 +285,11 @@ class Referee:
             self._bus.tap.withheld(envelope, LATE)
         message.reply_with = message.reply_with or envelope.message_id
         self._bus.mail.send(envelope.workspace, envelope.sender, notices.late(talk, message))
+
+
+def _begins_anew(talk: Conversation, protocol: Protocol, sender: str, act: str) -> bool:
+    """Whether a message begins a conversation under the id of `talk`, which is over."""
+    return sender == talk.initiator and act in protocol.initiator[START] and act not in CLOSING
 
 
 def _unknown(name: str) -> Violation:
