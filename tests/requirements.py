@@ -1351,5 +1351,17 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_ten_thousand_clean_conversations_raise_no_alarm",
         ),
     ),
+    "referee:quota": Requirement(
+        source=LIMITS,
+        text="What conversations take is bounded: in memory, in the journal once they are over, as dead letters.",
+        tests=(
+            "test_those_of_which_nothing_was_heard_are_in_the_journal_only",
+            "test_participants_count_towards_what_memory_holds",
+            "test_answered_questions_leave_no_deadline_behind",
+            "test_dead_letters_of_one_who_breaks_rules_all_the_time_are_bounded",
+            "test_full_mailbox_gets_no_notice",
+        ),
+        gap="how many conversations one agent has open is bounded only by storage.max_journal, which is everybody's",
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }
