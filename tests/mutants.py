@@ -501,8 +501,8 @@ MUTANTS = (
     Mutant(
         "deadlines are forgotten by a restart",
         "conversations/deadlines.py",
-        "        for talk in self._book.in_memory():\n            self._watch_all(talk)\n        self.look()",
-        "        self._call = None",
+        """        \"\"\"From now on, on the running loop.\"\"\"\n        self.look()\n""",
+        """        \"\"\"From now on, on the running loop.\"\"\"\n""",
         TALKS,
     ),
     Mutant(
