@@ -6,6 +6,7 @@ The content of a request is an object with the key `action`. Its answer is `info
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,7 +53,7 @@ class _Named(msgspec.Struct):
     action: str
 
 
-class Desk:
+class Desk(ABC):
     """A native agent that answers requests. A subclass says how, in `perform`.
 
     Args:
@@ -79,9 +80,9 @@ class Desk:
     def fire(self, timer_id: int, turn: Turn) -> int:
         return 0
 
+    @abstractmethod
     def perform(self, action: Any, message: AclMessage, turn: Turn) -> Done:
         """Carry out an action. Raises `Refusal`; then nothing is staged."""
-        raise NotImplementedError
 
     def _read(self, message: AclMessage) -> msgspec.Struct:
         if message.performative != "request":

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.testing.clock import ManualClock, ManualLoop
 from tests.unit.bus.rig import Rig
+from tests.unit.manual import anyio_backend, clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
+    from caxton.testing.clock import ManualClock
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def anyio_backend(clock: ManualClock) -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"loop_factory": lambda: ManualLoop(clock)}
+__all__ = ["anyio_backend", "clock"]
 
 
 @pytest.fixture
