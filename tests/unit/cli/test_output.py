@@ -62,8 +62,7 @@ def test_colours_are_left_out_when_they_are_not_wanted(
     assert terminal.getvalue() == "✓ it is done\nA  B\n1  2\n1 row\n"
 
 
-def test_slow_work_shows_a_spinner_on_a_terminal_and_leaves_no_trace_of_it() -> None:
-    terminal = Terminal()
+def test_slow_work_shows_a_spinner_on_a_terminal_and_leaves_no_trace_of_it(terminal: Terminal) -> None:
     with Screen(err=terminal).busy("Fetching [all]"):
         assert terminal.written.wait(10)
     assert "Fetching [all]" in terminal.getvalue()
