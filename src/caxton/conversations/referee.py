@@ -78,15 +78,13 @@ class Referee:
         self.modes: dict[str, Mode] = {}
         """Of workspaces that have one of their own."""
         self.judged = self.violations = self.late = 0
-        self.letters_dropped = 0
-        """Messages out of place that are no dead letters either."""
         self._letters: dict[tuple[str, str], TokenBucket] = {}
         self._warned: set[tuple[str, str, str]] = set()
 
     def check(self, workspace: str, message: AclMessage, receivers: Iterable[str]) -> None:
         """See the port. Raises `ProtocolViolation`."""
         mode = self.modes.get(workspace, self.mode)
-        if message.protocol is None or mode == OFF:
+        if message.protocol is None or mode in (OFF, WARN):
             return
         protocol = PROTOCOLS.get(message.protocol)
         if protocol is None:
@@ -96,8 +94,6 @@ class Referee:
         talk = None if message.conversation_id is None else self._recall((workspace, message.conversation_id))
         if talk is not None and talk.ended_us and _begins_anew(talk, protocol, message.sender, message.performative):
             talk = None
-        if mode == WARN:
-            return
         for name in receivers:
             act = message.performative
             if judge(talk, protocol, message.sender, name, act, message.in_reply_to) is None:
@@ -256,7 +252,6 @@ class Referee:
                 self._letters.clear()
             bucket = self._letters[key] = TokenBucket(LETTERS_PER_S, MAX_LETTERS)
         if bucket.wait_s(now) > 0:
-            self.letters_dropped += 1
             return False
         bucket.take(now)
         return True

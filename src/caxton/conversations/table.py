@@ -36,6 +36,9 @@ class Table:
 
     def begin(self, key: Key, protocol: Protocol, initiator: str, parent: str | None, now_us: int) -> Conversation:
         """A conversation of nobody yet."""
+        before = self.touched.pop(key, None)
+        if before is not None:  # one that is over had this id, and its waits are still in the graph
+            self._draw(before)
         talk = Conversation(key, protocol, initiator, now_us, now_us, parent)
         self.book.add(talk)
         return talk

@@ -39,6 +39,16 @@ async def test_three_that_wait_for_each_other_are_named_within_a_second(talk: Ta
     assert talk.room.watch.total == 1
 
 
+async def test_waits_of_a_conversation_that_begins_anew_are_those_of_the_new_one(talk: Talk) -> None:
+    talk.start("a", "b")
+    talk.says("a", "b", "request")
+    assert talk.edges() == {("a", "b")}
+    talk.says("b", "a", "inform")
+    talk.says("a", "b", "request")
+    talk.says("b", "a", "inform")
+    assert talk.edges() == set()
+
+
 @pytest.mark.parametrize("protocol", ["fipa-request", None])
 async def test_an_answer_ends_it(talk: Talk, protocol: str | None) -> None:
     await circle(talk, protocol)
