@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from caxton.testing.faults import Step
 
 ROUNDS = 90
-TABLES = ("agents", "messages", "dead_letters", "kv", "timers", "subscriptions", "receipts", "names", "quarantine")
+TABLES = (
+    "agents", "messages", "dead_letters", "kv", "timers", "subscriptions", "receipts", "names", "quarantine",
+    "conversations", "workspace_settings", "dead_letter_purges",
+)  # fmt: skip
 State = tuple[Any, ...]
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _WAITING = (
-    "SELECT seq, sender, message_id, conversation_id, body, checksum FROM messages NOT INDEXED "
-    "WHERE settled_us IS NULL AND workspace = ? AND receiver = ?"
+    "SELECT seq, workspace, sender, receiver, message_id, conversation_id, body, priority, expires_us, kept, checksum "
+    "FROM messages NOT INDEXED WHERE settled_us IS NULL AND workspace = ? AND receiver = ?"
 )
 
 
@@ -123,11 +123,11 @@ def _rename_state(database: Database, owner: tuple[str, str], new: str) -> None:
 
 
 def _rename_mail(database: Database, owner: tuple[str, str], new: str) -> None:
-    workspace, old = owner
-    for seq, sender, message_id, conversation_id, body, checksum in database.query(_WAITING, owner):
-        if is_good_message(seq, workspace, sender, old, message_id, conversation_id, body, checksum):
-            checksum = message_checksum(seq, workspace, sender, new, message_id, conversation_id, body)
-        database.query("UPDATE messages SET receiver = ?, checksum = ? WHERE seq = ?", (new, checksum, seq))
+    for *columns, checksum in database.query(_WAITING, owner):
+        if is_good_message(columns, checksum):
+            columns[3] = new
+            checksum = message_checksum(*columns)
+        database.query("UPDATE messages SET receiver = ?, checksum = ? WHERE seq = ?", (new, checksum, columns[0]))
 
 
 def load_module(database: Database, sha256: str) -> bytes | None:

@@ -369,7 +369,10 @@ class Journal:
                 (
                     e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.attempt,
                     e.max_attempts, e.kept, e.settled_us or None, e.body, e.priority, e.expires_us,
-                    message_checksum(e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.body),
+                    message_checksum(
+                        e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.body, e.priority,
+                        e.expires_us, e.kept,
+                    ),
                 )
             )  # fmt: skip
         self.born.clear()

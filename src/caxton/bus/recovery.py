@@ -26,9 +26,11 @@ logger = logging.getLogger(__name__)
 ROWS_AT_ONCE = 10_000
 
 _UNSETTLED = (
-    "SELECT seq, workspace, sender, receiver, message_id, conversation_id, body, checksum, attempt, kept, priority, "
-    "expires_us FROM messages NOT INDEXED WHERE settled_us IS NULL AND seq > ? ORDER BY seq LIMIT ?"
+    "SELECT seq, workspace, sender, receiver, message_id, conversation_id, body, priority, expires_us, kept, checksum, "
+    "attempt FROM messages NOT INDEXED WHERE (settled_us IS NULL OR settled_us < 2 OR kept = 0) AND seq > ? "
+    "ORDER BY seq LIMIT ?"
 )
+"""One that is not kept is gone when it is settled, and nothing was settled in 1970: one bit makes a NULL into a 0."""
 _KEYS = {"messages": "seq = ?", "kv": "workspace = ? AND agent = ? AND key = ?"}
 
 
@@ -82,11 +84,9 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
     receivers: dict[tuple[str, str], Receiver | None] = {}
     known = dict[str, str]().setdefault  # a million rows name the same few agents: one text for each
     for row in _unsettled(database):
-        (
-            seq, workspace, sender, name, message_id, conversation_id, body, checksum, attempt, kept, priority,
-            expires_us,
-        ) = row  # fmt: skip
-        if not is_good_message(seq, workspace, sender, name, message_id, conversation_id, body, checksum):
+        *columns, checksum, attempt = row
+        seq, workspace, sender, name, message_id, conversation_id, body, priority, expires_us, kept = columns
+        if not is_good_message(columns, checksum):
             put_aside(database, "messages", (seq,), body)
             continue
         envelope = Envelope(
@@ -125,7 +125,7 @@ def load_kept(database: Database, journal: Journal) -> None:
     """Count what is only kept to be asked for."""
     journal.kept.load(
         database.query(
-            "SELECT seq, length(body), settled_us FROM messages WHERE kept = 1 AND settled_us IS NOT NULL "
+            "SELECT seq, length(body), settled_us FROM messages WHERE kept = 1 AND settled_us >= 2 "
             "ORDER BY settled_us, seq"
         )
     )

@@ -14,10 +14,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def message_checksum(
-    seq: int, workspace: str, sender: str, receiver: str, message_id: str, conversation_id: str | None, body: bytes
-) -> int:
-    """CRC-32 of what a message is and where it goes; the columns that change later (attempt, settled) are left out."""
-    head = f"{seq}\0{workspace}\0{sender}\0{receiver}\0{message_id}\0{conversation_id or ''}"
+    seq: int, workspace: str, sender: str, receiver: str, message_id: str, conversation_id: str | None, body: bytes,
+    priority: int = 0, expires_us: int = 0, kept: int = 0,
+) -> int:  # fmt: skip
+    """CRC-32 of what a message is, where it goes and how; what changes later (attempt, settled) is left out.
+
+    A dead letter goes nowhere: its row does not have the last three.
+    """
+    head = (
+        f"{seq}\0{workspace}\0{sender}\0{receiver}\0{message_id}\0{conversation_id or ''}"
+        f"\0{priority:d}\0{expires_us:d}\0{kept:d}"
+    )
     return crc32(body, crc32(head.encode()))
 
 

@@ -19,7 +19,7 @@ from caxton.storage.schema import check_schema
 from caxton.storage.wal import check_header, check_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from caxton.storage.database import Database, Row
@@ -112,15 +112,17 @@ def _of_wrong_type(connection: Any, table: str) -> list[Finding]:
     return found
 
 
-def is_good_message(
-    seq: int, workspace: str, sender: str, receiver: str, message_id: str, conversation_id: str | None, body: object,
-    checksum: int | None,
-) -> bool:  # fmt: skip
-    """Whether a row of `messages` or `dead_letters` is what was written, as far as a checksum can tell."""
+def is_good_message(columns: Sequence[Any], checksum: int | None) -> bool:
+    """Whether a row of `messages` or `dead_letters` is what was written, as far as a checksum can tell.
+
+    Args:
+        columns: those that the checksum is of, in the order of `message_checksum`.
+        checksum: what the row says; null in those that are older than checksums.
+    """
     if checksum is None:
         return True
     try:
-        found = message_checksum(seq, workspace, sender, receiver, message_id, conversation_id, body)  # type: ignore[arg-type]
+        found = message_checksum(*columns)
     except (TypeError, ValueError):  # a text that became a number, or is no UTF-8 any more
         return False
     return found == checksum
@@ -211,7 +213,7 @@ def _agent_problem(row: Row) -> str:
 
 
 def _message_problem(row: Row) -> str:
-    return "" if is_good_message(*row) else _MISMATCH
+    return "" if is_good_message(row[:-1], row[-1]) else _MISMATCH
 
 
 def _kv_problem(row: Row) -> str:
@@ -228,11 +230,12 @@ def _module_problem(row: Row) -> str:
 
 
 _MESSAGE = "seq, workspace, sender, receiver, message_id, conversation_id, body"
+_SENT = "priority, expires_us, kept"
 _CONVERSATION = (
     "workspace, id, protocol, initiator, parent, state, messages, started_us, last_us, wake_us, ended_us, outcome"
 )
 _CHECKS = (
-    _Check("messages", f"SELECT {_MESSAGE}, checksum FROM messages NOT INDEXED", 1, _message_problem),  # noqa: S608
+    _Check("messages", f"SELECT {_MESSAGE}, {_SENT}, checksum FROM messages NOT INDEXED", 1, _message_problem),  # noqa: S608
     _Check("dead_letters", f"SELECT {_MESSAGE}, checksum FROM dead_letters NOT INDEXED", 1, _message_problem),  # noqa: S608
     _Check("kv", "SELECT workspace, agent, key, value, checksum FROM kv", 3, _kv_problem),
     _Check("conversations", f"SELECT {_CONVERSATION}, checksum FROM conversations", 2, _conversation_problem),  # noqa: S608

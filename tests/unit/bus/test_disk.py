@@ -143,6 +143,33 @@ async def test_damaged_message_is_put_aside_and_the_others_are_delivered(rig: Ri
     third.close()
 
 
+@pytest.mark.parametrize("column", ["priority", "expires_us", "kept"])
+async def test_message_whose_terms_were_altered_is_put_aside(rig: Rig, column: str) -> None:
+    rig.receiver("a")
+    for n in range(3):
+        rig.post("a", n)
+    await rig.commit()
+    rig.database.query(f"UPDATE messages SET {column} = {column} + 1 WHERE seq = (SELECT max(seq) FROM messages)")  # noqa: S608
+    again, agents = rig.recover(["a"])
+    again.start(agents["a"])
+    again.pump()
+    assert agents["a"].contents == [0, 1]
+    assert again.rows("SELECT source FROM quarantine") == [("messages",)]
+
+
+@pytest.mark.parametrize("settled_us", [0, 1])
+async def test_message_that_one_flipped_bit_calls_settled_is_delivered(rig: Rig, settled_us: int) -> None:
+    """The type of a NULL is one bit away from that of a 0, which takes no more room."""
+    rig.receiver("a")
+    rig.post("a", 1)
+    await rig.commit()
+    rig.database.query("UPDATE messages SET settled_us = ?", (settled_us,))
+    again, agents = rig.recover(["a"])
+    again.start(agents["a"])
+    again.pump()
+    assert agents["a"].contents == [1]
+
+
 async def test_damaged_entry_of_an_agents_state_is_put_aside(rig: Rig) -> None:
     a = rig.agent("a", lambda turn, message: turn.kv_set(b"k" + bytes(message.content), b"v"))
     for n in range(3):

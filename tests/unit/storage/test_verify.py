@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
             database.query(
                 "INSERT INTO messages (seq, workspace, sender, receiver, message_id, conversation_id, attempt, "
                 "max_attempts, kept, body, checksum) VALUES (?, 'default', 'a', 'b', ?, NULL, 1, 5, 0, ?, ?)",
-                (seq, f"m-{seq}", BODY, message_checksum(seq, "default", "a", "b", f"m-{seq}", None, BODY)),
+                (seq, f"m-{seq}", BODY, message_checksum(seq, "default", "a", "b", f"m-{seq}", None, BODY, 4)),
             )
         database.query("UPDATE messages SET checksum = NULL WHERE seq = 3")
         database.query(
