@@ -12,7 +12,7 @@ from caxton.agents.store import AgentRow, put_agent, put_module
 from caxton.bus.envelope import Envelope
 from caxton.bus.journal import Journal
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
 from caxton.observe.time import SystemClock

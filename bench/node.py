@@ -16,7 +16,7 @@ import apsw
 
 from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.codec import decode_posted
 from caxton.security.principal import Principal
 from caxton.server.tuning import tune_process

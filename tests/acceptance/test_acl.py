@@ -6,7 +6,7 @@ import http.client
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.messages.fipa_string import decode_fipa
 from caxton.testing.guests import example
 from tests.acceptance.served import served

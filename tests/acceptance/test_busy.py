@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import example
 from tests.acceptance.test_stop import served

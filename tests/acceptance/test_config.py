@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.client import ApiProblem, CaxtonClient
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
 from tests.acceptance.served import served

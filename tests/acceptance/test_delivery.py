@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from caxton.client import ApiProblem, CaxtonClient
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import example
 from tests.acceptance.served import served

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.testing.guests import example
 from tests.acceptance.served import served
 

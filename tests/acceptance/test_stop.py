@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from caxton.client import ApiProblem
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
 from tests.acceptance.served import served

@@ -16,7 +16,7 @@ import pytest
 
 from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.errors import CaxtonError
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
 from tests.patience import until

@@ -12,7 +12,8 @@ from caxton.agents.settings import settings_of
 from caxton.cli.agent_config import MAX_CONFIG_BYTES, MAX_DEPTH, read_agent_config
 from caxton.core.errors import InvalidName, InvalidValue
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views import AgentPatch, AgentSpec, Bulkhead, CircuitBreaker, Resources, ResourcesPatch
+from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker, Resources
+from caxton.core.views.settings import AgentPatch, ResourcesPatch
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
 
 if TYPE_CHECKING:

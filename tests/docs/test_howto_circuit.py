@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.cli.agent_config import read_agent_config
-from caxton.core.views import Bulkhead, CircuitBreaker
+from caxton.core.views.agents import Bulkhead, CircuitBreaker
 from tests.cli_runner import caxton
 from tests.docs.tables import block, read_page
 from tests.integration.test_cli import node, shared_node

@@ -18,7 +18,7 @@ from caxton.bus.dead_letters import REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.core.errors import InvalidMessage
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.messages import performative
 from caxton.messages.codec import MAX_FIELD_CHARS, MAX_JSON_DEPTH, decode_message, decode_posted, encode_message
 from caxton.messages.fipa_agents import PLATFORM

@@ -14,38 +14,18 @@ import pytest
 from caxton.api.app import all_routes
 from caxton.api.errors import status_of
 from caxton.core import errors
-from caxton.core.views import (
-    AgentSettings,
-    AgentView,
-    CancelReceipt,
-    CapabilityView,
-    CauseView,
-    CompactReport,
-    ConversationDetail,
-    ConversationView,
-    CriticalPath,
-    DeadLetterDetail,
-    DeadLetterView,
-    DeadlockView,
-    LogLine,
-    OfferView,
-    ParticipantView,
-    PastWait,
-    Problem,
-    PurgeReceipt,
-    Receipt,
-    ReplayReceipt,
-    ServerView,
-    Sighting,
-    StorageView,
-    TaskBidder,
-    TaskDetail,
-    TaskResult,
-    TaskView,
-    VerifyReport,
-    WaitView,
-    WorkspaceSettings,
-)
+from caxton.core.views.agents import AgentView
+from caxton.core.views.capabilities import CapabilityView, OfferView
+from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationView, ParticipantView
+from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterView, PurgeReceipt, ReplayReceipt
+from caxton.core.views.logs import LogLine
+from caxton.core.views.messages import Receipt, Sighting
+from caxton.core.views.problem import Problem
+from caxton.core.views.server import ServerView
+from caxton.core.views.settings import AgentSettings, WorkspaceSettings
+from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
+from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
+from caxton.core.views.waits import CauseView, CriticalPath, DeadlockView, PastWait, WaitView
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes import EMPTY_MODULE, FakeNode
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words

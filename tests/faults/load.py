@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import AgentSpec, CircuitBreaker
+from caxton.core.views.agents import AgentSpec, CircuitBreaker
 from caxton.testing.rooms import CACHE_KEY, open_node, until
 from tests.faults.checker import check, look
 from tests.faults.history import FAILED, FSYNC, MEMORY, REPLY, Pen, digest, read

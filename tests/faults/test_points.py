@@ -16,7 +16,8 @@ import pytest
 
 from caxton.client import CaxtonClient
 from caxton.core.errors import CaxtonError
-from caxton.core.views import AgentSpec, CircuitBreaker, DeadLetterFilter
+from caxton.core.views.agents import AgentSpec, CircuitBreaker
+from caxton.core.views.dead_letters import DeadLetterFilter
 from caxton.testing.guests import ROOT
 from tests.faults.history import FSYNC, Pen, digest
 from tests.faults.load import AGENTS, WORKER, Address, Client, Server, copy, examine, finish

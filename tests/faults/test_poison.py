@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from caxton.core.views import DeadLetterView
+    from caxton.core.views.dead_letters import DeadLetterView
 
 PATIENCE_S = 20.0
 

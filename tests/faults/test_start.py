@@ -13,7 +13,7 @@ from unittest import mock
 import msgspec
 
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import Receipt
+from caxton.core.views.messages import Receipt
 from caxton.messages.codec import decode_message
 from caxton.security.principal import Principal
 from caxton.storage.database import Database

@@ -13,7 +13,7 @@ import httpx
 from caxton.api.app import build_app
 from caxton.api.request import Limits
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, issue_token
 from caxton.server.http import HttpOptions, HttpServer

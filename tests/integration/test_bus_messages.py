@@ -21,7 +21,7 @@ from caxton.core.errors import (
     WorkspaceNotFound,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
-from caxton.core.views import Receipt
+from caxton.core.views.messages import Receipt
 from caxton.server.wiring import build
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import CACHE_KEY, PATIENCE_S, TESTER, LocalNode, message, open_node, until

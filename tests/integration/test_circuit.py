@@ -17,7 +17,7 @@ from caxton.core.errors import (
     MailboxFull,
     ReplyTimeout,
 )
-from caxton.core.views import Bulkhead, CircuitBreaker
+from caxton.core.views.agents import Bulkhead, CircuitBreaker
 from caxton.testing.guests import assemble, example, guest, guest_text
 from caxton.testing.rooms import PATIENCE_S, open_node, until
 

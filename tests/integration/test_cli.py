@@ -13,7 +13,7 @@ import pytest
 
 from caxton.cli.agent import complete_agent
 from caxton.cli.contexts import Context, Contexts, write_contexts
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.testing.fakes import EMPTY_MODULE
 from tests.cli_runner import caxton
 from tests.integration.fake_node import ADMIN_PROOF, VIEWER_PROOF, RunningNode, running_node

@@ -15,7 +15,7 @@ from tests.integration.fake_node import ADMIN_PROOF, RunningNode, running_node
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from caxton.core.views import CapabilityView
+    from caxton.core.views.capabilities import CapabilityView
     from caxton.testing.fakes import FakeNode
     from tests.cli_runner import CliRunner
 

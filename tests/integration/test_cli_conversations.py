@@ -11,7 +11,7 @@ from caxton.cli import conversation
 from caxton.cli.conversation import span
 from caxton.client import ApiProblem, CaxtonClient
 from caxton.conversations.facts import AgentFacts
-from caxton.core.views import ConversationFilter
+from caxton.core.views.conversations import ConversationFilter
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
 from tests.cli_runner import caxton
@@ -20,7 +20,7 @@ from tests.integration.test_cli import node, shared_node
 
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import ConversationPage
+    from caxton.core.views.conversations import ConversationPage
     from caxton.testing.fake_conversations import FakeConversations
     from caxton.testing.fakes import FakeNode
     from tests.cli_runner import CliRunner

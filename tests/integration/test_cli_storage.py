@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from caxton.cli.contexts import Context, Contexts, write_contexts
-from caxton.core.views import VerifyFinding, VerifyReport
+from caxton.core.views.storage import VerifyFinding, VerifyReport
 from caxton.storage.database import Database
 from tests.cli_runner import caxton
 from tests.integration.fake_node import ADMIN_PROOF, VIEWER_PROOF, RunningNode, running_node

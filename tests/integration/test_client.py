@@ -13,7 +13,8 @@ import trustme
 
 from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.errors import CaxtonError, ServerTimeout, ServerUnreachable, UnexpectedAnswer
-from caxton.core.views import LogLine, Problem
+from caxton.core.views.logs import LogLine
+from caxton.core.views.problem import Problem
 from caxton.server.http import HttpOptions
 from tests.integration.fake_node import ADMIN_PROOF, running_node
 from tests.integration.scripted_server import answer, scripted, stream

@@ -7,7 +7,7 @@ import pytest
 
 from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.errors import ServerUnreachable, UnexpectedAnswer
-from caxton.core.views import Gap
+from caxton.core.views.messages import Gap
 from tests.integration.scripted_server import scripted, stream
 from tests.integration.test_client import problem
 from tests.unit.cli.sightings import sighting

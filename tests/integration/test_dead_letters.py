@@ -10,14 +10,14 @@ import pytest
 from caxton.bus.dead_letters import LETTER_BYTES
 from caxton.core.errors import AgentFailed, DeadLettersFull, ShuttingDown
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import DeadLetterFilter
+from caxton.core.views.dead_letters import DeadLetterFilter
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import TESTER, LocalNode, open_node, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caxton.core.views import DeadLetterView
+    from caxton.core.views.dead_letters import DeadLetterView
 
 ALL = DeadLetterFilter()
 

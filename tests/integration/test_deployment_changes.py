@@ -14,7 +14,7 @@ from caxton.core.errors import (
     DeploymentFailed,
     InvalidWasm,
 )
-from caxton.core.views import CapabilitySpec
+from caxton.core.views.agents import CapabilitySpec
 from caxton.testing.guests import (
     SLOW_INIT,
     SLOW_ROUNDS,

@@ -9,7 +9,7 @@ import pytest
 
 from caxton.core.errors import AgentNotFound, CapabilityNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName
-from caxton.core.views import CapabilitySpec
+from caxton.core.views.agents import CapabilitySpec
 from caxton.testing.guests import assemble, guest, guest_text
 from caxton.testing.rooms import open_node, until
 

@@ -10,7 +10,7 @@ import pytest
 
 from caxton.core.errors import AgentFailed, AgentNotFound, UnknownReceiver, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import PATIENCE_S, LocalNode, open_node
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import TaskDetail, TaskSpec
+from caxton.core.views.tasks import TaskDetail, TaskSpec
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import PATIENCE_S, TESTER, open_node
 

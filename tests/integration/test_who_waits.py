@@ -12,7 +12,7 @@ from caxton.agents import conversations
 from caxton.conversations.conversation import load
 from caxton.core.errors import ConversationNotFound, ConversationOver
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
-from caxton.core.views import ConversationFilter
+from caxton.core.views.conversations import ConversationFilter
 from caxton.testing.guests import guest
 from caxton.testing.rooms import TESTER, open_node, until
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from caxton.agents.conversations import ConversationService
     from caxton.bus.turn import Turn
     from caxton.conversations.conversation import Conversation
-    from caxton.core.views import CriticalPath
+    from caxton.core.views.waits import CriticalPath
     from caxton.messages.message import AclMessage
     from caxton.storage.database import Row
     from caxton.testing.rooms import LocalNode

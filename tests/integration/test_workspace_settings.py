@@ -11,7 +11,7 @@ import pytest
 from caxton.conversations.settings import ConversationSettings, Mode
 from caxton.core.errors import InvalidValue, ProtocolViolation, ShuttingDown, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
-from caxton.core.views import ConversationsPatch, WorkspacePatch
+from caxton.core.views.settings import ConversationsPatch, WorkspacePatch
 from caxton.testing.rooms import TESTER, LocalNode, open_node
 
 if TYPE_CHECKING:

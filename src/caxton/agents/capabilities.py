@@ -8,7 +8,7 @@ from caxton.bus.capabilities import health, load
 from caxton.bus.strategy import DEGRADED, HEALTHY, UNHEALTHY
 from caxton.core.errors import CapabilityNotFound, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
-from caxton.core.views import CapabilityView, OfferView
+from caxton.core.views.capabilities import CapabilityView, OfferView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

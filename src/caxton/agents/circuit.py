@@ -15,7 +15,7 @@ from caxton.core import breaker
 from caxton.core.breaker import Admit, Policy, Wake
 from caxton.core.errors import BulkheadFull, CircuitOpen
 from caxton.core.units import format_duration
-from caxton.core.views import BulkheadView, CircuitBreakerView
+from caxton.core.views.agents import BulkheadView, CircuitBreakerView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

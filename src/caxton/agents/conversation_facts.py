@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.room import Conversations
     from caxton.conversations.waits import Ask
-    from caxton.core.views import ConversationFilter
+    from caxton.core.views.conversations import ConversationFilter
 
 
 class Present:

@@ -14,7 +14,7 @@ from caxton.conversations.facts import BEING_CANCELLED, ENDED, OPEN, detail, mes
 from caxton.conversations.path import describe_deadlocks, why
 from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest, ShuttingDown, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import CancelReceipt, ConversationFilter, ConversationPage
+from caxton.core.views.conversations import CancelReceipt, ConversationFilter, ConversationPage
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.protocols.machine import CANCELLING
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from caxton.conversations.room import Conversations
     from caxton.core.clock import Clock
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import ConversationDetail, CriticalPath, DeadlockView
+    from caxton.core.views.conversations import ConversationDetail
+    from caxton.core.views.waits import CriticalPath, DeadlockView
     from caxton.security.principal import Principal
     from caxton.storage.database import Row
     from caxton.storage.lookup import Lookup

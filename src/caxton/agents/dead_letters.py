@@ -28,7 +28,7 @@ from caxton.core.errors import (
 )
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.token_bucket import TokenBucket
-from caxton.core.views import DeadLetterDetail, DeadLetterPage, PurgeReceipt, ReplayReceipt
+from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterPage, PurgeReceipt, ReplayReceipt
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from caxton.bus.postbox import Postbox
     from caxton.core.clock import Clock
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import DeadLetterFilter
+    from caxton.core.views.dead_letters import DeadLetterFilter
     from caxton.security.principal import Principal
     from caxton.storage.database import Database
 

@@ -17,13 +17,13 @@ from caxton.core.ids import (
     parse_group,
 )
 from caxton.core.units import format_size, parse_duration, parse_size
-from caxton.core.views import CapabilitySpec
+from caxton.core.views.agents import CapabilitySpec
 from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from caxton.core.views import AgentSpec, CircuitBreaker
+    from caxton.core.views.agents import AgentSpec, CircuitBreaker
 
 T = TypeVar("T", int, float)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from caxton.bus import letter_rows
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError
-from caxton.core.views import PurgeReceipt
+from caxton.core.views.dead_letters import PurgeReceipt
 
 if TYPE_CHECKING:
     from caxton.agents.letters import LetterReader

@@ -14,12 +14,12 @@ from caxton.bus.letter_rows import LetterFilter, LetterRow
 from caxton.core.errors import DeadLetterDamaged, DeadLetterNotFound, InvalidRequest
 from caxton.core.ids import parse_agent_name
 from caxton.core.units import parse_duration
-from caxton.core.views import DeadLetterView, ReplayReceipt
+from caxton.core.views.dead_letters import DeadLetterView, ReplayReceipt
 from caxton.storage.answer import answer_of
 
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import DeadLetterFilter
+    from caxton.core.views.dead_letters import DeadLetterFilter
     from caxton.storage.database import Database, Row
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from caxton.core.views import LogLine
+from caxton.core.views.logs import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

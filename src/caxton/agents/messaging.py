@@ -19,7 +19,7 @@ from caxton.core.errors import (
     WorkspaceNotFound,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import Receipt
+from caxton.core.views.messages import Receipt
 from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.storage.answer import answer_of
 

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
-    from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView
+    from caxton.core.views.agents import AgentSpec, AgentView
+    from caxton.core.views.settings import AgentPatch, AgentSettings
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from caxton.core.views import AgentSettings, LiveBulkhead, LiveCircuitBreaker, LiveResources
+from caxton.core.views.settings import AgentSettings, LiveBulkhead, LiveCircuitBreaker, LiveResources
 
 if TYPE_CHECKING:
     from caxton.agents.definition import Definition
-    from caxton.core.views import AgentPatch, AgentSpec
+    from caxton.core.views.agents import AgentSpec
+    from caxton.core.views.settings import AgentPatch
 
 Group = TypeVar("Group", bound=msgspec.Struct)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.tap import Listener
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import Sighting
+    from caxton.core.views.messages import Sighting
     from caxton.storage.database import Database, Row
 
 _KEPT = (

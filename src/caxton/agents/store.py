@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.core.ids import RESERVED_NAMES
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.storage.checksum import kv_checksum, message_checksum
 from caxton.storage.verify import is_good_kv, is_good_message
 

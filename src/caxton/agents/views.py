@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from caxton.core.views import AgentView
+from caxton.core.views.agents import AgentView
 
 if TYPE_CHECKING:
     from caxton.agents.store import AgentRow

@@ -10,14 +10,14 @@ import msgspec
 from caxton.conversations.settings import parse_mode
 from caxton.core.errors import ShuttingDown, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import LiveConversations, WorkspaceSettings
+from caxton.core.views.settings import LiveConversations, WorkspaceSettings
 
 if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.conversations.room import Conversations
     from caxton.conversations.settings import Mode
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import WorkspacePatch
+    from caxton.core.views.settings import WorkspacePatch
     from caxton.security.principal import Principal
 
 logger = logging.getLogger(__name__)

@@ -32,7 +32,8 @@ from caxton.core.errors import (
     WasmTooLarge,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, parse_agent_name, parse_capability
-from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView
+from caxton.core.views.agents import AgentSpec, AgentView
+from caxton.core.views.settings import AgentPatch, AgentSettings
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

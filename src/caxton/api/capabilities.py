@@ -10,7 +10,7 @@ from caxton.api.agents import LIMIT, OFFSET
 from caxton.api.operation import Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
 from caxton.core.errors import CapabilityNotFound, InvalidName
-from caxton.core.views import CapabilityView
+from caxton.core.views.capabilities import CapabilityView
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

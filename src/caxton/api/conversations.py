@@ -12,14 +12,8 @@ from caxton.api.query import choice, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.conversations.facts import STATUSES
 from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest
-from caxton.core.views import (
-    CancelReceipt,
-    ConversationDetail,
-    ConversationFilter,
-    ConversationPage,
-    CriticalPath,
-    DeadlockView,
-)
+from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationFilter, ConversationPage
+from caxton.core.views.waits import CriticalPath, DeadlockView
 from caxton.messages.codec import MAX_FIELD_CHARS
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from caxton.core.errors import (
     RateLimited,
     UnknownReceiver,
 )
-from caxton.core.views import (
+from caxton.core.views.dead_letters import (
     DeadLetterDetail,
     DeadLetterFilter,
     DeadLetterPage,

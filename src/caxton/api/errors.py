@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from caxton.api.reply import Reply, encode_json
 from caxton.core import errors as e
-from caxton.core.views import Problem
+from caxton.core.views.problem import Problem
 
 if TYPE_CHECKING:
     from caxton.api.reply import Header

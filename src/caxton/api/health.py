@@ -9,7 +9,7 @@ import msgspec
 from caxton.api.operation import TEXT, Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
 from caxton.core.errors import ServerNotReady
-from caxton.core.views import ServerView
+from caxton.core.views.server import ServerView
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

@@ -12,7 +12,7 @@ from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import json_reply
 from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest
 from caxton.core.ids import AgentName, parse_agent_name
-from caxton.core.views import LogLine  # noqa: TC001  (msgspec reads it at run time)
+from caxton.core.views.logs import LogLine  # noqa: TC001
 
 if TYPE_CHECKING:
     import asyncio

@@ -32,7 +32,8 @@ from caxton.core.errors import (
     UnknownReceiver,
     WorkspaceFull,
 )
-from caxton.core.views import Problem, Receipt
+from caxton.core.views.messages import Receipt
+from caxton.core.views.problem import Problem
 from caxton.messages.codec import (
     MAX_CONTENT_BYTES,
     MAX_FIELD_CHARS,

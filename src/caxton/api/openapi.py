@@ -11,7 +11,9 @@ from caxton.api.operation import ACL, FORM, JSON, Answer, Operation
 from caxton.api.query import WORKSPACE, Query
 from caxton.api.shapes import REF
 from caxton.core import errors as e
-from caxton.core.views import AgentSpec, Problem, Receipt
+from caxton.core.views.agents import AgentSpec
+from caxton.core.views.messages import Receipt
+from caxton.core.views.problem import Problem
 from caxton.security.policy import PUBLIC
 
 if TYPE_CHECKING:

@@ -10,37 +10,23 @@ if TYPE_CHECKING:
 
     from caxton.core.errors import CaxtonError
     from caxton.core.ids import AgentName, WorkspaceName
-    from caxton.core.views import (
-        AgentPatch,
-        AgentSettings,
-        AgentSpec,
-        AgentView,
-        CancelReceipt,
-        CapabilityView,
-        CompactReport,
-        ConversationDetail,
-        ConversationFilter,
-        ConversationPage,
-        CriticalPath,
+    from caxton.core.views.agents import AgentSpec, AgentView
+    from caxton.core.views.capabilities import CapabilityView
+    from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationFilter, ConversationPage
+    from caxton.core.views.dead_letters import (
         DeadLetterDetail,
         DeadLetterFilter,
         DeadLetterPage,
-        DeadlockView,
-        Gap,
-        LogLine,
         PurgeReceipt,
-        Receipt,
         ReplayReceipt,
-        ServerView,
-        Sighting,
-        StorageView,
-        TaskDetail,
-        TaskSpec,
-        TaskView,
-        VerifyReport,
-        WorkspacePatch,
-        WorkspaceSettings,
     )
+    from caxton.core.views.logs import LogLine
+    from caxton.core.views.messages import Gap, Receipt, Sighting
+    from caxton.core.views.server import ServerView
+    from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
+    from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
+    from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.waits import CriticalPath, DeadlockView
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 

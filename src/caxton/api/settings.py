@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from caxton.api.body import read_struct
 from caxton.api.operation import Answer, Body, Operation, Route
 from caxton.api.reply import Reply, json_reply
-from caxton.core.views import WorkspacePatch, WorkspaceSettings
+from caxton.core.views.settings import WorkspacePatch, WorkspaceSettings
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

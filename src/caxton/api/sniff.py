@@ -15,7 +15,7 @@ from caxton.api.reply import json_reply
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest, TooManyListeners
 from caxton.core.ids import parse_agent_name
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:
     import asyncio

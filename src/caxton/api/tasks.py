@@ -27,7 +27,7 @@ from caxton.core.errors import (
     TasksFull,
     UnknownReceiver,
 )
-from caxton.core.views import TaskDetail, TaskList, TaskResult, TaskSpec
+from caxton.core.views.tasks import TaskDetail, TaskList, TaskResult, TaskSpec
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from caxton.core.errors import TooManyListeners
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

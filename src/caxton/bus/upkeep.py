@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from caxton.core.crash import crash_point
-from caxton.core.views import CompactReport, StorageView, VerifyFinding, VerifyReport
+from caxton.core.views.storage import CompactReport, StorageView, VerifyFinding, VerifyReport
 from caxton.storage.answer import answer_of
 from caxton.storage.census import take_census
 from caxton.storage.verify import verify_file

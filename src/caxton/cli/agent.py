@@ -10,7 +10,7 @@ from caxton.cli.output import Mark
 from caxton.core.units import format_duration, format_size
 
 if TYPE_CHECKING:
-    from caxton.core.views import AgentView
+    from caxton.core.views.agents import AgentView
 
 _MARKS = {
     "running": Mark.OK,

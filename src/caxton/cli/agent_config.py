@@ -15,7 +15,7 @@ import yaml
 from caxton.cli.files import read_file
 from caxton.core.errors import InvalidConfig, quoted
 from caxton.core.suggest import nearest
-from caxton.core.views import AgentSpec, Bulkhead, CircuitBreaker, Resources
+from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ import msgspec
 
 from caxton.core.ids import parse_agent_name, parse_capability
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views import AgentSpec, CapabilitySpec
+from caxton.core.views.agents import AgentSpec, CapabilitySpec
 
 if TYPE_CHECKING:
     from pathlib import Path

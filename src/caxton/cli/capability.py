@@ -7,7 +7,7 @@ import typer
 from caxton.cli.command import Cli, command, new_app
 
 if TYPE_CHECKING:
-    from caxton.core.views import CapabilityView
+    from caxton.core.views.capabilities import CapabilityView
 
 PAGE = 1000
 """So many are asked for at once."""

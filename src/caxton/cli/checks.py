@@ -18,7 +18,7 @@ from caxton.core.errors import CaxtonError
 from caxton.core.units import format_size
 
 if TYPE_CHECKING:
-    from caxton.core.views import ServerView
+    from caxton.core.views.server import ServerView
 
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest tried. 3.14 checks C stack addresses, and host functions run on the stacks of fibers."""

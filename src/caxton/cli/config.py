@@ -13,7 +13,7 @@ from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.units import format_size
 
 if TYPE_CHECKING:
-    from caxton.core.views import AgentSettings, WorkspaceSettings
+    from caxton.core.views.settings import AgentSettings, WorkspaceSettings
 
 app = new_app(
     "Look at settings, and change those of a running agent or of a workspace.",
@@ -191,14 +191,14 @@ def _value(option: str, key: str, text: str) -> str | int | None:
 def _send(cli: Cli, agent: str, patch: dict[str, dict[str, str | int | None]]) -> "AgentSettings":
     import msgspec
 
-    from caxton.core.views import AgentPatch
+    from caxton.core.views.settings import AgentPatch
 
     with cli.client(f"Changing {agent}") as client:
         return client.configure(agent, msgspec.convert(patch, AgentPatch))
 
 
 def _set_mode(cli: Cli, workspace: str, mode: str | None) -> None:
-    from caxton.core.views import ConversationsPatch, WorkspacePatch
+    from caxton.core.views.settings import ConversationsPatch, WorkspacePatch
 
     with cli.client(f"Changing {workspace}", workspace=workspace) as client:
         settings = client.configure_workspace(WorkspacePatch(conversations=ConversationsPatch(mode=mode)))

@@ -11,15 +11,14 @@ from caxton.core.units import format_duration
 
 if TYPE_CHECKING:
     from caxton.client import CaxtonClient
-    from caxton.core.views import (
+    from caxton.core.views.conversations import (
         CancelReceipt,
         ConversationDetail,
         ConversationFilter,
         ConversationPage,
-        DeadlockView,
         ParticipantView,
-        WaitView,
     )
+    from caxton.core.views.waits import DeadlockView, WaitView
 
 MAX_PAGES = 100
 """That one list asks for: half a million conversations of which none is wanted take a few seconds."""
@@ -70,7 +69,7 @@ def list_conversations(
     ] = None,
 ) -> None:
     """List conversations that follow a protocol, those begun last first."""
-    from caxton.core.views import ConversationFilter
+    from caxton.core.views.conversations import ConversationFilter
 
     wanted = ConversationFilter(status=status, agent=agent, protocol=protocol)
     with cli.client("Asking for the conversations") as client:

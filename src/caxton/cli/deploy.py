@@ -11,7 +11,7 @@ from caxton.cli.output import Mark
 
 if TYPE_CHECKING:
     from caxton.client import CaxtonClient
-    from caxton.core.views import AgentSpec, AgentView
+    from caxton.core.views.agents import AgentSpec, AgentView
 
 MAX_UPLOAD_BYTES = 256 << 20
 """The server has the real limit; this one only keeps a slip (a disk image) out of our memory."""

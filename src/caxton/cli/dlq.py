@@ -17,7 +17,13 @@ from caxton.core.units import format_size
 if TYPE_CHECKING:
     from caxton.client import CaxtonClient
     from caxton.client.dead_letters import Replays
-    from caxton.core.views import DeadLetterDetail, DeadLetterFilter, DeadLetterPage, PurgeReceipt, ReplayOutcome
+    from caxton.core.views.dead_letters import (
+        DeadLetterDetail,
+        DeadLetterFilter,
+        DeadLetterPage,
+        PurgeReceipt,
+        ReplayOutcome,
+    )
 
 MAX_SHOWN_CHARS = 80
 """Of an error in the list; `dlq show` has all of it."""
@@ -64,7 +70,7 @@ SinceOption = Annotated[
 def _filter(
     agent: str | None, reason: str | None, sender: str | None, conversation_id: str | None, since: str | None
 ) -> "DeadLetterFilter | None":
-    from caxton.core.views import DeadLetterFilter
+    from caxton.core.views.dead_letters import DeadLetterFilter
 
     if agent is reason is sender is conversation_id is since is None:
         return None
@@ -226,7 +232,7 @@ def _replay_ids(cli: Cli, ids: list[str], done: _Replayed) -> None:
 
 
 def _replay_matching(cli: Cli, wanted: "DeadLetterFilter | None", done: _Replayed) -> None:
-    from caxton.core.views import DeadLetterFilter
+    from caxton.core.views.dead_letters import DeadLetterFilter
 
     wanted = wanted or DeadLetterFilter()
     with cli.client("Asking for the dead letters") as client:
@@ -285,7 +291,7 @@ def _is_sure(cli: Cli, replayed: bool) -> bool:
 
 
 def _purge_ids(client: "CaxtonClient", ids: list[str]) -> "PurgeReceipt":
-    from caxton.core.views import PurgeReceipt
+    from caxton.core.views.dead_letters import PurgeReceipt
 
     done = PurgeReceipt(purged=0, waiting=0)
     for first in range(0, len(ids), LETTERS_AT_ONCE):

@@ -13,7 +13,7 @@ from caxton.core.errors import InvalidUsage
 from caxton.core.units import parse_duration
 
 if TYPE_CHECKING:
-    from caxton.core.views import LogLine
+    from caxton.core.views.logs import LogLine
 
 DEFAULT_LIMIT = 100
 """Lines of the past: a few screens."""

@@ -12,7 +12,7 @@ from caxton.core.errors import InvalidUsage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from caxton.core.views import Receipt
+    from caxton.core.views.messages import Receipt
     from caxton.messages.message import AclMessage
 
 NOT_DONE = ("failure", "refuse", "not-understood")

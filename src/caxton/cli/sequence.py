@@ -14,7 +14,7 @@ from zlib import crc32
 from rich.cells import cell_len
 
 from caxton.cli.output import BOLD, DIM, printable
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ from caxton.cli.sequence import is_lost, label_of, named, shown, time_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caxton.core.views import Sighting
+    from caxton.core.views.messages import Sighting
 
 MAX_CHARS = 80
 """Of a name or label: a longer one would only stretch the picture."""

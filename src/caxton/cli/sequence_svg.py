@@ -14,7 +14,7 @@ from caxton.cli.sequence import clipped, is_lost, label_of, named, shown, time_o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caxton.core.views import Sighting
+    from caxton.core.views.messages import Sighting
 
 CHAR_PX = 7.3
 """Width of a character at `FONT_PX` in most monospaced fonts."""

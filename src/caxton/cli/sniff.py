@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from caxton.cli.output import Screen
     from caxton.cli.sequence import TextDiagram
-    from caxton.core.views import Gap, Sighting
+    from caxton.core.views.messages import Gap, Sighting
 
 PIPE_COLUMNS = 100
 """Width where there is no terminal and COLUMNS does not say one."""
@@ -152,7 +152,7 @@ def _print(screen: "Screen", diagram: "TextDiagram", seen: "Sighting | Gap") -> 
 
 def _first(events: "Iterator[Sighting | Gap]", most: int | None) -> "Iterator[Sighting | Gap]":
     """All events up to the message number `most`."""
-    from caxton.core.views import Gap
+    from caxton.core.views.messages import Gap
 
     count = 0
     for seen in events:

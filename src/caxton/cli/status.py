@@ -10,7 +10,7 @@ from caxton.cli.output import Mark, shown_url
 from caxton.core.units import format_duration
 
 if TYPE_CHECKING:
-    from caxton.core.views import ServerView
+    from caxton.core.views.server import ServerView
 
 DLQ_HINT = "  (caxton dlq list)"
 

@@ -12,7 +12,7 @@ from caxton.core.errors import FileMissing
 from caxton.core.units import format_size
 
 if TYPE_CHECKING:
-    from caxton.core.views import CompactReport, StorageView, VerifyReport
+    from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 
 MAX_SHOWN = 50
 """Findings in a table; JSON output has all of them."""

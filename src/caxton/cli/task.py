@@ -10,7 +10,7 @@ from caxton.cli.output import Mark, printable
 from caxton.core.errors import InvalidUsage
 
 if TYPE_CHECKING:
-    from caxton.core.views import TaskBidder, TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskSpec, TaskView
 
 OPEN = ("calling", "awarded")
 """States in which something may still come of a task."""
@@ -86,7 +86,7 @@ def create(
 ) -> None:
     """Call agents for proposals and give the task to the best; it is on disk when this returns."""
     from caxton.cli.outgoing import json_argument
-    from caxton.core.views import TaskSpec
+    from caxton.core.views.tasks import TaskSpec
 
     if bool(participants) == bool(capability):
         raise InvalidUsage("name who may bid: either --participants or --capability", command="caxton task create")

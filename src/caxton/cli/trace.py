@@ -12,7 +12,7 @@ from caxton.cli.output import Mark, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caxton.core.views import CriticalPath, PastWait, WaitPath
+    from caxton.core.views.waits import CriticalPath, PastWait, WaitPath
     from caxton.messages.message import AclMessage
 
 MAX_SHOWN_CHARS = 120

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from caxton.client.transport import DEPLOY_TIMEOUT_S, Timeout, Transport, agent_path
-from caxton.core.views import AgentPatch, AgentSettings, AgentSpec, AgentView
+from caxton.core.views.agents import AgentSpec, AgentView
+from caxton.core.views.settings import AgentPatch, AgentSettings
 
 
 class _Agents(msgspec.Struct):

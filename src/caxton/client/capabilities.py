@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from caxton.client.transport import Transport
-from caxton.core.views import CapabilityView
+from caxton.core.views.capabilities import CapabilityView
 
 
 class _Capabilities(msgspec.Struct):

@@ -8,14 +8,8 @@ from typing import Any
 import msgspec
 
 from caxton.client.transport import Transport
-from caxton.core.views import (
-    CancelReceipt,
-    ConversationDetail,
-    ConversationFilter,
-    ConversationPage,
-    CriticalPath,
-    DeadlockView,
-)
+from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationFilter, ConversationPage
+from caxton.core.views.waits import CriticalPath, DeadlockView
 
 _PATH = "/api/v1/conversations"
 

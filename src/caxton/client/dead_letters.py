@@ -8,7 +8,7 @@ import msgspec
 
 from caxton.client.transport import DEPLOY_TIMEOUT_S, Timeout, Transport
 from caxton.core.errors import DeadLetterNotFound
-from caxton.core.views import (
+from caxton.core.views.dead_letters import (
     DeadLetterDetail,
     DeadLetterFilter,
     DeadLetterPage,

@@ -10,7 +10,7 @@ from caxton.client.stream import Waits
 from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport, said
 from caxton.core.errors import ServerTimeout, ServerUnreachable
 from caxton.core.ids import parse_agent_name
-from caxton.core.views import LogLine
+from caxton.core.views.logs import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import Any, overload
 import msgspec
 
 from caxton.client.transport import Timeout, Transport, agent_path
-from caxton.core.views import Receipt
+from caxton.core.views.messages import Receipt
 from caxton.messages.codec import MAX_MESSAGE_BYTES, decode_message, encode_message
 from caxton.messages.message import AclMessage  # noqa: TC001 - msgspec reads the annotation
 

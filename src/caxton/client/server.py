@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport
-from caxton.core.views import ServerView
+from caxton.core.views.server import ServerView
 
 
 class ServerCalls(Transport):

@@ -10,7 +10,7 @@ import msgspec
 from caxton.client.stream import Waits
 from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport, said
 from caxton.core.errors import ServerTimeout, ServerUnreachable
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from caxton.client.transport import Timeout, Transport
-from caxton.core.views import CompactReport, StorageView, VerifyReport
+from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 
 UPKEEP_TIMEOUT_S = 3600.0
 """Reading gigabytes takes minutes."""

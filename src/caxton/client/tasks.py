@@ -6,7 +6,7 @@ import msgspec
 
 from caxton.client.transport import Timeout, Transport
 from caxton.core.ids import parse_task_id
-from caxton.core.views import TaskDetail, TaskList, TaskSpec, TaskView
+from caxton.core.views.tasks import TaskDetail, TaskList, TaskSpec, TaskView
 
 _PATH = "/api/v1/tasks"
 

@@ -12,7 +12,7 @@ from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_u
 from caxton.client.stream import read_events
 from caxton.core.errors import CaxtonError, ServerTimeout, ServerUnreachable, UnexpectedAnswer
 from caxton.core.ids import parse_agent_name
-from caxton.core.views import Problem
+from caxton.core.views.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

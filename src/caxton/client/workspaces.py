@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from caxton.client.transport import Transport
-from caxton.core.views import WorkspacePatch, WorkspaceSettings
+from caxton.core.views.settings import WorkspacePatch, WorkspaceSettings
 
 _PATH = "/api/v1/settings"
 

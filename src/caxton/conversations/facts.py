@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.views import ConversationDetail, ConversationView, ParticipantView
+from caxton.core.views.conversations import ConversationDetail, ConversationView, ParticipantView
 from caxton.protocols.machine import CANCELLING, INITIATOR, Role
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from caxton.conversations.facts import ENDED, AgentFacts, MessageFacts, Wait, iso, iso_or_none, seconds
 from caxton.conversations.waits import WaitGraph, knots
-from caxton.core.views import CauseView, CriticalPath, DeadlockView, PastWait, WaitPath, WaitView
+from caxton.core.views.waits import CauseView, CriticalPath, DeadlockView, PastWait, WaitPath, WaitView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -32,7 +32,7 @@ from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
-from caxton.core.views import ServerView
+from caxton.core.views.server import ServerView
 from caxton.observe.metrics import Metrics, Snapshot
 from caxton.observe.time import SystemClock
 from caxton.sandbox.compile import Compiler

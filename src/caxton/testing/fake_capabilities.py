@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from caxton.core.errors import CapabilityNotFound, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest_few
-from caxton.core.views import CapabilityView, OfferView
+from caxton.core.views.capabilities import CapabilityView, OfferView
 
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName

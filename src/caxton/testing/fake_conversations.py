@@ -23,20 +23,14 @@ from caxton.conversations.path import OUTSIDE, describe_deadlocks, why
 from caxton.conversations.waits import OpenAsks, WaitGraph, deadlocks
 from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import (
-    CancelReceipt,
-    ConversationDetail,
-    ConversationFilter,
-    ConversationPage,
-    CriticalPath,
-    DeadlockView,
-)
+from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationFilter, ConversationPage
 from caxton.messages.codec import decode_message
 from caxton.protocols.catalogue import PROTOCOLS
 from caxton.protocols.machine import CANCELLING, next_to_speak
 
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName
+    from caxton.core.views.waits import CriticalPath, DeadlockView
     from caxton.security.principal import Principal
 
 NOW_US = 1_767_225_600_000_000

@@ -8,13 +8,13 @@ import msgspec
 
 from caxton.core.errors import CaxtonError, DeadLetterNotFound, InvalidRequest, RateLimited, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, parse_agent_name
-from caxton.core.views import DeadLetterDetail, DeadLetterPage, DeadLetterView, PurgeReceipt, ReplayReceipt
+from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterPage, DeadLetterView, PurgeReceipt, ReplayReceipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import DeadLetterFilter
+    from caxton.core.views.dead_letters import DeadLetterFilter
     from caxton.security.principal import Principal
 
 AT = "2026-01-01T00:00:00.000+00:00"

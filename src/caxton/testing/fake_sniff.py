@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from caxton.core.errors import AgentNotFound, TooManyListeners
 from caxton.core.suggest import nearest
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

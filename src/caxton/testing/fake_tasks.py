@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
     from caxton.security.principal import Principal
 
 AT_US = 1_800_000_000_000_000

@@ -10,7 +10,7 @@ from caxton.conversations.settings import ENFORCE
 if TYPE_CHECKING:
     from caxton.conversations.settings import Mode
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import WorkspacePatch, WorkspaceSettings
+    from caxton.core.views.settings import WorkspacePatch, WorkspaceSettings
     from caxton.security.principal import Principal
 
 

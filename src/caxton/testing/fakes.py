@@ -34,20 +34,11 @@ from caxton.core.errors import (
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName, parse_agent_name, parse_capability
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views import (
-    AgentSettings,
-    AgentSpec,
-    AgentView,
-    BulkheadView,
-    CapabilitySpec,
-    CircuitBreakerView,
-    CompactReport,
-    LogLine,
-    Receipt,
-    ServerView,
-    StorageView,
-    VerifyReport,
-)
+from caxton.core.views.agents import AgentSpec, AgentView, BulkheadView, CapabilitySpec, CircuitBreakerView
+from caxton.core.views.logs import LogLine
+from caxton.core.views.messages import Receipt
+from caxton.core.views.server import ServerView
+from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 from caxton.messages.codec import encode_message
 from caxton.testing.fake_capabilities import FakeCapabilities
 from caxton.testing.fake_conversations import FakeConversations
@@ -59,7 +50,7 @@ from caxton.testing.fake_workspaces import FakeWorkspaces
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from caxton.core.views import AgentPatch
+    from caxton.core.views.settings import AgentPatch, AgentSettings
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 

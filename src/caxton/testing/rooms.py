@@ -14,16 +14,8 @@ import wasmtime
 
 from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
-from caxton.core.views import (
-    AgentPatch,
-    AgentSettings,
-    AgentSpec,
-    AgentView,
-    Receipt,
-    Resources,
-    WorkspacePatch,
-    WorkspaceSettings,
-)
+from caxton.core.views.agents import AgentSpec, AgentView, Resources
+from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
 from caxton.messages.message import AclMessage
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
@@ -40,6 +32,7 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
+    from caxton.core.views.messages import Receipt
     from caxton.storage.database import Row
 
 PATIENCE_S = 15.0

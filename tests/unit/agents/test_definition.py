@@ -8,7 +8,7 @@ from caxton.agents.definition import MAX_CAPABILITIES, Definition, check_replica
 from caxton.core.breaker import Policy
 from caxton.core.errors import InvalidName, InvalidValue
 from caxton.core.ids import AgentName
-from caxton.core.views import AgentSpec, Bulkhead, CapabilitySpec, CircuitBreaker, Resources
+from caxton.core.views.agents import AgentSpec, Bulkhead, CapabilitySpec, CircuitBreaker, Resources
 from caxton.sandbox.limits import Limits
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from caxton.agents.logs import KEEP_S, MAX_BYTES, MAX_LINE_CHARS, MAX_LINES, MAX_UNREAD, LogBook
-from caxton.core.views import LogLine
+from caxton.core.views.logs import LogLine
 from caxton.testing.clock import ManualClock
 
 SPACE = "default"

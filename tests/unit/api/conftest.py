@@ -15,7 +15,7 @@ from caxton.api.openapi import describe
 from caxton.api.request import Limits
 from caxton.api.services import Services
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import AgentSpec
+from caxton.core.views.agents import AgentSpec
 from caxton.security.keys import SigningKey, load_or_create_key
 from caxton.security.tokens import TokenVerifier, issue_token
 from caxton.testing.fakes import EMPTY_MODULE, FakeClock, FakeNode

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from caxton.core.views import Receipt
+from caxton.core.views.messages import Receipt
 from caxton.messages.fipa_string import MAX_STRING_BYTES, decode_fipa
 from caxton.messages.lifetime import parse_reply_by
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from caxton.conversations.facts import AgentFacts
-from caxton.core.views import ConversationDetail, CriticalPath
+from caxton.core.views.conversations import ConversationDetail
+from caxton.core.views.waits import CriticalPath
 from caxton.messages.codec import MAX_FIELD_CHARS
 
 if TYPE_CHECKING:

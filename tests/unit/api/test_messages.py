@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from caxton.core.views import Receipt
+from caxton.core.views.messages import Receipt
 from caxton.messages.performative import PERFORMATIVES
 
 if TYPE_CHECKING:

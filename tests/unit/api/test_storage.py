@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.core.errors import JournalDamaged
-from caxton.core.views import VerifyFinding, VerifyReport
+from caxton.core.views.storage import VerifyFinding, VerifyReport
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Api

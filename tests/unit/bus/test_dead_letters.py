@@ -33,7 +33,7 @@ from caxton.core.errors import (
     WorkspaceNotFound,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
-from caxton.core.views import DeadLetterFilter, ReplayReceipt
+from caxton.core.views.dead_letters import DeadLetterFilter, ReplayReceipt
 from caxton.sandbox.codes import WOULD_BLOCK
 from caxton.security.principal import Principal
 from caxton.storage.database import Database
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caxton.bus.turn import Turn
-    from caxton.core.views import DeadLetterPage
+    from caxton.core.views.dead_letters import DeadLetterPage
     from caxton.messages.message import AclMessage
     from tests.unit.bus.rig import Agent
 

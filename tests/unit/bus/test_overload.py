@@ -9,7 +9,7 @@ import pytest
 
 from caxton.core.errors import DeadLettersFull, MailboxFull
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import DeadLetterFilter
+from caxton.core.views.dead_letters import DeadLetterFilter
 from caxton.sandbox.codes import OK, WOULD_BLOCK
 from caxton.storage.checksum import message_checksum
 from caxton.testing.handlers import say

@@ -15,7 +15,7 @@ from caxton.bus.envelope import Envelope
 from caxton.bus.tap import EXCERPT_CHARS, GATHER_S, MAX_LISTENERS, MAX_UNREAD, excerpt
 from caxton.core.errors import TooManyListeners
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 from caxton.security.principal import Principal
 from caxton.testing.handlers import say
 from tests.unit.bus.rig import WORKSPACE, Rig

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from caxton.core.views import Sighting
+from caxton.core.views.messages import Sighting
 from caxton.messages.performative import PERFORMATIVES
 
 START_US = 1_800_000_000_000_000

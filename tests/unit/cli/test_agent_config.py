@@ -7,7 +7,7 @@ import pytest
 from caxton.cli.agent_config import MAX_CONFIG_BYTES, read_agent_config
 from caxton.cli.agent_spec import agent_spec
 from caxton.core.errors import CaxtonError
-from caxton.core.views import AgentSpec, Resources
+from caxton.core.views.agents import AgentSpec, Resources
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from caxton.cli.failures import MAX_LOG_LINES, report
 from caxton.cli.output import Screen
 from caxton.client import ApiProblem
 from caxton.core.errors import AgentFailed
-from caxton.core.views import Problem
+from caxton.core.views.problem import Problem
 
 
 def problem(**changes: object) -> ApiProblem:

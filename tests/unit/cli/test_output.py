@@ -10,7 +10,7 @@ import pytest
 
 from caxton.cli.logs import View, print_line
 from caxton.cli.output import Mark, Screen, printable
-from caxton.core.views import LogLine
+from caxton.core.views.logs import LogLine
 
 
 class Terminal(io.StringIO):

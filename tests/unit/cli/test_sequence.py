@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from caxton.cli.output import printable
 from caxton.cli.sequence import ASCII, HEADER_EVERY, MIN_WIDTH, UNICODE, TextDiagram, clipped, named, time_of
-from caxton.core.views import Gap, Sighting
+from caxton.core.views.messages import Gap, Sighting
 from tests.unit.cli.sightings import HOSTILE, START_US, any_names, contract_net, plain_names, sighting, sightings
 
 

@@ -16,7 +16,7 @@ from caxton.cli.sequence_svg import svg
 from tests.unit.cli.sightings import HOSTILE, any_names, contract_net, sighting, sightings
 
 if TYPE_CHECKING:
-    from caxton.core.views import Sighting
+    from caxton.core.views.messages import Sighting
 
 anything = sightings(any_names, st.text(max_size=30) | st.sampled_from(HOSTILE))
 

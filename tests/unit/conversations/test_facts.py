@@ -13,7 +13,7 @@ from caxton.conversations.facts import (
     waits_in,
 )
 from caxton.conversations.waits import Ask
-from caxton.core.views import ParticipantView
+from caxton.core.views.conversations import ParticipantView
 from caxton.messages.message import AclMessage
 from caxton.protocols.machine import INITIATOR, PARTICIPANT, Role
 

@@ -12,7 +12,7 @@ from caxton.conversations.facts import AgentFacts, MessageFacts, Wait
 from caxton.conversations.path import MAX_DEPTH, MAX_PATHS, describe_deadlocks, why
 
 if TYPE_CHECKING:
-    from caxton.core.views import CriticalPath, WaitPath
+    from caxton.core.views.waits import CriticalPath, WaitPath
 
 S = 1_000_000
 NOW = 100 * S

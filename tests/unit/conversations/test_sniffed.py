@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.tap import GATHER_S
-from caxton.core.views import Sighting
+from caxton.core.views.messages import Sighting
 from tests.unit.bus.rig import WORKSPACE
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from caxton.core.ids import RESERVED_NAMES, parse_agent_name, parse_capability, 
 from caxton.core.units import parse_duration
 
 if TYPE_CHECKING:
-    from caxton.core.views import TaskSpec
+    from caxton.core.views.tasks import TaskSpec
 
 MAX_PARTICIPANTS = 256
 """Each may bid and must be answered; with more, compare the reputation of a few instead."""

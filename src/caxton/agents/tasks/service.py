@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Receiver
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
     from caxton.security.principal import Principal
 
 READ_AT_ONCE = 50

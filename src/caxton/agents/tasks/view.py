@@ -8,7 +8,7 @@ import msgspec
 
 from caxton.agents.tasks.agent import iso
 from caxton.agents.tasks.store import conversation_of
-from caxton.core.views import TaskBidder, TaskDetail, TaskResult, TaskView
+from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
 
 if TYPE_CHECKING:
     from caxton.agents.tasks.contract import Bidder

@@ -15,7 +15,7 @@ from caxton.bus.recovery import load_names, load_state
 from caxton.bus.turn import Turn
 from caxton.conversations.room import Conversations
 from caxton.core.ids import DEFAULT_WORKSPACE
-from caxton.core.views import TaskDetail, TaskSpec
+from caxton.core.views.tasks import TaskDetail, TaskSpec
 from caxton.security.principal import Principal
 from caxton.testing.handlers import FakeCrash, FakeHandler, say
 from tests.unit.bus.rig import Rig

@@ -8,7 +8,7 @@ import pytest
 from caxton.agents.tasks.bid import Rule
 from caxton.agents.tasks.call import MAX_CONTENT_BYTES, MAX_PARTICIPANTS, Call, check_call
 from caxton.core.errors import CaxtonError
-from caxton.core.views import TaskSpec
+from caxton.core.views.tasks import TaskSpec
 
 
 def call(**spec: Any) -> Call:

@@ -23,14 +23,14 @@ from caxton.core.errors import (
     WorkspaceNotFound,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
-from caxton.core.views import TaskSpec
+from caxton.core.views.tasks import TaskSpec
 from caxton.testing.handlers import say
 from tests.unit.agents.tasks.market import ADA, CALL_S, STEP_S, WORK_S, Market, Script, bid
 from tests.unit.agents.tasks.test_market import market
 from tests.unit.bus.conftest import anyio_backend, clock
 
 if TYPE_CHECKING:
-    from caxton.core.views import TaskDetail
+    from caxton.core.views.tasks import TaskDetail
     from tests.unit.agents.tasks.test_market import Opener
 
 __all__ = ["anyio_backend", "clock", "market"]
