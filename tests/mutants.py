@@ -200,14 +200,14 @@ MUTANTS = (
     ),
     Mutant(
         "a letter replayed twice gives two messages",
-        "agents/dead_letters.py",
+        "services/dead_letters.py",
         "        if row.replayed_us is not None:",
         "        if False:",
         ("tests/unit/bus/test_dead_letters.py",),
     ),
     Mutant(
         "a replay looks before what was replayed last is on disk",
-        "agents/dead_letters.py",
+        "services/dead_letters.py",
         "        async with self._changing:\n            await self._journal.commit()\n            with _audited",
         "        if True:\n            with _audited",
         ("tests/unit/bus/test_dead_letters.py",),
@@ -221,7 +221,7 @@ MUTANTS = (
     ),
     Mutant(
         "a rotten dead letter is delivered",
-        "agents/letters.py",
+        "services/letters.py",
         "        if checksum is not None and checksum != row.checksum(body):",
         "        if False:",
         ("tests/unit/bus/test_dead_letters.py",),
@@ -349,7 +349,7 @@ MUTANTS = (
     ),
     Mutant(
         "a caller keeps its place in the bulkhead",
-        "agents/messaging.py",
+        "services/messaging.py",
         "            place.callback(circuit.leave)\n",
         "",
         ("tests/integration/test_circuit.py",),
@@ -407,7 +407,7 @@ MUTANTS = (
     ),
     Mutant(
         "a letter is as old as the machine's clock says",
-        "agents/letter_purges.py",
+        "services/letter_purges.py",
         "self._clock.steady_us() - MAX_AGE_US",
         "self._clock.wall_us() - MAX_AGE_US",
         ("tests/faults/test_clock.py",),

@@ -9,9 +9,9 @@ import re
 import msgspec
 import pytest
 
-from caxton.agents import desk, facilitator, management
-from caxton.agents.facilitator import MAX_LEASE_S, MAX_LOOKED_AT, MAX_PROPERTIES_BYTES, MAX_RESULTS, Offered
 from caxton.core.ids import DEFAULT_CAPABILITY_PRIORITY, MAX_CAPABILITY_PRIORITY
+from caxton.natives import desk, facilitator, management
+from caxton.natives.facilitator import MAX_LEASE_S, MAX_LOOKED_AT, MAX_PROPERTIES_BYTES, MAX_RESULTS, Offered
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
 
 PAGE = read_page("reference/directory.md")

@@ -20,7 +20,7 @@ from tests.unit.bus.rig import WORKSPACE
 from tests.unit.conversations.conftest import anyio_backend, clock, talk
 
 if TYPE_CHECKING:
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
     from tests.integration.fake_node import RunningNode
     from tests.unit.conversations.talk import Talk

@@ -13,13 +13,13 @@ from caxton.conversations.facts import AgentFacts
 from caxton.conversations.path import MAX_DEPTH
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
-from caxton.testing.fake_conversations import NOW_US
+from caxton.testing.fakes.conversations import NOW_US
 from tests.cli_runner import caxton
 from tests.docs.tables import read_page
 from tests.integration.test_cli import node, shared_node
 
 if TYPE_CHECKING:
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
     from tests.integration.fake_node import RunningNode
 

@@ -27,7 +27,8 @@ from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
 from caxton.core.views.waits import CauseView, CriticalPath, DeadlockView, PastWait, WaitView
 from caxton.security.policy import ACTIONS, PUBLIC
-from caxton.testing.fakes import EMPTY_MODULE, FakeNode
+from caxton.testing.fakes.agents import EMPTY_MODULE
+from caxton.testing.fakes.node import FakeNode
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
 from tests.integration.http_server import WAIT_S, running
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from caxton.agents.letter_purges import MAX_AGE_US
 from caxton.bus.retention import KEEP_SETTLED_US
 from caxton.core.errors import MessageIdConflict, Unauthorized
 from caxton.observe.time import SystemClock
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, issue_token
+from caxton.services.letter_purges import MAX_AGE_US
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.guests import guest
 from caxton.testing.rooms import open_node

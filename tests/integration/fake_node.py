@@ -12,7 +12,7 @@ from caxton.api.app import build_app
 from caxton.core.errors import Unauthorized
 from caxton.security.principal import Principal
 from caxton.server.http import HttpOptions, HttpServer
-from caxton.testing.fakes import FakeNode
+from caxton.testing.fakes.node import FakeNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

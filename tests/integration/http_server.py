@@ -17,7 +17,9 @@ from caxton.core.views.agents import AgentSpec
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, issue_token
 from caxton.server.http import HttpOptions, HttpServer
-from caxton.testing.fakes import EMPTY_MODULE, FakeClock, FakeNode
+from caxton.testing.fakes.agents import EMPTY_MODULE
+from caxton.testing.fakes.clock import FakeClock
+from caxton.testing.fakes.node import FakeNode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

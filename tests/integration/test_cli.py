@@ -14,7 +14,7 @@ import pytest
 from caxton.cli.agent import complete_agent
 from caxton.cli.contexts import Context, Contexts, write_contexts
 from caxton.core.views.agents import AgentSpec
-from caxton.testing.fakes import EMPTY_MODULE
+from caxton.testing.fakes.agents import EMPTY_MODULE
 from tests.cli_runner import caxton
 from tests.integration.fake_node import ADMIN_PROOF, VIEWER_PROOF, RunningNode, running_node
 from tests.integration.scripted_server import answer, scripted
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
 
 __all__ = ["caxton"]

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from caxton.cli.contexts import Context, Contexts, write_contexts
-from caxton.testing.fake_capabilities import capability, offer
+from caxton.testing.fakes.capabilities import capability, offer
 from tests.cli_runner import caxton
 from tests.integration.fake_node import ADMIN_PROOF, RunningNode, running_node
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caxton.core.views.capabilities import CapabilityView
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
 
 __all__ = ["caxton"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caxton.testing.fakes import EMPTY_MODULE
+from caxton.testing.fakes.agents import EMPTY_MODULE
 from tests.cli_runner import CliRunner, caxton
 from tests.integration.fake_node import VIEWER_PROOF, RunningNode
 from tests.integration.test_cli import node, shared_node

@@ -21,8 +21,8 @@ from tests.integration.test_cli import node, shared_node
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName
     from caxton.core.views.conversations import ConversationPage
-    from caxton.testing.fake_conversations import FakeConversations
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.conversations import FakeConversations
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
     from tests.integration.fake_node import RunningNode
 

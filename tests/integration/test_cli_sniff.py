@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
     from tests.integration.fake_node import RunningNode
 

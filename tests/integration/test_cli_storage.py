@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
 
 __all__ = ["caxton"]

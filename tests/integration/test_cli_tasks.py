@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.agents.tasks.contract import Due, Event, Heard
-from caxton.agents.tasks.store import Result
 from caxton.client import CaxtonClient
-from caxton.testing.fake_tasks import AT_US
-from caxton.testing.fakes import EMPTY_MODULE
+from caxton.natives.tasks.contract import Due, Event, Heard
+from caxton.natives.tasks.store import Result
+from caxton.testing.fakes.agents import EMPTY_MODULE
+from caxton.testing.fakes.tasks import AT_US
 from tests.cli_runner import CliRunner, caxton
 from tests.integration.fake_node import ADMIN_PROOF, VIEWER_PROOF, RunningNode
 from tests.integration.test_cli import node, shared_node
 
 if TYPE_CHECKING:
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.node import FakeNode
 
 __all__ = ["caxton", "node", "shared_node"]
 

@@ -13,8 +13,8 @@ from tests.cli_runner import caxton
 from tests.integration.test_cli import node, shared_node
 
 if TYPE_CHECKING:
-    from caxton.testing.fake_letters import FakeDeadLetters
-    from caxton.testing.fakes import FakeNode
+    from caxton.testing.fakes.letters import FakeDeadLetters
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
     from tests.integration.fake_node import RunningNode
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trustme
 
-from caxton.testing.fakes import EMPTY_MODULE
+from caxton.testing.fakes.agents import EMPTY_MODULE
 from tests.integration.http_server import Served, running, wire
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from unittest import mock
 import msgspec
 import pytest
 
-from caxton.agents.native import answer
 from caxton.core.errors import AgentFailed, AgentNameReserved, AgentNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName
+from caxton.natives.native import answer
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import open_node, until
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from caxton.agents import conversations
+from caxton.services import conversations
 from caxton.conversations.conversation import load
 from caxton.core.errors import ConversationNotFound, ConversationOver
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from caxton.agents.conversations import ConversationService
     from caxton.bus.turn import Turn
     from caxton.conversations.conversation import Conversation
     from caxton.core.views.waits import CriticalPath
     from caxton.messages.message import AclMessage
+    from caxton.services.conversations import ConversationService
     from caxton.storage.database import Row
     from caxton.testing.rooms import LocalNode
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.agents.dead_letters import MAX_IDS
 from caxton.api.body import decode, read_json, read_struct
 from caxton.api.errors import to_problem
 from caxton.api.operation import Answer, Body, Operation, Route
@@ -33,6 +32,7 @@ from caxton.core.views.dead_letters import (
     ReplayReceipt,
 )
 from caxton.messages.codec import MAX_FIELD_CHARS
+from caxton.services.dead_letters import MAX_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

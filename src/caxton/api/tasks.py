@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.agents.tasks.call import MAX_CONTENT_BYTES, MAX_PARTICIPANTS
-from caxton.agents.tasks.contract import TASK_STATES
 from caxton.api.body import read_optional, read_struct
 from caxton.api.messages import MAX_WAIT_S, traceparent
 from caxton.api.operation import Answer, Body, Operation, Route
@@ -28,6 +26,8 @@ from caxton.core.errors import (
     UnknownReceiver,
 )
 from caxton.core.views.tasks import TaskDetail, TaskList, TaskResult, TaskSpec
+from caxton.natives.tasks.call import MAX_CONTENT_BYTES, MAX_PARTICIPANTS
+from caxton.natives.tasks.contract import TASK_STATES
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

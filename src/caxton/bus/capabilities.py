@@ -19,6 +19,8 @@ MAX_COMPARED = 100
 
 MAX_NEAREST = 3
 
+HEALTH_WORDS = {HEALTHY: "healthy", DEGRADED: "degraded", UNHEALTHY: "unhealthy"}
+
 
 class _Offer:
     """One capability: who offers it, in order of coming, and whose turn it is."""
@@ -113,6 +115,11 @@ def health(receiver: Receiver) -> float:
     if not up:
         return UNHEALTHY
     return HEALTHY if up == len(receiver.mailboxes) and not receiver.is_watched else DEGRADED
+
+
+def health_word(receiver: Receiver) -> str:
+    """Its health for people and programs."""
+    return HEALTH_WORDS[health(receiver)]
 
 
 def load(receiver: Receiver) -> float:

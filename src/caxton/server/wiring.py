@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from caxton.agents import native
-from caxton.agents.capabilities import CapabilityService
-from caxton.agents.conversations import ConversationService
-from caxton.agents.dead_letters import DeadLetterService
-from caxton.agents.facilitator import Facilitator
 from caxton.agents.logs import LogBook
-from caxton.agents.management import Management
-from caxton.agents.messaging import MessageService
 from caxton.agents.service import AgentService
-from caxton.agents.sniffing import SniffService
 from caxton.agents.store import free_reserved_names
-from caxton.agents.tasks.agent import TaskAgent
-from caxton.agents.tasks.service import TaskService
-from caxton.agents.workspaces import WorkspaceService
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -32,26 +19,35 @@ from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
-from caxton.core.views.server import ServerView
-from caxton.observe.metrics import Metrics, Snapshot
+from caxton.natives import native
+from caxton.natives.facilitator import Facilitator
+from caxton.natives.management import Management
+from caxton.natives.tasks.agent import TaskAgent
+from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
+from caxton.server.status import NodeStatus
+from caxton.services.capabilities import CapabilityService
+from caxton.services.conversations import ConversationService
+from caxton.services.dead_letters import DeadLetterService
+from caxton.services.messaging import MessageService
+from caxton.services.sniffing import SniffService
+from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
 from caxton.storage.lookup import Lookup
-from caxton.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from caxton.agents.native import NativeAgent
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
+    from caxton.natives.native import NativeAgent
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,60 +151,6 @@ class Rooms:
             lookup.close()
         self.database.close()
         self.engine.close()
-
-
-class NodeStatus:
-    """What the node says of itself: `api.services.ServerService`."""
-
-    def __init__(self, clock: Clock, data_dir: Path) -> None:
-        self.state = "starting"
-        self.started_at = datetime.fromtimestamp(clock.wall_us() / 1e6, UTC).isoformat(timespec="milliseconds")
-        self._clock, self._data_dir = clock, data_dir
-        self._started = clock.monotonic()
-        self._metrics = Metrics(self._snapshot)
-        self.rooms: Rooms | None = None
-
-    def ready(self) -> bool:
-        return self._status() == "ready"
-
-    def _status(self) -> str:
-        read_only = self.state == "ready" and self.rooms is not None and self.rooms.disk.is_read_only
-        return "read-only" if read_only else self.state
-
-    def metrics(self) -> bytes:
-        return self._metrics.render()
-
-    def view(self) -> ServerView:
-        now = self._snapshot()
-        return ServerView(
-            status=self._status(), version=VERSION, pid=os.getpid(), started_at=self.started_at, uptime_s=now.uptime_s,
-            data_dir=str(self._data_dir), agents=now.agents, instances=now.instances, messages_handled=now.settled,
-            messages_pending=now.mailbox_messages, dead_letters=now.dead_letters,
-        )  # fmt: skip
-
-    def _snapshot(self) -> Snapshot:
-        rooms = self.rooms
-        assert rooms is not None  # noqa: S101
-        bus, agents, talks = rooms.bus, rooms.agents, rooms.conversation_room
-        return Snapshot(
-            version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
-            restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.letters.count, dead_letters_bytes=bus.letters.bytes,
-            dead_letters_buried=dict(bus.letters.buried), dead_letters_replayed=bus.letters.replayed,
-            refused=rooms.postbox.refused,
-            mailbox_messages=sum(receiver.messages for receiver in bus.names.receivers()),
-            latency_us=list(bus.latency_us),
-            circuits=agents.circuit_states(), circuit_transitions=dict(agents.circuits.transitions),
-            callers_refused=dict(agents.circuits.refused), commits=rooms.journal.commits,
-            rows_written=rooms.journal.rows_written, journal_bytes=rooms.database.usage.live_bytes,
-            wal_bytes=rooms.database.usage.wal_bytes, disk_free_bytes=rooms.disk.free_bytes,
-            commit_us=list(rooms.database.commit_us), storage_failures=dict(rooms.database.failures),
-            storage_causes=bus.intake.causes,
-            conversations_open=talks.book.open, conversations_ended=dict(talks.table.ended),
-            conversation_violations=talks.referee.violations, conversation_deadlines=talks.deadlines.passed,
-            conversation_late=talks.referee.late, deadlocks=len(talks.watch.found), deadlocks_found=talks.watch.total,
-            uptime_s=round(self._clock.monotonic() - self._started, 3),
-        )  # fmt: skip
 
 
 def build(

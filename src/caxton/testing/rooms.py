@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
-    from caxton.agents.native import NativeAgent
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
     from caxton.core.views.messages import Receipt
+    from caxton.natives.native import NativeAgent
     from caxton.storage.database import Row
 
 PATIENCE_S = 15.0

@@ -18,7 +18,9 @@ from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import AgentSpec
 from caxton.security.keys import SigningKey, load_or_create_key
 from caxton.security.tokens import TokenVerifier, issue_token
-from caxton.testing.fakes import EMPTY_MODULE, FakeClock, FakeNode
+from caxton.testing.fakes.agents import EMPTY_MODULE
+from caxton.testing.fakes.clock import FakeClock
+from caxton.testing.fakes.node import FakeNode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.testing.fakes import EMPTY_MODULE, MAX_MODULE_BYTES
+from caxton.testing.fakes.agents import EMPTY_MODULE, MAX_MODULE_BYTES
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Answer, Api

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.testing.fake_capabilities import capability, offer
+from caxton.testing.fakes.capabilities import capability, offer
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Api

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.agents.dead_letters import MAX_IDS
 from caxton.core.errors import MailboxFull, UnknownReceiver
+from caxton.services.dead_letters import MAX_IDS
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Api

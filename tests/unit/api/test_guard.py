@@ -14,7 +14,8 @@ from caxton.api.reply import Reply
 from caxton.api.request import Limits
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.security.tokens import TokenVerifier
-from caxton.testing.fakes import FakeClock, FakeNode
+from caxton.testing.fakes.clock import FakeClock
+from caxton.testing.fakes.node import FakeNode
 from tests.unit.security.forgeries import FORGERIES, Forge
 
 if TYPE_CHECKING:

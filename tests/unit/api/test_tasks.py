@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.agents.tasks.contract import Due, Heard
-from caxton.agents.tasks.store import Result
 from caxton.api.tasks import MAX_BODY_BYTES
-from caxton.testing.fake_tasks import AT_US
+from caxton.natives.tasks.contract import Due, Heard
+from caxton.natives.tasks.store import Result
+from caxton.testing.fakes.tasks import AT_US
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Answer, Api

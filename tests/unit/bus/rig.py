@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.agents.dead_letters import DeadLetterService
 from caxton.bus.bus import Bus
 from caxton.bus.journal import IDLE_COMMIT_S, Journal
 from caxton.bus.mailbox import Receiver
@@ -16,6 +15,7 @@ from caxton.bus.receipts import Receipts
 from caxton.bus.recovery import last_seq, load_mail, load_names, load_state, load_timers, load_topics
 from caxton.bus.replies import Waiter
 from caxton.bus.turn import Turn
+from caxton.services.dead_letters import DeadLetterService
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
 from caxton.testing.handlers import FakeHandler, FakeSupervisor, acl

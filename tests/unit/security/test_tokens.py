@@ -11,7 +11,7 @@ from caxton.core.errors import DataDirUnusable, Unauthorized
 from caxton.security.keys import load_or_create_key
 from caxton.security.principal import Principal
 from caxton.security.tokens import CACHE_TOKENS, TokenVerifier, ensure_admin_token, issue_token
-from caxton.testing.fakes import FakeClock
+from caxton.testing.fakes.clock import FakeClock
 from tests.unit.security.forgeries import FORGERIES, Forge
 
 if TYPE_CHECKING:

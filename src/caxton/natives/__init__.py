@@ -1,0 +1,1 @@
+"""The agents that every node has itself: directory facilitator, agent management, tasks."""

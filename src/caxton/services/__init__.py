@@ -1,0 +1,1 @@
+"""What one asks of a node, call by call: messages, dead letters, conversations, traffic, settings."""

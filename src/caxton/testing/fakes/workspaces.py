@@ -1,0 +1,41 @@
+"""`caxton.api.services.WorkspaceService` in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caxton.conversations.settings import ENFORCE
+from caxton.services.workspaces import check_workspace, patched_mode, settings_of
+
+if TYPE_CHECKING:
+    from caxton.conversations.settings import Mode
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views.settings import WorkspacePatch, WorkspaceSettings
+    from caxton.security.principal import Principal
+
+
+class FakeWorkspaces:
+    """One workspace, whose conversations nobody watches whatever its mode.
+
+    Attributes:
+        mode: its own.
+        changed_by: names of those who changed it, in order.
+    """
+
+    def __init__(self) -> None:
+        self.mode: Mode | None = None
+        self.changed_by: list[str] = []
+
+    def settings(self, workspace: WorkspaceName) -> WorkspaceSettings:
+        """See the protocol."""
+        check_workspace(workspace)
+        return settings_of(workspace, self.mode, ENFORCE)
+
+    async def configure(
+        self, workspace: WorkspaceName, principal: Principal, patch: WorkspacePatch
+    ) -> WorkspaceSettings:
+        """See the protocol; it never stops."""
+        check_workspace(workspace)
+        self.mode = patched_mode(self.mode, patch)
+        self.changed_by.append(principal.name)
+        return self.settings(workspace)
