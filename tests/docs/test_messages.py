@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from caxton.services import letter_purges
 from caxton.bus import dead_letters, history, journal, letter_rows, mailbox, retention, retry
 from caxton.bus.dead_letters import REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
@@ -28,6 +27,7 @@ from caxton.messages.message import AclMessage
 from caxton.messages.performative import PERFORMATIVES, parse_performative
 from caxton.security.principal import Principal
 from caxton.server.wiring import build
+from caxton.services import letter_purges
 from caxton.services.dead_letters import REPLAYS_PER_S
 from caxton.testing.guests import example
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from caxton.services import conversations
 from caxton.conversations.conversation import load
 from caxton.core.errors import ConversationNotFound, ConversationOver
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.conversations import ConversationFilter
+from caxton.services import conversations
 from caxton.testing.guests import guest
 from caxton.testing.rooms import TESTER, open_node, until
 

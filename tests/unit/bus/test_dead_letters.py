@@ -14,8 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caxton.services import dead_letters as service
-from caxton.services import letter_purges
 from caxton.bus import letter_rows
 from caxton.bus.dead_letters import LETTER_BYTES, REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
@@ -35,6 +33,8 @@ from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.dead_letters import DeadLetterFilter, ReplayReceipt
 from caxton.sandbox.codes import WOULD_BLOCK
 from caxton.security.principal import Principal
+from caxton.services import dead_letters as service
+from caxton.services import letter_purges
 from caxton.services.dead_letters import MAX_IDS, REPLAY_BURST
 from caxton.storage.database import Database
 from caxton.testing.clock import ManualClock, ManualLoop
