@@ -35,6 +35,7 @@ from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
+from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
@@ -79,6 +80,7 @@ class Rooms:
     messages: MessageService
     dead_letters: DeadLetterService
     sniff: SniffService
+    traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
@@ -218,7 +220,7 @@ def build(
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
-        sniff=SniffService(bus, journal, database), disk=disk,
+        sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status,
     )  # fmt: skip
