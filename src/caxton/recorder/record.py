@@ -67,7 +67,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
     size: int
     """Bytes of the whole message."""
     detail: str | None = None
-    """Text of an error, reason of a dead letter, code of a refusal; of a tool `NAME` or `NAME: why it gave no result`."""
+    """Text of an error, reason of a dead letter, code of a refusal; of a tool `NAME`, or `NAME: why it failed`."""
 
     @property
     def tool(self) -> str:

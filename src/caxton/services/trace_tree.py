@@ -377,7 +377,7 @@ def _sent_once(events: Iterable[TraceEvent], message_ids: dict[str, str]) -> Ite
     told = set[str]()
     for event in events:
         message_id = message_ids[event.span]
-        if event.status != "sent" or message_id not in told:
+        if event.status != "sent" or not message_id or message_id not in told:
             yield event
         if event.status == "sent":
             told.add(message_id)
