@@ -105,9 +105,9 @@ def trace(
     elif found is not None:
         _show(cli, found, UTC if utc else None)
     if found is not None and found.cut:
-        cli.screen.warn(
-            f"only the last {len(found.spans)} messages are shown; --limit, --last, --agent and --errors choose others"
-        )
+        of = f" of {found.total}" if found.total > len(found.spans) else ""
+        choice = "--limit, --last, --agent and --errors choose others"
+        cli.screen.warn(f"only the last {len(found.spans)}{of} messages are shown; {choice}")
     if reason is not None:
         from caxton.cli.trace_why import show_why
 

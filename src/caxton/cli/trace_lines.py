@@ -58,7 +58,10 @@ def lasted(us: int) -> str:
 
 def zone_name(at_us: int, zone: tzinfo | None) -> str:
     """Whose times they are, like `CET (UTC+01:00)`."""
-    return _local(at_us, zone).strftime("%Z (UTC%:z)") if zone is None else "UTC"
+    if zone is not None:
+        return "UTC"
+    local = _local(at_us, zone).replace(microsecond=0)
+    return f"{local:%Z} (UTC{local.isoformat()[-6:]})"
 
 
 def _local(at_us: int, zone: tzinfo | None) -> datetime:
