@@ -17,6 +17,7 @@ from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
 from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
+from caxton.testing.fakes.stats import FakeStats
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
 from caxton.testing.fakes.workspaces import FakeWorkspaces
@@ -37,6 +38,7 @@ class FakeNode:
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
+    stats: FakeStats = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
@@ -44,6 +46,7 @@ class FakeNode:
         self.conversations = FakeConversations(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
+        self.stats = FakeStats(self.agents, self.server)
 
     @property
     def services(self) -> Services:
@@ -54,4 +57,5 @@ class FakeNode:
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
             workspaces=self.workspaces,
+            stats=self.stats,
         )  # fmt: skip
