@@ -45,6 +45,7 @@ class Ended:
 
     rate_per_s: float | None
     """Null if nothing is recorded."""
+    count: int = 0
     failed: int = 0
     handling: TimesView | None = None
     waiting: TimesView | None = None
@@ -90,7 +91,7 @@ def tally(records: Sequence[Record], window: WindowView, workspace: str) -> Tall
 
 def _ended(sums: _Sum, window: WindowView) -> Ended:
     rate = round(len(sums.handled_us) / window.covered_s, 3) if window.is_recorded else None
-    return Ended(rate, sums.failed, times(sums.handled_us), times(sums.waited_us))
+    return Ended(rate, len(sums.handled_us), sums.failed, times(sums.handled_us), times(sums.waited_us))
 
 
 def window_of(

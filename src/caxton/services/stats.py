@@ -155,8 +155,8 @@ class StatsService:
         ended = found.agents.get(receiver.name, found.none)
         figures = AgentFigures(
             name=receiver.name, type="native", status="running", reason=None, replicas=1, healthy=1,
-            rate_per_s=ended.rate_per_s, failed_in_window=ended.failed, handling=ended.handling,
-            waiting=ended.waiting, busy_s=self._busy_s(receiver), queue=receiver.messages,
+            rate_per_s=ended.rate_per_s, ended_in_window=ended.count, failed_in_window=ended.failed,
+            handling=ended.handling, waiting=ended.waiting, busy_s=self._busy_s(receiver), queue=receiver.messages,
             queue_limit=receiver.max_messages, memory_bytes=0, memory_limit_bytes=0, restarts=0,
             handled=receiver.handled, failed=receiver.failed, circuit="off", uptime_s=round(self._uptime_s, 3),
         )  # fmt: skip
@@ -188,7 +188,9 @@ class StatsService:
             status="read-only" if state == "ready" and rooms.disk.is_read_only else state,
             causes=list(bus.intake.causes), agents=rooms.agents.counts(), circuits=dict(rooms.agents.circuit_states()),
             instances=rooms.agents.instances, rate_per_s=found.all.rate_per_s,
-            failed_in_window=found.all.failed, handling=found.all.handling, waiting=found.all.waiting, queue=sum(one.queue for one in agents),
+            ended_in_window=found.all.count,
+            failed_in_window=found.all.failed, handling=found.all.handling, waiting=found.all.waiting,
+            queue=sum(one.queue for one in agents),
             queue_limit=directory.max_messages, memory_bytes=sum(one.memory_bytes for one in agents),
             memory_limit_bytes=sum(one.memory_limit_bytes for one in agents), process_bytes=space.process_bytes,
             cpu_s=round(time.process_time(), 3), handled=bus.settled, failed=bus.failures,

@@ -54,6 +54,7 @@ class AgentFigures(msgspec.Struct, kw_only=True):
     healthy: int
     rate_per_s: float | None
     """Handlings that ended in the window, failed ones included; null without a recorder."""
+    ended_in_window: int
     failed_in_window: int
     """Of those, the ones that failed or crashed."""
     handling: TimesView | None
@@ -98,6 +99,7 @@ class NodeFigures(msgspec.Struct, kw_only=True):
     instances: int
     rate_per_s: float | None
     """Handlings that ended in the window."""
+    ended_in_window: int
     failed_in_window: int
     handling: TimesView | None
     waiting: TimesView | None

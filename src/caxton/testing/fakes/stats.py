@@ -95,7 +95,8 @@ def agent_figures(name: str, **fields: Any) -> AgentFigures:
     """An agent that rests, but for `fields`."""
     values: dict[str, Any] = {
         "type": "wasm", "status": "running", "reason": None, "replicas": 1, "healthy": 1, "rate_per_s": 0.0,
-        "failed_in_window": 0, "handling": None, "waiting": None, "busy_s": None, "queue": 0, "queue_limit": 10_000,
+        "ended_in_window": 0, "failed_in_window": 0,
+        "handling": None, "waiting": None, "busy_s": None, "queue": 0, "queue_limit": 10_000,
         "memory_bytes": 1 << 16, "memory_limit_bytes": 10 << 20, "restarts": 0, "handled": 0, "failed": 0,
         "circuit": "closed", "uptime_s": 1.0, **fields,
     }  # fmt: skip
@@ -106,7 +107,8 @@ def node_figures(**fields: Any) -> NodeFigures:
     """A node that rests, but for `fields`."""
     values: dict[str, Any] = {
         "run": "run-1", "status": "ready", "version": "0.0.0", "uptime_s": 1.0, "causes": [], "agents": {},
-        "circuits": {}, "instances": 0, "rate_per_s": 0.0, "failed_in_window": 0, "handling": None, "waiting": None,
+        "circuits": {}, "instances": 0, "rate_per_s": 0.0, "ended_in_window": 0, "failed_in_window": 0,
+        "handling": None, "waiting": None,
         "queue": 0, "queue_limit": 2_000_000, "memory_bytes": 0, "memory_limit_bytes": 0, "process_bytes": 90 << 20,
         "cpu_s": 0.5, "handled": 0, "failed": 0, "accepted": 0, "refused": 0, "restarts": 0, "commits": 0,
         "journal_bytes": 1 << 20, "journal_limit_bytes": 8 << 30, "wal_bytes": 0, "wal_limit_bytes": 256 << 20,
