@@ -15,7 +15,7 @@ from caxton.testing.rooms import until
 from tests.integration.fake_node import ADMIN_PROOF, RunningNode, running_node
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from rich.text import Text
     from textual.pilot import Pilot
@@ -66,7 +66,7 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
+def serving() -> Generator[Server]:
     """A server without agents."""
     server = Server()
     try:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
     from caxton.api.services import StatsService
 
-DEFAULT_WINDOW_S = 60.0
 MAX_WINDOW_S = 3600.0
 """What is older is no live figure; `caxton trace` looks further back."""
 
@@ -28,7 +27,7 @@ def parse_match(text: str) -> str:
     return text
 
 
-WINDOW = duration("window", "How far back figures go.", default_s=DEFAULT_WINDOW_S, low_s=1.0, high_s=MAX_WINDOW_S)
+WINDOW = duration("window", "How far back figures go.", default_s=60.0, low_s=1.0, high_s=MAX_WINDOW_S)
 SORT = choice("sort", "What agents are put in order by, the largest first. Default: rate.", SORTS)
 MATCH = word("match", "Only agents whose name contains this.", parse_match, default="")
 TROUBLED = flag("troubled", "Only agents that somebody should look at.")

@@ -60,7 +60,7 @@ def advise(node: NodeFigures, agents: Sequence[AgentFigures]) -> list[Advice]:
     found = [*_server(node), *_agents(node, agents), *_room(node)]
     if node.deadlocks:
         found.append(_one("deadlock", f"{_many(node.deadlocks, 'deadlock')}", "'caxton conversation deadlocks'"))
-    if node.dead_letters:
+    if node.dead_letters and "dead-letters-full" not in node.causes:
         text = f"{_many(node.dead_letters, 'dead letter')} {'waits' if node.dead_letters == 1 else 'wait'}"
         found.append(_one("dead-letters", text, "'caxton dlq list', then 'caxton dlq replay' or 'caxton dlq purge'"))
     return found

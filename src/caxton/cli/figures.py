@@ -112,7 +112,7 @@ def millis(milliseconds: float | None) -> str:
     if milliseconds < 1:
         return f"{milliseconds * 1000:.0f}µs"
     if milliseconds < 1000:
-        return f"{milliseconds:.3g}ms"
+        return f"{milliseconds:.3g}ms" if milliseconds < 100 else f"{milliseconds:.0f}ms"
     return f"{milliseconds / 1000:.1f}s" if milliseconds < 60_000 else format_duration(milliseconds / 1000)
 
 
@@ -137,8 +137,8 @@ def window(found: WindowView) -> str:
     if found.is_cut:
         last = f"{found.covered_s:.1f} s" if found.covered_s >= 0.1 else f"{found.covered_s * 1000:.0f} ms"
         return f"last {last} of {found.asked_s:g} s: only {found.records:,} records are looked at"
-    covered = f"{found.covered_s:.0f} s" if found.covered_s < found.asked_s else format_duration(found.asked_s)
-    return f"last {covered}"
+    covered_s = min(found.covered_s, found.asked_s)
+    return f"last {covered_s:.0f} s" if covered_s < 100 else f"last {format_duration(covered_s)}"
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -67,6 +67,13 @@ class Feed:
                 client.close()
                 raise
 
+    def close(self) -> None:
+        """Close the connections, unless somebody waits for an answer: then they end with the process."""
+        if self._lock.acquire(blocking=False):
+            if self._client is not None:
+                self._client.close()
+            self._lock.release()
+
 
 class LiveApp(App[None]):
     """Frame of the live screens."""
@@ -87,6 +94,9 @@ class LiveApp(App[None]):
         super().__init__()
         self.feed = Feed(connect)
         self.every_s = every_s
+
+    def on_unmount(self) -> None:
+        self.feed.close()
 
     def show_until_left(self) -> None:
         """Take the terminal, and give it back. An error of ours is raised when the terminal is as it was."""
@@ -250,7 +260,7 @@ class LiveScreen(Screen[None], Generic[T]):
         every = f"every {format_duration(self.live.every_s)}"
         if self.error is not None and self._lost_at is not None:
             since = format_duration(max(now - self._lost_at, 1))
-            return clean(f"✗ {self.error} (for {since}; asking again {every})", "bold red")
+            return clean(f"✗ for {since}, asking again {every}: {self.error}", "bold red")
         if self.is_paused:
             return clean("‖ paused: p goes on", "bold yellow")
         if self._asked_at is not None and now - self._asked_at > OVERDUE_S:
