@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, DeadLetters
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import Envelope, facts
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.host_mail import HostMail
@@ -253,7 +253,9 @@ class Bus:
     @staticmethod
     def _host_error(box: Mailbox, error: Exception) -> HostError:
         """The wall behind which an error of ours costs one handler and not the pump."""
-        extra = {"action": "bus.host_error", "agent": box.receiver.name}
+        extra = {"action": "bus.host_error", "workspace": box.receiver.workspace, "agent": box.receiver.name}
+        if box.turn is not None and box.turn.envelope is not None:
+            extra |= facts(box.turn.envelope)
         logger.error("handling raised", exc_info=error, extra=extra)
         return HostError()
 
@@ -374,6 +376,7 @@ class Bus:
             return
         self.failures += 1
         receiver.failed += 1
+        turn.failed = envelope
         if isinstance(result, int):
             error, crash = failure_text(result), None
             receiver.supervisor.failed(box, result)
@@ -384,6 +387,7 @@ class Bus:
             receiver.supervisor.crashed(box, crash)
         if envelope is not None:
             self.redelivery.failed(box, envelope, error, crash)
+        turn.failed = None
 
     def _has_ended(self, box: Mailbox, envelope: Envelope) -> bool:
         """Whether `envelope`, which has a time to live, ended while it waited."""
