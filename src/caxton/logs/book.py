@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 from caxton.core.errors import InvalidValue, TooManyListeners
 from caxton.logs.filter import LogFilter
 from caxton.logs.line import FORGOTTEN, WARNING, Record, split, to_line
+from caxton.logs.pages import MAX_TOTAL_BYTES, Pages
 from caxton.logs.reader import Reader
-from caxton.logs.shelf import MAX_TOTAL_BYTES, Shelves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.core.views.logs import LogLine
     from caxton.logs.line import Context
-    from caxton.logs.shelf import Shelf
+    from caxton.logs.pages import Page
 
 MAX_READERS = 64
 """Who follow at once; each costs a little for every line."""
@@ -60,7 +60,7 @@ class LogBook:
         self._clock = clock
         # Above every number of earlier runs: readers come back with the last one that they saw.
         self._seq = clock.wall_us() // 1000
-        self.shelves = Shelves(max_bytes)
+        self.pages = Pages(max_bytes)
         self.sink: Sink | None = None
         """Set once, after `restore`."""
         self._readers: list[Reader] = []
@@ -69,7 +69,7 @@ class LogBook:
         """Take up lines of earlier runs, in the order of their numbers; before the first line of this run."""
         for record in records:
             self._seq = max(self._seq, record[0])
-            self.shelves.add(record)
+            self.pages.add(record)
 
     # --- writing ---------------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class LogBook:
         for part in split(text):
             self._seq += 1
             record = Record(self._seq, at_us, workspace, agent, replica, level, source, part, context)
-            self.shelves.add(record)
+            self.pages.add(record)
             if self.sink is not None:
                 self.sink.put(record)
             for reader in self._readers:
@@ -104,7 +104,7 @@ class LogBook:
 
     def forget(self, workspace: str, agent: str) -> None:
         """The agent is removed, and its lines with it, on disk as well."""
-        self.shelves.forget(workspace, agent)
+        self.pages.forget(workspace, agent)
         if self.sink is not None:
             self._seq += 1
             self.sink.put(Record(self._seq, self._clock.wall_us(), workspace, agent, 0, FORGOTTEN, "host", "", None))
@@ -204,8 +204,8 @@ class LogBook:
         found: list[Record] = []
         slice_until = perf_counter() + SLICE_S
         looked = 0
-        for shelf in self.shelves.of(workspace, wanted.agents):
-            for record in self._newest_first(shelf, now_us):
+        for page in self.pages.of(workspace, wanted.agents):
+            for record in self._newest_first(page, now_us):
                 looked += 1
                 if looked % _LOOK_EVERY == 0 and perf_counter() > slice_until:
                     yield
@@ -221,9 +221,9 @@ class LogBook:
         found.sort()
         return found
 
-    def _newest_first(self, shelf: Shelf, now_us: int) -> list[Record]:
+    def _newest_first(self, page: Page, now_us: int) -> list[Record]:
         """A copy, so that lines may come and go while it is looked at."""
-        if self.shelves.get(*shelf.key) is not shelf:  # forgotten since the search began
+        if self.pages.get(*page.key) is not page:  # forgotten since the search began
             return []
-        self.shelves.expire(shelf, now_us)
-        return list(reversed(shelf.records))
+        self.pages.expire(page, now_us)
+        return list(reversed(page.records))

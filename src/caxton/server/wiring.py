@@ -20,7 +20,7 @@ from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
 from caxton.logs.book import LogBook
 from caxton.logs.files import LogFiles
-from caxton.logs.shelf import MAX_TOTAL_BYTES as MAX_LOG_BYTES
+from caxton.logs.pages import MAX_TOTAL_BYTES as MAX_LOG_BYTES
 from caxton.logs.writer import LogWriter
 from caxton.natives import native
 from caxton.natives.facilitator import Facilitator
@@ -28,6 +28,8 @@ from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
+from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
+from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
     from caxton.natives.native import NativeAgent
+    from caxton.recorder.recorder import Recorder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +67,7 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
+    recorder: Recorder
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -151,6 +155,9 @@ class Rooms:
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
+        self.recorder.close()
+        if self.bus.flight.bodies is not None:
+            self.bus.flight.bodies.close()
         self.disk.close()
         self.agents.close()
         self.log_writer.close()
@@ -166,7 +173,8 @@ def build(
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     max_log_bytes: int = MAX_LOG_BYTES,
-    conversations: ConversationSettings | None = None,
+    conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
+    body_bytes: int = DEFAULT_BODY_BYTES,
     natives: Sequence[NativeAgent] = (),
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
@@ -185,13 +193,16 @@ def build(
     except OSError as exc:
         raise DataDirUnusable(str(data_dir), exc.strerror or str(exc)) from exc
     journal = Journal(database, clock, on_storage_failure, in_flight)
-    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
+    recorder = open_recorder(data_dir / "recorder", recorder_bytes)
+    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1, recorder=recorder)
+    if recorder.is_on and body_bytes and (shelf := open_shelf(data_dir / "recorder")) is not None:
+        bus.flight.bodies = Bodies(shelf, body_bytes, clock.monotonic, bus.history.envelopes)
     bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
     log = LogBook(clock, max_bytes=max_log_bytes)
-    log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.shelves.keeps)
+    log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     agents = AgentService(
@@ -214,6 +225,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
+        recorder=recorder,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),

@@ -13,8 +13,8 @@ from caxton.logs import book as book_module
 from caxton.logs.book import MAX_READERS, LogBook
 from caxton.logs.filter import LogFilter
 from caxton.logs.line import KEPT_LINE_BYTES, MAX_LINE_CHARS, Context, cost
+from caxton.logs.pages import KEEP_S, MAX_BYTES, MAX_LINES
 from caxton.logs.reader import MAX_UNREAD, Reader
-from caxton.logs.shelf import KEEP_S, MAX_BYTES, MAX_LINES
 from caxton.testing.clock import ManualClock
 
 SPACE = "default"
@@ -77,11 +77,11 @@ def test_lines_of_an_agent_are_bounded_in_bytes_of_memory(letter: str) -> None:
     log = book()
     for n in range(MAX_BYTES // MAX_LINE_CHARS):
         log.append(SPACE, "chatty", 0, 2, "guest", f"{n} {letter * (MAX_LINE_CHARS - 10)}")
-    shelf = log.shelves.get(SPACE, "chatty")
-    assert shelf is not None
-    taken = sum(KEPT_LINE_BYTES + getsizeof(record.text) for record in shelf.records)
-    assert MAX_BYTES - cost(shelf.records[0]) < taken <= MAX_BYTES
-    assert taken == shelf.bytes == log.shelves.bytes
+    page = log.pages.get(SPACE, "chatty")
+    assert page is not None
+    taken = sum(KEPT_LINE_BYTES + getsizeof(record.text) for record in page.records)
+    assert MAX_BYTES - cost(page.records[0]) < taken <= MAX_BYTES
+    assert taken == page.bytes == log.pages.bytes
     assert texts(log)[-1].startswith(f"{MAX_BYTES // MAX_LINE_CHARS - 1} ")
 
 
