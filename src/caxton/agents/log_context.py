@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from caxton.bus.envelope import trace_of
+from caxton.bus.envelope import facts, trace_of
 from caxton.logs.line import Context
 
 if TYPE_CHECKING:
@@ -44,3 +44,10 @@ class Contexts:
         if last is None or self._seq != envelope.seq or last[4] != envelope.attempt or last[2] != trace_id:
             self._seq, self._last = envelope.seq, context_of(envelope, trace_id)
         return self._last
+
+
+def facts_of(turn: Turn) -> dict[str, Any]:
+    """Whose turn it is and which message is in hand, for the server's log."""
+    receiver = turn.receiver
+    known: dict[str, Any] = {"workspace": receiver.workspace, "agent": receiver.name}
+    return known if turn.envelope is None else {**known, **facts(turn.envelope)}

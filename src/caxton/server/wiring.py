@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
+from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -210,6 +212,7 @@ def build(
         clock=clock, max_instances=max_instances,
     )  # fmt: skip
     facilitator = Facilitator(bus)
+    engine.facts = lambda: _facts_of_guest(engine)
 
     def forget(workspace: str, name: str) -> None:
         facilitator.forget(name)
@@ -240,3 +243,8 @@ def build(
         status=status,
     )  # fmt: skip
     return status.rooms
+
+
+def _facts_of_guest(engine: Engine) -> dict[str, Any]:
+    host = getattr(engine.current, "host", None)
+    return facts_of(host.turn) if isinstance(host, WasmRunner) else {}
