@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -15,6 +16,7 @@ from caxton.logs.files import LogFiles
 from caxton.logs.filter import LogFilter
 from caxton.logs.line import MAX_LINE_CHARS
 from caxton.logs.pages import MAX_BYTES
+from caxton.observe.log import set_up_logging
 from caxton.testing.guests import assemble, guest, guest_text
 from caxton.testing.rooms import PATIENCE_S, open_node, until
 
@@ -235,6 +237,42 @@ async def test_lines_of_a_timer_have_a_trace_and_no_message(node: LocalNode) -> 
     assert first.trace_id
     assert second.trace_id
     assert first.trace_id != second.trace_id
+
+
+async def test_error_of_ours_in_a_handling_is_logged_with_its_message(
+    node: LocalNode, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a host function, which the sandbox logs; and in handing over, which the bus does."""
+    set_up_logging("info", readable=False)
+
+    append = node.rooms.log.append
+
+    def breaks(*facts: Any) -> None:
+        if "host" not in facts:
+            raise RuntimeError("broken")
+        append(*facts)
+
+    await node.deploy("a", logs("said"))
+    await node.deploy("b", logs("said"))
+    with monkeypatch.context() as patch:
+        patch.setattr(node.rooms.log, "append", breaks)
+        with pytest.raises(AgentFailed):
+            await node.ask("a", conversation_id="c-a")
+    box = node.receiver("b").mailboxes[0]
+    assert box.handler is not None
+    monkeypatch.setattr(box.handler, "deliver", breaks)
+    with pytest.raises(AgentFailed):
+        await node.ask("b", conversation_id="c-b")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = {line["event.name"]: line for line in lines if line.get("error.type") == "RuntimeError"}
+    assert {"sandbox.host_error", "bus.host_error"} <= told.keys()
+    for name, agent in (("sandbox.host_error", "a"), ("bus.host_error", "b")):
+        line = told[name]
+        assert (line["caxton.agent.id"], line["caxton.workspace.id"]) == (agent, "default")
+        assert line["messaging.message.conversation_id"] == f"c-{agent}"
+        assert line["messaging.message.id"]
+        assert len(line["trace_id"]) == 32
+        assert line["caxton.delivery.attempt"] == 1
 
 
 # --- hostile loggers ---------------------------------------------------------------------------------------------

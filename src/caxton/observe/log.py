@@ -1,6 +1,6 @@
 """The server's own log: JSON lines on stderr, or readable ones on a terminal. Agents' logs are `caxton.logs`.
 
-Names of fields are OpenTelemetry's where it has one; docs/reference/server-log.md lists them. Whoever logs uses the
+Names of fields are OpenTelemetry's where it has one; docs/reference/logs.md lists them. Whoever logs uses the
 short names of this code (`agent`, `conversation_id`, …) as `extra`; they are translated here and nowhere else.
 """
 
@@ -31,7 +31,7 @@ NAMES = {
 }
 """What the code calls a fact, and what the log does."""
 
-_SEVERITIES = {"DEBUG": "DEBUG", "INFO": "INFO", "WARNING": "WARN", "ERROR": "ERROR", "CRITICAL": "FATAL"}
+SEVERITIES = {"DEBUG": "DEBUG", "INFO": "INFO", "WARNING": "WARN", "ERROR": "ERROR", "CRITICAL": "FATAL"}
 """OpenTelemetry's words."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -58,7 +58,7 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
     """A line of the log as it is written: names as in the module's page, secrets taken out."""
     found: dict[str, Any] = {
         "timestamp": _timestamp(record.created),
-        "severity_text": _SEVERITIES.get(record.levelname, record.levelname),
+        "severity_text": SEVERITIES.get(record.levelname, record.levelname),
         "body": record.getMessage(),
         "logger": record.name,
         "service.instance.id": INSTANCE_ID,
