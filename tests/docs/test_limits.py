@@ -26,6 +26,7 @@ ROOMS = (
     "messages",
     "natives",
     "protocols",
+    "recorder",
     "observe",
     "sandbox",
     "security",
@@ -36,6 +37,8 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
+    "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
     "agents.definition.PAGE_BYTES": "of WebAssembly",
     "natives.desk.MAX_REASON_CHARS": "how much of a parser's text an answer repeats",
     "natives.facilitator.MAX_NAME_CHARS": "how much of a mistaken name an answer repeats",

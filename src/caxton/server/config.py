@@ -199,6 +199,13 @@ SETTINGS = (
         "How much the journal may hold before new messages are refused.",
     ),
     Setting(
+        "recorder.size",
+        "CAXTON_RECORDER_SIZE",
+        64 << 20,
+        _size(0),
+        "How much disk the flight recorder may take for what happened to messages; 0 turns it off.",
+    ),
+    Setting(
         "conversations.mode",
         "CAXTON_CONVERSATIONS_MODE",
         "enforce",
@@ -242,6 +249,7 @@ class Settings:
     max_instances: int
     max_dead_letter_bytes: int
     max_journal_bytes: int
+    recorder_bytes: int
     conversation_mode: Mode
     conversation_idle_s: float
     conversation_max_age_s: float
@@ -291,6 +299,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_instances=values["server.max_instances"],
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
+        recorder_bytes=values["recorder.size"],
         conversation_mode=values["conversations.mode"],
         conversation_idle_s=values["conversations.idle_timeout"],
         conversation_max_age_s=values["conversations.max_age"],

@@ -25,6 +25,7 @@ from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
+from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
     from caxton.natives.native import NativeAgent
+    from caxton.recorder.recorder import Recorder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +63,7 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
+    recorder: Recorder
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -144,6 +147,7 @@ class Rooms:
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
+        self.recorder.close()
         self.disk.close()
         self.agents.close()
         self.journal.close()
@@ -157,7 +161,7 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
-    conversations: ConversationSettings | None = None,
+    conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     natives: Sequence[NativeAgent] = (),
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
@@ -176,7 +180,8 @@ def build(
     except OSError as exc:
         raise DataDirUnusable(str(data_dir), exc.strerror or str(exc)) from exc
     journal = Journal(database, clock, on_storage_failure, in_flight)
-    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
+    recorder = open_recorder(data_dir / "recorder", recorder_bytes)
+    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1, recorder=recorder)
     bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
     receipts = Receipts(journal, clock)
@@ -204,6 +209,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
+        recorder=recorder,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
