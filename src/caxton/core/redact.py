@@ -30,6 +30,7 @@ _HEADER = re.compile(r"\b((?:set-)?cookie|(?:proxy-)?authorization)(\s{0,8}[:=]\
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]*\.?[\w-]*")
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 _IN_URL = re.compile(r"(://)[^\s/@:\"']{0,200}:[^\s/@\"']{1,200}@")
+_PLAIN = re.compile(r"null|true|false|-?\d{1,15}(?:\.\d{1,15})?[\]]*")
 _VENDORS = re.compile(
     r"\b(?:sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}"
     r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|hf_\w{20,}|npm_\w{20,}|pypi-[\w-]{16,})"
@@ -82,4 +83,6 @@ def _without_value(found: re.Match[str]) -> str:
     for quote in ('\\"', '"', "'"):
         if value.startswith(quote):
             return f"{name}{quote}{REMOVED}{quote}"
-    return f"{name}{value if value in ('null', 'true', 'false', '[', '{', REMOVED) else REMOVED}"
+    is_json = '"' in name  # whose numbers and flags tell nothing
+    is_kept = value in ("[", "{", REMOVED) or (is_json and _PLAIN.fullmatch(value))
+    return f"{name}{value if is_kept else REMOVED}"

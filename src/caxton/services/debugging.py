@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from caxton.core.errors import AgentStateConflict, InvalidValue, OutsideMemory, ProfileRunning, ShuttingDown
 from caxton.core.views.debugging import (
@@ -26,6 +26,7 @@ from caxton.core.views.debugging import (
     StackView,
     WaitingView,
 )
+from caxton.recorder.recorder import MAX_FOUND
 from caxton.sandbox.profiler import Profiler
 from caxton.sandbox.source_lines import SourceLines
 from caxton.services.rates import figures_of
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.core.clock import Clock
     from caxton.core.ids import AgentName, WorkspaceName
+    from caxton.recorder.recorder import Recorder
     from caxton.sandbox.guest import Guest
     from caxton.sandbox.trap import Frame
-    from caxton.services.rates import Handling
+    from caxton.services.rates import Figures
 
 MAX_VALUE_SHOWN_BYTES = 1024
 """Of a value in the state; 'caxton debug agent --kv' is for looking, not for copying."""
@@ -55,33 +57,13 @@ _ACT_BEGIN = b'{"performative":"'
 _LONGEST_ACT = 40
 
 
-class Records(Protocol):
-    """What has ended lately (`recorder.recorder.Recorder`); to be called in a thread."""
-
-    is_on: bool
-
-    def recent(self, *, since_us: int = 0, limit: int = ...) -> list[Handling]:
-        """The last records of all workspaces, in the order in which they happened."""
-        ...
-
-
-class NoRecords:
-    """Nothing is recorded."""
-
-    is_on = False
-
-    def recent(self, *, since_us: int = 0, limit: int = 0) -> list[Handling]:
-        """None."""
-        return []
-
-
 class DebugService:
     """See the module. `module_of` gives the WebAssembly of a SHA-256, None if it is not there."""
 
     def __init__(
-        self, agents: AgentService, records: Records, clock: Clock, module_of: Callable[[str], bytes | None]
+        self, agents: AgentService, recorder: Recorder, clock: Clock, module_of: Callable[[str], bytes | None]
     ) -> None:
-        self._agents, self._records, self._clock, self._module_of = agents, records, clock, module_of
+        self._agents, self._recorder, self._clock, self._module_of = agents, recorder, clock, module_of
         self._profiled: set[tuple[str, str]] = set()
         self._stopping = asyncio.Event()
 
@@ -94,17 +76,23 @@ class DebugService:
     async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentFigures:
         """What an agent uses now and did in the last `window_s` seconds. Raises `AgentNotFound`."""
         supervisor = self._agents.supervisor(workspace, name)
-        since_us = self._clock.wall_us() - round(window_s * 1e6)
-        records = await asyncio.to_thread(lambda: self._records.recent(since_us=since_us))
-        found = await asyncio.to_thread(figures_of, records, workspace, name, window_s)
+        found = await asyncio.to_thread(self._lately, workspace, name, window_s)
         limit = supervisor.definition.limits.memory_bytes
         return AgentFigures(
             name=name, status=supervisor.state.phase, reason=supervisor.state.reason,
             memory_bytes=supervisor.memory_bytes, memory_limit_bytes=limit * max(len(supervisor.guests), 1),
             mailbox_messages=supervisor.receiver.messages, mailbox_bytes=supervisor.receiver.bytes,
-            window_s=window_s, is_recorded=self._records.is_on, tool_calls=found.tool_calls,
+            window_s=found.window_s, is_recorded=self._recorder.is_on, tool_calls=found.tool_calls,
             handlings=found.handlings, waits=found.waits, failed=found.failed, replicas=self._replicas(supervisor),
         )  # fmt: skip
+
+    def _lately(self, workspace: str, name: str, window_s: float) -> Figures:
+        """In a thread. One that has more to look at than it may looks back less far."""
+        now_us = self._clock.wall_us()
+        records = self._recorder.recent(since_us=now_us - round(window_s * 1e6), limit=MAX_FOUND)
+        if len(records) >= MAX_FOUND:
+            window_s = max((now_us - records[0].ended_us) / 1e6, 0.001)
+        return figures_of(records, workspace, name, window_s)
 
     def _replicas(self, supervisor: Supervisor) -> list[ReplicaView]:
         guests, boxes = supervisor.guests, supervisor.receiver.mailboxes

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from caxton.core.views.debugging import RateView
+from caxton.recorder.record import CRASHED, FAILED, SETTLED, TIMER, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SETTLED, _FAILED, _CRASHED, _TIMER, _TOOL = 0, 1, 2, 5, 6
-
-
-class Handling(Protocol):
-    """What is needed of a record (`recorder.record.Record`)."""
-
-    @property
-    def kind(self) -> int: ...
-    @property
-    def workspace(self) -> str: ...
-    @property
-    def receiver(self) -> str: ...
-    @property
-    def seq(self) -> int: ...
-    @property
-    def sent_us(self) -> int: ...
-    @property
-    def handed_us(self) -> int: ...
-    @property
-    def ended_us(self) -> int: ...
+    from caxton.recorder.record import Record
 
 
 class Figures(NamedTuple):
@@ -39,9 +21,10 @@ class Figures(NamedTuple):
     handlings: RateView
     waits: RateView
     failed: int
+    window_s: float
 
 
-def figures_of(records: Iterable[Handling], workspace: str, name: str, window_s: float) -> Figures:
+def figures_of(records: Iterable[Record], workspace: str, name: str, window_s: float) -> Figures:
     """The figures of one agent from the `records` of the last `window_s` seconds."""
     tools: list[int] = []
     handlings: list[int] = []
@@ -51,14 +34,14 @@ def figures_of(records: Iterable[Handling], workspace: str, name: str, window_s:
         if record.receiver != name or record.workspace != workspace:
             continue
         took = max(record.ended_us - record.handed_us, 0)
-        if record.kind == _TOOL:
+        if record.kind == TOOL:
             tools.append(took)
-        elif record.kind in (_SETTLED, _FAILED, _CRASHED, _TIMER):
+        elif record.kind in (SETTLED, FAILED, CRASHED, TIMER):
             handlings.append(took)
-            failed += record.kind in (_FAILED, _CRASHED)
+            failed += record.kind in (FAILED, CRASHED)
             if record.seq:
                 waits.append(max(record.handed_us - record.sent_us, 0))
-    return Figures(rate(tools, window_s), rate(handlings, window_s), rate(waits, window_s), failed)
+    return Figures(rate(tools, window_s), rate(handlings, window_s), rate(waits, window_s), failed, window_s)
 
 
 def rate(times_us: list[int], window_s: float) -> RateView:

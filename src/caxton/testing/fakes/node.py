@@ -12,6 +12,7 @@ from caxton.api.services import Services
 from caxton.testing.fakes.agents import FakeAgents
 from caxton.testing.fakes.capabilities import FakeCapabilities
 from caxton.testing.fakes.conversations import FakeConversations
+from caxton.testing.fakes.debugging import FakeBundle, FakeDebugging
 from caxton.testing.fakes.letters import FakeDeadLetters
 from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
@@ -37,6 +38,8 @@ class FakeNode:
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
+    debugging: FakeDebugging = field(init=False)
+    bundle: FakeBundle = field(default_factory=FakeBundle)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
@@ -44,6 +47,7 @@ class FakeNode:
         self.conversations = FakeConversations(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
+        self.debugging = FakeDebugging(self.agents)
 
     @property
     def services(self) -> Services:
@@ -53,5 +57,5 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
-            workspaces=self.workspaces,
+            workspaces=self.workspaces, debugging=self.debugging, bundle=self.bundle,
         )  # fmt: skip
