@@ -27,14 +27,15 @@ def doctor(cli: Cli, host: HostOption = None, port: PortOption = None, data_dir:
     from caxton.cli.checks import Verdict
 
     with cli.screen.busy("Looking around"):
-        checks = _all_checks(cli, overrides_of(host=host, port=port, data_dir=data_dir))
+        checks = all_checks(cli, overrides_of(host=host, port=port, data_dir=data_dir))
     failed = sum(check.verdict is Verdict.FAIL for check in checks)
     cli.screen.answer({"ok": not failed, "checks": checks}, lambda: _show(cli, checks, failed))
     if failed:
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
+def all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
+    """Every check, in the order in which one thing stands on another."""
     from caxton.cli import checks
     from caxton.cli.contexts import choose_target
 

@@ -14,11 +14,13 @@ from caxton.cli import (
     capability,
     config,
     conversation,
+    debug,
     deploy,
     dlq,
     doctor,
     logs,
     message,
+    profile,
     server,
     sniff,
     status,
@@ -72,7 +74,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor,
+    doctor, debug, profile,
 ):  # fmt: skip
     part.register(app)
 

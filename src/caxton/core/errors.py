@@ -816,6 +816,16 @@ class ServerStopTimeout(CaxtonError):
         self.pid, self.timeout_s = pid, timeout_s
 
 
+class FileUnwritable(CaxtonError):
+    """A file that a command was to write cannot be written."""
+
+    code = "FILE_UNWRITABLE"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}; name another file with --output")
+        self.path, self.reason = path, reason
+
+
 class OutsideMemory(CaxtonError):
     """A part of a guest's memory was asked for that is not there."""
 

@@ -34,6 +34,9 @@ class NodeStatus:
         causes = () if rooms is None else rooms.bus.intake.causes
         return reasons(self.state, causes, has_failed=rooms is not None and rooms.journal.failed)
 
+    def ready(self) -> bool:
+        return not self.reasons()
+
     def _status(self) -> str:
         return "read-only" if self.state == "ready" and self.reasons() else self.state
 
