@@ -36,9 +36,7 @@ MemoryOption = Annotated[
     tuple[str, str] | None,
     typer.Option("--memory", metavar="OFFSET LEN", help="Bytes of its memory; 0x10 is understood."),
 ]
-ReplicaOption = Annotated[
-    int | None, typer.Option("--replica", min=0, metavar="N", help="With --memory: of which one.")
-]
+ReplicaOption = Annotated[int | None, typer.Option("--replica", min=0, metavar="N", help="With --memory: whose.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Messages or keys at most.")]
 WindowOption = Annotated[
     str | None, typer.Option("--window", metavar="TIME", help="Rates are those of the last while.")

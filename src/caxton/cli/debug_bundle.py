@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -95,10 +96,8 @@ def _known_here(cli: Cli) -> set[str]:
     from caxton.cli.contexts import read_contexts
 
     found = {cli.token or "", os.environ.get("CAXTON_TOKEN", "")}
-    try:
+    with suppress(CaxtonError):
         found |= {context.token or "" for context in read_contexts().contexts.values()}
-    except CaxtonError:
-        pass
     return found - {""}
 
 

@@ -108,10 +108,12 @@ def _count(thread: dict[str, Any], own: Counter[str], whole: Counter[str]) -> in
         return int(samples["length"])
     stacks, frames, functions = thread["stackTable"], thread["frameTable"], thread["funcTable"]
     names = [thread["stringArray"][functions["name"][n]] for n in frames["func"]]
-    for stack, count in Counter(samples["stack"]).items():
-        if stack is None:
+    tops: Counter[int | None] = Counter(samples["stack"])
+    for top, count in tops.items():
+        if top is None:
             continue
-        own[names[stacks["frame"][stack]]] += count
+        stack: int | None = top
+        own[names[stacks["frame"][top]]] += count
         seen: set[str] = set()
         while stack is not None:
             seen.add(names[stacks["frame"][stack]])

@@ -36,7 +36,7 @@ def doctor(cli: Cli, host: HostOption = None, port: PortOption = None, data_dir:
 
 def all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
     """Every check, in the order in which one thing stands on another."""
-    from caxton.cli import checks
+    from caxton.cli import checks, machine_checks
     from caxton.cli.contexts import choose_target
 
     data_dir, host, port = _settings(overrides)
@@ -54,7 +54,12 @@ def all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
         contexts,
         *about_server,
         checks.check_port(host, port, ours),
+        machine_checks.check_keys(data_dir),
         checks.check_disk(data_dir),
+        machine_checks.check_disk_speed(data_dir),
+        machine_checks.check_recorder(data_dir, int(str(setting(overrides, "recorder.size")))),
+        machine_checks.check_time(),
+        machine_checks.check_memory(),
         checks.check_open_files(),
         checks.check_memory_maps(),
     ]
