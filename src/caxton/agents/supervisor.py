@@ -94,7 +94,7 @@ class Supervisor:
 
     @property
     def memory_bytes(self) -> int:
-        return sum(runner.guest.memory_bytes for runner in self._runners.values())
+        return sum(runner.guest.memory_now() for runner in self._runners.values())
 
     @property
     def guests(self) -> dict[int, Guest]:

@@ -139,7 +139,7 @@ def debug_routes(debugging: DebugService, bundle: BundleService) -> list[Route]:
 
     async def state(request: ApiRequest) -> Reply:
         prefix, limit = request.read(PREFIX), request.read(LIMIT)
-        return json_reply(debugging.state(request.workspace, request.agent, prefix=prefix, limit=limit))
+        return json_reply(await debugging.state(request.workspace, request.agent, prefix=prefix, limit=limit))
 
     async def stack(request: ApiRequest) -> Reply:
         return json_reply(await debugging.stack(request.workspace, request.agent))

@@ -324,7 +324,7 @@ class DebugService(Protocol):
         """What waits and what is in hand."""
         ...
 
-    def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
         """Its keys that begin with `prefix`."""
         ...
 

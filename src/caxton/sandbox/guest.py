@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from caxton.sandbox.ffi import NULL, VAL_BYTES, VAL_PAYLOAD_OFFSET, ffi, lib
 from caxton.sandbox.host import GuestStop
 from caxton.sandbox.imports import MAX_TRANSFER_BYTES
-from caxton.sandbox.trap import Frame, Trap, take_error, take_frames, take_trap
+from caxton.sandbox.trap import MAX_FRAMES, Frame, Trap, take_error, take_frames, take_trap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -30,9 +30,6 @@ _INSTANCES = 2
 
 _WHERE = "(driver's where)"
 """Its place among the guest's functions; no export that is called has such a name."""
-
-MAX_STACK_FRAMES = 64
-"""Of a guest that is looked at; a deep recursion has thousands."""
 
 _call_async = lib.wasmtime_func_call_async
 _poll = lib.wasmtime_call_future_poll
@@ -251,6 +248,10 @@ class Guest:
             self.memory_bytes = size
         return size
 
+    def memory_now(self) -> int:
+        """How large the memory is, also if it grew without a word to us; bytes, 0 when there is none."""
+        return 0 if self._memory is None or self._store == NULL else self.refresh_memory()
+
     # --- being looked at -------------------------------------------------------------------------------------
 
     def watch(self, probe: Callable[[], None]) -> None:
@@ -286,7 +287,7 @@ class Guest:
         _delete_future(future)
         if ends[1] != NULL:
             raise AssertionError(take_error(ends[1]).reason)
-        return [] if ends[0] == NULL else take_frames(ends[0], most=MAX_STACK_FRAMES)
+        return [] if ends[0] == NULL else take_frames(ends[0], most=MAX_FRAMES)
 
     def be_sampled(self, profiler: Any, cpu_ns: int) -> None:
         """Add where it is to a profile of wasmtime's; to be called by a probe only."""

@@ -39,7 +39,7 @@ MAX_NAME_CHARS = 100
 """A name section may hold megabytes, and they would all go into the log."""
 
 MAX_FRAMES = 20
-"""Of a backtrace; a stack overflow has thousands."""
+"""Of a backtrace, the innermost; wasmtime collects no more, and a stack overflow has thousands."""
 
 DRIVER_FUNCTIONS = ("caxton_deliver", "caxton_where")
 """Ours, around the guest's own frames; of no use to its author."""

@@ -10,6 +10,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from caxton.core.errors import AgentStateConflict, InvalidValue, OutsideMemory, ProfileRunning, ShuttingDown
@@ -32,7 +33,7 @@ from caxton.sandbox.source_lines import SourceLines
 from caxton.services.rates import figures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from caxton.agents.service import AgentService
     from caxton.agents.supervisor import Supervisor
@@ -99,8 +100,8 @@ class DebugService:
         return [
             ReplicaView(
                 replica=box.replica, is_up=box.replica in guests,
-                memory_bytes=guests[box.replica].memory_bytes if box.replica in guests else 0,
-                waiting=sum(not envelope.settled_us for envelope in box.inbox), handled=box.handled,
+                memory_bytes=guests[box.replica].memory_now() if box.replica in guests else 0,
+                waiting=_length(box), handled=box.handled,
                 in_hand=self._in_hand(box),
             )
             for box in boxes
@@ -124,12 +125,13 @@ class DebugService:
     def mailbox(self, workspace: WorkspaceName, name: AgentName, *, limit: int) -> MailboxDebug:
         """What waits, those that come first, and what is in hand. Raises `AgentNotFound`."""
         supervisor = self._agents.supervisor(workspace, name)
-        waiting = [one for one in _waiting(supervisor.receiver) if not one[1].settled_us]
-        first = nsmallest(limit, waiting, key=_turn_of)
+        receiver = supervisor.receiver
+        first = nsmallest(limit, _first_of_each(receiver, limit), key=_turn_of)
+        waiting = sum(map(_length, receiver.mailboxes)) + len(receiver.held) - receiver.tombstones
         return MailboxDebug(
-            name=name, waiting=len(waiting), in_hand=[one for one in self._replicas(supervisor) if one.in_hand],
+            name=name, waiting=waiting, in_hand=[one for one in self._replicas(supervisor) if one.in_hand],
             messages=[self._waits(envelope, state, replica) for state, envelope, replica in first],
-            left_out=len(waiting) - len(first),
+            left_out=max(waiting - len(first), 0),
         )  # fmt: skip
 
     def _waits(self, envelope: Envelope, state: str, replica: int | None) -> WaitingView:
@@ -141,14 +143,19 @@ class DebugService:
             priority=envelope.priority,
         )  # fmt: skip
 
-    def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
         """Its keys that begin with `prefix`, in order. Raises `AgentNotFound`."""
         receiver = self._agents.supervisor(workspace, name).receiver
-        keys = [key for key in receiver.kv if key.startswith(prefix)]
-        first = nsmallest(limit, keys)
+        kv = dict(receiver.kv)  # as it is now: a quarter of a million keys take too long to look through here
+
+        def choose() -> tuple[int, list[bytes]]:
+            keys = [key for key in kv if key.startswith(prefix)]
+            return len(keys), nsmallest(limit, keys)
+
+        total, first = await asyncio.to_thread(choose)
         return KvDebug(
-            name=name, total=len(keys), bytes=receiver.kv_bytes, left_out=len(keys) - len(first),
-            entries=[_entry(key, receiver.kv[key]) for key in first],
+            name=name, total=total, bytes=receiver.kv_bytes, left_out=total - len(first),
+            entries=[_entry(key, kv[key]) for key in first],
         )  # fmt: skip
 
     # --- inside the guest ------------------------------------------------------------------------------------
@@ -159,7 +166,7 @@ class DebugService:
         """Bytes of a guest's memory. Raises `AgentNotFound`, `AgentStateConflict`, `InvalidValue`, `OutsideMemory`."""
         supervisor = self._agents.supervisor(workspace, name)
         guest = self._guest(supervisor, replica)
-        size = guest.refresh_memory()
+        size = guest.memory_now()
         data = guest.read(offset, length) if offset + length <= size else None
         if data is None:
             raise OutsideMemory(name, offset, length, size)
@@ -304,18 +311,28 @@ def _is_text(part: bytes) -> bool:
     return True
 
 
-def _waiting(receiver: Receiver) -> Iterator[tuple[str, Envelope, int | None]]:
-    """All that waits: how, what, and for which replica."""
+def _length(box: Mailbox) -> int:
+    """How much is in its queues. They may hold a million messages: none is looked at."""
+    inbox = box.inbox
+    return len(inbox.lane) + sum(map(len, inbox.others.values())) + sum(map(len, inbox.paused.values()))
+
+
+def _first_of_each(receiver: Receiver, limit: int) -> Iterator[tuple[str, Envelope, int | None]]:
+    """How, what, and for which replica: the beginning of each queue, which is in order by itself."""
     for box in receiver.mailboxes:
         inbox = box.inbox
         for queue in (inbox.lane, *inbox.others.values()):
-            for envelope in queue:
+            for envelope in _unsettled(queue, limit):
                 yield ("paused" if envelope.sender in inbox.paused else "waiting"), envelope, box.replica
         for queue in inbox.paused.values():
-            for envelope in queue:
+            for envelope in _unsettled(queue, limit):
                 yield "paused", envelope, box.replica
-    for envelope in receiver.held:
+    for envelope in _unsettled(receiver.held, limit):
         yield "held", envelope, None
+
+
+def _unsettled(queue: Iterable[Envelope], limit: int) -> Iterator[Envelope]:
+    return islice((envelope for envelope in queue if not envelope.settled_us), limit)
 
 
 def _turn_of(one: tuple[str, Envelope, int | None]) -> tuple[bool, int, int]:

@@ -57,7 +57,7 @@ class FakeDebugging:
         self._agents.get(workspace, name)
         return self.mail or MailboxDebug(name=name, waiting=0, in_hand=[], messages=[], left_out=0)
 
-    def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
         """As set, all of it text."""
         self._agents.get(workspace, name)
         keys = sorted(key for key in self.kv if key.startswith(prefix))
