@@ -18,6 +18,21 @@ from caxton.core.views.agents import AgentView
 from caxton.core.views.capabilities import CapabilityView, OfferView
 from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationView, ParticipantView
 from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterView, PurgeReceipt, ReplayReceipt
+from caxton.core.views.debugging import (
+    AgentFigures,
+    BundleView,
+    FrameView,
+    InHandView,
+    KvDebug,
+    KvEntry,
+    MailboxDebug,
+    MemoryDebug,
+    RateView,
+    ReplicaView,
+    StackDebug,
+    StackView,
+    WaitingView,
+)
 from caxton.core.views.logs import LogLine
 from caxton.core.views.messages import Receipt, Sighting
 from caxton.core.views.problem import Problem
@@ -86,7 +101,13 @@ BODIES = [
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
     ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
     TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
+    AgentFigures, BundleView, InHandView, KvDebug, KvEntry, MailboxDebug, MemoryDebug, RateView, ReplicaView,
+    StackDebug, StackView, WaitingView,
 ]  # fmt: skip
+
+
+def test_every_field_of_a_frame_is_named() -> None:
+    assert set(FrameView.__struct_fields__) <= set(words(section(PAGE, "### StackView")))
 
 
 @pytest.mark.parametrize("kind", BODIES, ids=lambda kind: kind.__name__)
