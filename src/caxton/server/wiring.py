@@ -38,6 +38,7 @@ from caxton.services.dead_letters import DeadLetterService
 from caxton.services.debugging import DebugService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
+from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.tools import Tools
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
@@ -82,6 +84,7 @@ class Rooms:
     messages: MessageService
     dead_letters: DeadLetterService
     sniff: SniffService
+    traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
     debugging: DebugService
@@ -171,11 +174,11 @@ def build(
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES,
-    natives: Sequence[NativeAgent] = (),
+    natives: Sequence[NativeAgent] = (), tools: Tools | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
-    `natives` are agents beside those that every node has.
+    `natives` are agents beside those that every node has; `tools` are what guests may call, if there are any.
     """
     clock = SystemClock() if clock is None else clock
     ballast = Ballast(data_dir, size_bytes=ballast_bytes)
@@ -202,7 +205,7 @@ def build(
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances,
+        clock=clock, max_instances=max_instances, tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
 
@@ -235,7 +238,7 @@ def build(
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
-        sniff=SniffService(bus, journal, database), disk=disk,
+        sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
         upkeep=upkeep, debugging=DebugService(agents, recorder, clock, module_of),
         bundle=BundleService(
             agents=agents, log=log, recorder=recorder, upkeep=upkeep, data_dir=data_dir, view=status.view,

@@ -20,6 +20,7 @@ from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
+from caxton.testing.fakes.tracing import FakeTraces
 from caxton.testing.fakes.workspaces import FakeWorkspaces
 
 
@@ -38,6 +39,7 @@ class FakeNode:
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
+    traces: FakeTraces = field(init=False)
     debugging: FakeDebugging = field(init=False)
     bundle: FakeBundle = field(default_factory=FakeBundle)
 
@@ -45,6 +47,7 @@ class FakeNode:
         self.messages = FakeMessages(self.agents)
         self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
+        self.traces = FakeTraces(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
         self.debugging = FakeDebugging(self.agents)
@@ -57,5 +60,6 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
-            workspaces=self.workspaces, debugging=self.debugging, bundle=self.bundle,
+            workspaces=self.workspaces, traces=self.traces,
+            debugging=self.debugging, bundle=self.bundle,
         )  # fmt: skip
