@@ -39,6 +39,7 @@ ROOMS = (
 NOT_LIMITS = {
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
     "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
+    "server.lag.EVERY_S": "how often it is looked how late the loop is",
     "agents.definition.PAGE_BYTES": "of WebAssembly",
     "natives.desk.MAX_REASON_CHARS": "how much of a parser's text an answer repeats",
     "natives.facilitator.MAX_NAME_CHARS": "how much of a mistaken name an answer repeats",

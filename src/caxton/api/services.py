@@ -50,6 +50,10 @@ class AgentService(Protocol):
         """One agent; raises `AgentNotFound`."""
         ...
 
+    def meant_to_run(self, workspace: WorkspaceName) -> Sequence[str]:
+        """Names of the agents that nobody has stopped, whether or not they run."""
+        ...
+
     async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
         """Stop after the messages in work, or at once with `force`."""
         ...
@@ -307,8 +311,8 @@ class ServerService(Protocol):
         """Whether it takes work."""
         ...
 
-    def metrics(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    async def metrics(self) -> bytes:
+        """All metrics in Prometheus' text format; made in steps, between which others have their turn."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from caxton.recorder.record import ACT_AT, ACT_END, DEAD, MAX_DETAIL_CHARS, REFUSED
@@ -22,6 +23,8 @@ class Flight:
     def __init__(self, recorder: Recorder, clock: Clock) -> None:
         self.recorder, self._clock = recorder, clock
         self._second = self._refusals = 0
+        self.refusals = Counter[str]()
+        """In this run, by code; every one counts."""
 
     def note(self, kind: int, envelope: Envelope, *, handed_us: int = 0, detail: str | None = None) -> None:
         """Something happened to `envelope`; `handed_us`: when the handler began to which it happened."""
@@ -41,6 +44,7 @@ class Flight:
 
     def refused(self, workspace: str, message: AclMessage, code: str, *, trace: str = "") -> None:
         """`message` was not taken; `code` tells why. Its sender is the one that it really had."""
+        self.refusals[code] += 1
         now_us = self._clock.wall_us()
         if now_us // 1_000_000 != self._second:
             self._second, self._refusals = now_us // 1_000_000, 0

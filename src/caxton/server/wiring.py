@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from caxton.agents.logs import LogBook
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
+from caxton.api.meter import Meter
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -28,6 +29,7 @@ from caxton.observe.time import SystemClock
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
+from caxton.server.lag import LoopLag
 from caxton.server.pump import Pump
 from caxton.server.status import NodeStatus
 from caxton.services.capabilities import CapabilityService
@@ -64,6 +66,9 @@ class Rooms:
     pump: Pump
     bus: Bus
     recorder: Recorder
+    compiler: Compiler
+    meter: Meter
+    lag: LoopLag
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -94,6 +99,7 @@ class Rooms:
             raise JournalDamaged(str(self.database.path), f"{type(exc).__name__}: {exc}") from exc
         self.database.start()
         self.disk.start()
+        self.lag.start()
         self.dead_letters.start()
         self.conversation_room.start()
         crash_point("start.loaded")
@@ -144,6 +150,7 @@ class Rooms:
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
+        self.lag.close()
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
@@ -189,9 +196,9 @@ def build(
     log = LogBook(clock)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
+    compiler = Compiler(data_dir / "compiled", cache_key)
     agents = AgentService(
-        engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances,
+        engine=engine, compiler=compiler, bus=bus, journal=journal, log=log, clock=clock, max_instances=max_instances,
     )  # fmt: skip
     facilitator = Facilitator(bus)
 
@@ -209,7 +216,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        recorder=recorder,
+        recorder=recorder, compiler=compiler, meter=Meter(), lag=LoopLag(),
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),

@@ -50,6 +50,6 @@ class FakeServer:
         """As set."""
         return self.is_ready
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """One gauge."""
         return f"# TYPE caxton_agents gauge\ncaxton_agents {len(self._agents.views)}\n".encode()
