@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from caxton.api.errors import STATUS
 from caxton.core.errors import AgentDown, InternalError, ServerNotReady
 from caxton.observe.metrics import Histogram
 from caxton.security.policy import ACTIONS
@@ -24,6 +25,9 @@ CLIENT_GONE = 499
 _PROBES = frozenset({ServerNotReady.code, AgentDown.code})
 """Answers to the question whether something works, not errors of who answers."""
 
+_FAILURES = {code: 0 for kind, status in STATUS.items() if status >= 500 and (code := kind.code) not in _PROBES}
+"""A count that is not there until it is 1 has not grown, as Prometheus sees it."""
+
 
 class Meter:
     """What the API did in this run."""
@@ -31,7 +35,7 @@ class Meter:
     def __init__(self) -> None:
         self.durations: dict[tuple[str, str, str], Histogram] = {}
         """Route, method and status → seconds from a request's head to the head of its answer."""
-        self.errors = Counter[str]()
+        self.errors = Counter(_FAILURES)
         """Answers that say that we, or an agent, failed: by code."""
         self.refusals = Counter[str]()
         """Answers that say that the request is wrong, or too much: by code."""

@@ -30,6 +30,10 @@ class Metered:
     async def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         return await self.api(method, path, body, **options)
 
+    def errors(self) -> dict[str, int]:
+        """Errors by code."""
+        return {code: count for code, count in self.meter.errors.items() if count}
+
     def counted(self) -> dict[tuple[str, str, str], int]:
         """Answers by route, method and status."""
         return {key: sum(histogram.read().counts) for key, histogram in self.meter.durations.items()}
@@ -67,7 +71,7 @@ async def test_what_strangers_make_up_makes_no_series(metered: Metered) -> None:
 async def test_wrong_requests_are_refusals_and_not_errors(metered: Metered) -> None:
     await metered("GET", "/api/v1/agents/nobody")
     await metered("POST", "/api/v1/messages", b"{")
-    assert (dict(metered.meter.errors), dict(metered.meter.refusals)) == (
+    assert (metered.errors(), dict(metered.meter.refusals)) == (
         {},
         {"AGENT_NOT_FOUND": 1, "INVALID_MESSAGE": 1},
     )
@@ -79,19 +83,25 @@ async def test_what_fails_within_is_an_error_by_its_code(metered: Metered, monke
 
     monkeypatch.setattr(metered.api.node.agents, "get", fails)
     await metered("GET", "/api/v1/agents/echo")
-    assert (dict(metered.meter.errors), dict(metered.meter.refusals)) == ({"INTERNAL_ERROR": 1}, {})
+    assert (metered.errors(), dict(metered.meter.refusals)) == ({"INTERNAL_ERROR": 1}, {})
+
+
+async def test_every_error_is_counted_from_zero_on_since_only_what_grows_raises_an_alarm(metered: Metered) -> None:
+    await metered("GET", "/health")
+    assert set(metered.meter.errors.values()) == {0}
+    assert {"INTERNAL_ERROR", "AGENT_FAILED", "REPLY_TIMEOUT", "STORAGE_FULL"} <= set(metered.meter.errors)
 
 
 async def test_server_that_stops_refuses_what_counts_as_errors(metered: Metered) -> None:
     metered.api.stopping.set()
     await metered("GET", "/health")
-    assert dict(metered.meter.errors) == {"SHUTTING_DOWN": 1}
+    assert metered.errors() == {"SHUTTING_DOWN": 1}
 
 
 async def test_answers_to_probes_are_no_errors(metered: Metered) -> None:
     metered.api.node.server.is_ready = False
     assert (await metered("GET", "/ready")).status == 503
-    assert (dict(metered.meter.errors), dict(metered.meter.refusals)) == ({}, {})
+    assert (metered.errors(), dict(metered.meter.refusals)) == ({}, {})
 
 
 async def test_requests_without_a_proof_and_with_a_false_one_are_told_apart(metered: Metered) -> None:
@@ -118,7 +128,7 @@ async def test_answer_that_breaks_off_is_an_error(metered: Metered) -> None:
     edge = Edge(app, HostPolicy(), Limits(), asyncio.Event(), metered.meter)
     call = Call(headers=[("host", "localhost")])
     await edge(call.scope(), call.receive, call.send)
-    assert (metered.counted(), dict(metered.meter.errors)) == (
+    assert (metered.counted(), metered.errors()) == (
         {("unmatched", "GET", "200"): 1},
         {"INTERNAL_ERROR": 1},
     )
