@@ -139,7 +139,7 @@ MUTANTS = (
     Mutant(
         "dropped when the mailbox is full",
         "bus/turn.py",
-        "                self.was_blocked = True\n                return WOULD_BLOCK\n            self._stage",
+        "                self.was_blocked = True\n                return self._refuse(WOULD_BLOCK, message)\n            self._stage",
         "                return OK\n            self._stage",
         ("tests/unit/bus/test_turn.py",),
     ),
@@ -538,6 +538,41 @@ MUTANTS = (
         "bus/turn.py",
         "is_copy=n > 0",
         "is_copy=False",
+    ),
+    Mutant(
+        "torn records are shown",
+        "recorder/ring.py",
+        "            if _checksum(number, last_us, self._map[begin : begin + length]) != found:",
+        "            if False:",
+        ("tests/unit/recorder",),
+    ),
+    Mutant(
+        "records are kept after the reply has left",
+        "bus/bus.py",
+        "            self._resume(self._preempted.popleft())\n        self.flight.end_round()\n",
+        "            self._resume(self._preempted.popleft())\n",
+        ("tests/unit/bus/test_flight.py",),
+    ),
+    Mutant(
+        "an effect does not tell its cause",
+        "bus/bus.py",
+        "envelope.accepted_us, turn.now_us, ended_us, size, None,",
+        "envelope.accepted_us, ended_us, ended_us, size, None,",
+        ("tests/unit/bus/test_flight.py",),
+    ),
+    Mutant(
+        "a conversation is kept in part",
+        "recorder/bodies.py",
+        "            choice.begin({key[1]})\n        if drop:",
+        "        if drop:",
+        ("tests/unit/recorder",),
+    ),
+    Mutant(
+        "notable conversations go like others",
+        "recorder/choice.py",
+        "            oldest = next(iter(self.plain or self.notable))",
+        "            oldest = next(iter(self.notable or self.plain))",
+        ("tests/unit/recorder",),
     ),
 )
 
