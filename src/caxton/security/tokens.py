@@ -102,7 +102,7 @@ def _is_lasting(token: str, role: str, key: SigningKey, now_s: int) -> bool:
         principal, expires_s = _verify(token, {key.kid: key}, now_s)
     except Unauthorized:
         return False
-    return principal.roles == {role} and expires_s - now_s >= RENEW_BELOW_S
+    return principal.roles == frozenset({role}) and expires_s - now_s >= RENEW_BELOW_S
 
 
 class TokenVerifier:
