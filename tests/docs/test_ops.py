@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from caxton.server.metrics import CATALOGUE
-from tests.docs.tables import read_page
+from tests.docs.tables import assert_same, read_page, rows, words
 from tests.prometheus import OPS, boards, metrics_in, queries, rules
 
 if TYPE_CHECKING:
@@ -149,3 +149,8 @@ def test_collector_and_boards_find_their_partners() -> None:
     assert sources[0]["url"] == f"http://{listen.partition('=')[2]}"
     (provider,) = read("grafana/provisioning/dashboards/caxton.yml")["providers"]
     assert f"./grafana:{provider['options']['path']}:ro" in compose["grafana"]["volumes"]
+
+
+def test_alarms_on_the_page_are_those_that_there_are() -> None:
+    page = read_page("howto/set-up-monitoring.md")
+    assert_same("alarms", code=RULES, page=[name for row in rows(page, "Alarm", "Goes off") for name in words(row[0])])
