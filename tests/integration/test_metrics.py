@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from caxton.core.errors import AgentAlreadyExists, CaxtonError, DeploymentFailed, InvalidWasm
+from caxton.core.errors import AgentAlreadyExists, CaxtonError, DeploymentFailed, InvalidWasm, WorkspaceNotFound
+from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.observe.metrics import render
 from caxton.server.census import STEP, take_census
 from caxton.server.metrics import CATALOGUE, read
@@ -201,3 +202,14 @@ async def test_redelivery_after_a_crash_of_the_node_is_told_apart(tmp_path: Path
     in_flight.close()
     async with open_node(tmp_path / "n", compiled=compiled_dir) as node:
         assert (await Figures(node).now())["caxton_message_redeliveries_total{restarted}"] == 1
+
+
+async def test_agents_are_meant_to_run_until_somebody_stops_them(node: LocalNode) -> None:
+    for name, wasm in (("runs", "spin"), ("stopped", "spin"), ("failed", "trap_unreachable")):
+        await node.deploy(name, guest(wasm))
+    await node.stop("stopped")
+    await node.post("failed")
+    await node.wait_for_status("failed", "failed")
+    assert node.agents.meant_to_run(DEFAULT_WORKSPACE) == ["failed", "runs"]
+    with pytest.raises(WorkspaceNotFound):
+        node.agents.meant_to_run(WorkspaceName("other"))
