@@ -177,7 +177,7 @@ async def test_every_metric_of_the_catalogue_is_given_with_its_own_labels(node: 
 
 async def test_census_of_many_agents_gives_way_to_others(node: LocalNode) -> None:
     await node.deploy("a", example("echo"))
-    (supervisor,) = node.rooms.agents.supervisors()
+    (supervisor,) = node.rooms.agents.all_supervisors()
     turns: list[int] = []
 
     def many() -> Iterator[Supervisor]:

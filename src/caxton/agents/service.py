@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -25,6 +26,7 @@ from caxton.agents.store import (
     put_module,
 )
 from caxton.agents.supervisor import BootError, Supervisor
+from caxton.agents.tools import NoTools, ToolDoor
 from caxton.agents.views import view_of
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
@@ -45,12 +47,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from caxton.agents.circuit import Circuit
-    from caxton.agents.logs import LogBook
+    from caxton.agents.tools import Tools
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
     from caxton.core.views.agents import AgentSpec, AgentView
     from caxton.core.views.settings import AgentPatch, AgentSettings
+    from caxton.logs.book import LogBook
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
@@ -76,10 +79,11 @@ class AgentService:
 
     def __init__(
         self, *, engine: Engine, compiler: Compiler, bus: Bus, journal: Journal, log: LogBook, clock: Clock,
-        max_instances: int = MAX_INSTANCES,
+        max_instances: int = MAX_INSTANCES, tools: Tools | None = None,
     ) -> None:  # fmt: skip
         self._bus, self._journal = bus, journal
         self._log, self._clock, self._max_instances = log, clock, max_instances
+        self._tools = ToolDoor(NoTools() if tools is None else tools, bus.flight, clock)
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = 0
         self.counted = AgentCounts()
@@ -115,7 +119,15 @@ class AgentService:
     def memory_bytes(self) -> int:
         return sum(agent.supervisor.memory_bytes for agent in self._agents.values())
 
-    def supervisors(self) -> list[Supervisor]:
+    @property
+    def restarts(self) -> int:
+        return sum(self.counted.restarts.values())
+
+    def circuit_states(self) -> dict[str, int]:
+        """Agents by the state of their circuit breaker."""
+        return Counter(agent.supervisor.circuit.phase for agent in self._agents.values())
+
+    def all_supervisors(self) -> list[Supervisor]:
         """Of all agents, in no order."""
         return [agent.supervisor for agent in self._agents.values()]
 
@@ -127,6 +139,10 @@ class AgentService:
         return sorted(
             name for (w, name), agent in agents if w == workspace and agent.supervisor.state.phase not in ended
         )
+
+    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
+        """Who looks after each agent of a workspace, by name."""
+        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
 
     def circuit(self, workspace: str, name: str) -> Circuit | None:
         """What guards it, or None when there is no such agent."""
@@ -398,8 +414,9 @@ class AgentService:
             return self._configure(Receiver(directory, definition.name, supervisor), definition)
 
         return Supervisor(
-            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.counted
-        )
+            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.counted,
+            self._tools,
+        )  # fmt: skip
 
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes

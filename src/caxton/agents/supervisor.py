@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from caxton.agents import lifecycle as life
 from caxton.agents.circuit import Circuit
 from caxton.agents.counts import BOOT_FAILED, CRASHED
+from caxton.agents.log_context import context_of
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
     from caxton.agents.counts import AgentCounts
     from caxton.agents.definition import Definition
-    from caxton.agents.logs import LogBook
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
+    from caxton.logs.book import LogBook
+    from caxton.logs.line import Context
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
 
@@ -52,6 +55,7 @@ class Supervisor:
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
         definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: AgentCounts,
+        tools: ToolDoor,
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -62,6 +66,7 @@ class Supervisor:
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
         self._counts = counts
         self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts.circuits, self._say)
+        self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -197,6 +202,7 @@ class Supervisor:
         if runner is not None:
             runner.close()
             where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
+            runner.tell_dropped()
             runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
         self._counts.traps[crash.kind] += 1
         self.circuit.ended(mailbox, has_succeeded=False)
@@ -222,7 +228,7 @@ class Supervisor:
             return  # somebody waits for the reply and is told
         what = f"timer {envelope.timer_id}" if envelope.timer_id >= 0 else f"message {envelope.message_id}"
         fate = "it is dropped" if envelope.timer_id >= 0 else "it is a dead letter"
-        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica)
+        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica, context_of(envelope))
 
     def _lost(self, why: str, replica: int, reason: str) -> None:
         """An instance is gone; the machine decides whether it gets another one."""
@@ -335,7 +341,9 @@ class Supervisor:
         try:
             for replica in replicas:
                 turn = Turn(self._bus, Mailbox(self.receiver, replica))
-                runner = runners[replica] = WasmRunner(module, definition.limits, turn, self._log, self._clock)
+                runner = runners[replica] = WasmRunner(
+                    module, definition.limits, turn, self._log, self._clock, self._tools
+                )
                 await self._boot(runner)
         except BaseException:
             _discard(runners)
@@ -428,8 +436,8 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("supervision failed", exc_info=error, extra={"action": "agents.error", "agent": self.name})
 
-    def _say(self, level: int, text: str, replica: int = 0) -> None:
-        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text)
+    def _say(self, level: int, text: str, replica: int = 0, context: Context | None = None) -> None:
+        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text, context)
 
 
 def _discard(runners: dict[int, WasmRunner]) -> None:

@@ -215,12 +215,12 @@ class TooManyInstances(CaxtonError):
 
 
 class TooManyListeners(CaxtonError):
-    """As many listen to what agents say as may."""
+    """As many listen to what agents say, or follow their logs, as may."""
 
     code = "TOO_MANY_LISTENERS"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} listen to the messages of this server already, which is the limit; end one of them")
+    def __init__(self, limit: int, to: str = "to the messages") -> None:
+        super().__init__(f"{limit} listen {to} of this server already, which is the limit; end one of them")
         self.limit = limit
 
 
@@ -385,6 +385,39 @@ class ConversationNotFound(CaxtonError):
             "shows those that are known, 'caxton message list' has free messages"
         )
         self.conversation_id = conversation_id
+
+
+class ConversationNotRecorded(ConversationNotFound):
+    """Nothing of such a conversation is recorded or waits, so nothing of it can be traced."""
+
+    def __init__(self, conversation_id: str, recorded_s: float | None) -> None:
+        CaxtonError.__init__(
+            self,
+            f"nothing is known of a conversation {quoted(conversation_id)}; {_reach(recorded_s)}; "
+            "'caxton sniff' shows the ids of those that go on",
+        )
+        self.conversation_id, self.recorded_s = conversation_id, recorded_s
+
+
+class MessageNotFound(CaxtonError):
+    """Nothing of such a message is recorded, and it does not wait: it never was, or it is long over."""
+
+    code = "MESSAGE_NOT_FOUND"
+
+    def __init__(self, message_id: str, recorded_s: float | None) -> None:
+        super().__init__(
+            f"nothing is known of a message {quoted(message_id)}; {_reach(recorded_s)}; "
+            "'caxton trace --conversation-id ID --format json' has the ids of a conversation's messages"
+        )
+        self.message_id, self.recorded_s = message_id, recorded_s
+
+
+def _reach(recorded_s: float | None) -> str:
+    """How far back the flight recorder goes, for people."""
+    if recorded_s is None:
+        return "the flight recorder has nothing (is recorder.size 0?)"
+    reach = f"{recorded_s:.0f} s" if recorded_s < 120 else f"{recorded_s / 60:.0f} min"
+    return f"the flight recorder goes back {reach}"
 
 
 class ConversationOver(CaxtonError):

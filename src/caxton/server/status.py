@@ -44,7 +44,7 @@ class NodeStatus:
         """What all figures are read from, now."""
         rooms = self._rooms()
         return Moment(
-            rooms=rooms, census=await take_census(rooms.agents.supervisors(), rooms.bus.names.receivers()),
+            rooms=rooms, census=await take_census(rooms.agents.all_supervisors(), rooms.bus.names.receivers()),
             process=read_process(), version=VERSION, now_us=self._clock.wall_us(), started_s=self._started_us / 1e6,
             uptime_s=self._uptime_s(),
         )  # fmt: skip
