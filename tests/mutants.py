@@ -180,7 +180,7 @@ MUTANTS = (
     Mutant(
         "what was in hand at a crash counts no attempt",
         "bus/recovery.py",
-        "        bus.redelivery.count_attempt(receiver, envelope)\n",
+        "        bus.redelivery.count_attempt(receiver, envelope, RESTARTED)\n",
         "",
     ),
     Mutant(
@@ -397,7 +397,7 @@ MUTANTS = (
     Mutant(
         "what was in hand at a crash counts no attempt, seen from outside",
         "bus/recovery.py",
-        "        bus.redelivery.count_attempt(receiver, envelope)\n",
+        "        bus.redelivery.count_attempt(receiver, envelope, RESTARTED)\n",
         "",
         ("tests/faults/test_poison.py",),
     ),
