@@ -13,13 +13,13 @@ from caxton.bus.turn import ignore_refusal
 from caxton.core.errors import InvalidName
 from caxton.core.ids import parse_capability
 from caxton.logs.meter import Meter
-from caxton.sandbox.codes import NOT_FOUND
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.trap import Trap
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.logs.book import LogBook
@@ -32,11 +32,12 @@ MAX_CAPABILITIES_BYTES = 16 * 1024
 class WasmRunner:
     """Handler of one mailbox (`bus.handler.Handler`) and host of one guest (`sandbox.host.Host`)."""
 
-    def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock) -> None:
+    def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock, tools: ToolDoor) -> None:
         self.turn = turn
         self.capabilities: tuple[str, ...] = ()
         self._log = log
         self._clock = clock
+        self._tools = tools
         self._workspace, self._name = turn.receiver.workspace, turn.receiver.name
         self._meter = Meter(limits.log_bytes_per_s)
         self._contexts = Contexts(turn)
@@ -114,8 +115,8 @@ class WasmRunner:
     def _refused(self, reason: str) -> None:
         self.log(3, f"send_message: {reason}".encode(), "host")
 
-    def call_tool(self, request: bytes) -> int:
-        return NOT_FOUND
+    def call_tool(self, request: bytes) -> int | bytes:
+        return self._tools.call(self.turn, request)
 
     def log(self, level: int, text: bytes, source: str) -> None:
         """Append to the agent's log, within its bytes a second."""

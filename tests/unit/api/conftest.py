@@ -150,6 +150,8 @@ class Api:
             "storage",
             "server",
             "workspaces",
+            "traces",
+            "stats",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(
