@@ -706,7 +706,7 @@ MUTANTS = (
     Mutant(
         "facts with telling names are shown",
         "observe/redact.py",
-        "REDACTED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
+        "REMOVED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
         "_value(value, depth + 1)",
         OBSERVE,
     ),
