@@ -19,7 +19,7 @@ from caxton.core.views.capabilities import CapabilityView, OfferView
 from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationView, ParticipantView
 from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterView, PurgeReceipt, ReplayReceipt
 from caxton.core.views.debugging import (
-    AgentFigures,
+    AgentDebug,
     BundleView,
     FrameView,
     InHandView,
@@ -38,6 +38,15 @@ from caxton.core.views.messages import Receipt, Sighting
 from caxton.core.views.problem import Problem
 from caxton.core.views.server import ServerView
 from caxton.core.views.settings import AgentSettings, WorkspaceSettings
+from caxton.core.views.stats import (
+    AgentFigures,
+    AgentStatsView,
+    HandlingView,
+    NodeFigures,
+    StatsView,
+    TimesView,
+    WindowView,
+)
 from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
 from caxton.core.views.traces import TraceEvent, TraceSpan, TraceView
@@ -102,7 +111,9 @@ BODIES = [
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
     ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
     TaskDetail, TaskResult, TaskView, TraceEvent, TraceSpan, TraceView, VerifyReport, WaitView, WorkspaceSettings,
-    AgentFigures, BundleView, InHandView, KvDebug, KvEntry, MailboxDebug, MemoryDebug, RateView, ReplicaView,
+    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
+    AgentFigures, AgentStatsView, HandlingView, NodeFigures, StatsView, TimesView, WindowView,
+    AgentDebug, BundleView, InHandView, KvDebug, KvEntry, MailboxDebug, MemoryDebug, RateView, ReplicaView,
     StackDebug, StackView, WaitingView,
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from caxton.core.errors import (
     ProfileRunning,
     ShuttingDown,
 )
-from caxton.core.views.debugging import AgentFigures, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
+from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
@@ -71,7 +71,7 @@ FIGURES = Operation(
     action="debug:read",
     summary="What an agent uses and how it did lately: memory, mail, rates, each replica.",
     query=(WINDOW,),
-    answers=(Answer(kind=AgentFigures, doc="It."),),
+    answers=(Answer(kind=AgentDebug, doc="It."),),
     errors=_OF_AGENTS,
 )
 MAILBOX = Operation(

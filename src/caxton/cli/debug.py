@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.client import CaxtonClient
-    from caxton.core.views.debugging import AgentFigures, KvDebug, MailboxDebug, MemoryDebug, StackDebug
+    from caxton.core.views.debugging import AgentDebug, KvDebug, MailboxDebug, MemoryDebug, StackDebug
 
 app = new_app("Look into agents.", "caxton debug agent ping --show-metrics", "caxton debug bundle")
 
@@ -114,19 +114,19 @@ def _place(memory: tuple[str, str]) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _show_line(cli: Cli, figures: "AgentFigures") -> None:
+def _show_line(cli: Cli, figures: "AgentDebug") -> None:
     from caxton.cli.debug_text import figures_line
 
     cli.screen.line(figures_line(figures))
     _warn_of_recorder(cli, figures)
 
 
-def _warn_of_recorder(cli: Cli, figures: "AgentFigures") -> None:
+def _warn_of_recorder(cli: Cli, figures: "AgentDebug") -> None:
     if not figures.is_recorded:
         cli.screen.hint("the flight recorder is off, so there are no rates: recorder.size turns it on")
 
 
-def _show_figures(cli: Cli, figures: "AgentFigures") -> None:
+def _show_figures(cli: Cli, figures: "AgentDebug") -> None:
     from caxton.cli.debug_text import figures_line, in_hand, megabytes, rate, seconds
     from caxton.core.units import format_duration
 

@@ -11,12 +11,12 @@ from caxton.core.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from caxton.core.views.debugging import AgentFigures, FrameView, InHandView, KvEntry, MemoryDebug, RateView
+    from caxton.core.views.debugging import AgentDebug, FrameView, InHandView, KvEntry, MemoryDebug, RateView
 
 _PER_LINE = 16
 
 
-def figures_line(figures: AgentFigures) -> str:
+def figures_line(figures: AgentDebug) -> str:
     """`Memory: 45MB/512MB | Queue: 1,523 messages | Tool calls: 15/s (p99: 5.2s)`."""
     queue = f"{figures.mailbox_messages:,} message{'' if figures.mailbox_messages == 1 else 's'}"
     return (

@@ -20,12 +20,14 @@ from caxton.cli import (
     doctor,
     logs,
     message,
+    monitor,
     profile,
     server,
     sniff,
     status,
     storage,
     task,
+    top,
     trace,
 )
 from caxton.cli.command import Cli, OutputFormat, ReaderLeft, command, new_app, root
@@ -74,6 +76,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
+    doctor, top, monitor,
     doctor, debug, profile,
 ):  # fmt: skip
     part.register(app)

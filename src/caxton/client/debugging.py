@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caxton.client.transport import Timeout, Transport, agent_path
-from caxton.core.views.debugging import AgentFigures, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
+from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
 
 _MORE_S = 30.0
 """What a profile may take beside its time, and a bundle altogether beside an ordinary answer."""
@@ -12,9 +12,9 @@ _MORE_S = 30.0
 class DebugCalls(Transport):
     """What can be seen of an agent from inside."""
 
-    def figures(self, name: str, *, window: str | None = None) -> AgentFigures:
+    def figures(self, name: str, *, window: str | None = None) -> AgentDebug:
         """What an agent uses, and did in the last `window` (like `60s`)."""
-        return self._get(f"{agent_path(name)}/debug", AgentFigures, {"window": window})
+        return self._get(f"{agent_path(name)}/debug", AgentDebug, {"window": window})
 
     def mailbox(self, name: str, *, limit: int | None = None) -> MailboxDebug:
         """What waits for it, and what it has in hand."""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from caxton.agents.logs import LogBook
     from caxton.agents.service import AgentService
     from caxton.bus.upkeep import Upkeep
     from caxton.core.ids import WorkspaceName
     from caxton.core.views.server import Reason, ServerView
+    from caxton.logs.book import LogBook
     from caxton.recorder.record import Record
     from caxton.recorder.recorder import Recorder
 

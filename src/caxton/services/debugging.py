@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from caxton.core.errors import AgentStateConflict, InvalidValue, OutsideMemory, ProfileRunning, ShuttingDown
 from caxton.core.views.debugging import (
-    AgentFigures,
+    AgentDebug,
     FrameView,
     InHandView,
     KvDebug,
@@ -74,12 +74,12 @@ class DebugService:
 
     # --- figures ---------------------------------------------------------------------------------------------
 
-    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentFigures:
+    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
         """What an agent uses now and did in the last `window_s` seconds. Raises `AgentNotFound`."""
         supervisor = self._agents.supervisor(workspace, name)
         found = await asyncio.to_thread(self._lately, workspace, name, window_s)
         limit = supervisor.definition.limits.memory_bytes
-        return AgentFigures(
+        return AgentDebug(
             name=name, status=supervisor.state.phase, reason=supervisor.state.reason,
             memory_bytes=supervisor.memory_bytes, memory_limit_bytes=limit * max(len(supervisor.guests), 1),
             mailbox_messages=supervisor.receiver.messages, mailbox_bytes=supervisor.receiver.bytes,

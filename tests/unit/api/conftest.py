@@ -151,6 +151,7 @@ class Api:
             "server",
             "workspaces",
             "traces",
+            "stats",
             "debugging",
             "bundle",
         )

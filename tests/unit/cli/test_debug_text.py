@@ -18,18 +18,18 @@ from caxton.cli.debug_text import (
     seconds,
     value_text,
 )
-from caxton.core.views.debugging import AgentFigures, InHandView, KvEntry, MemoryDebug, RateView
+from caxton.core.views.debugging import AgentDebug, InHandView, KvEntry, MemoryDebug, RateView
 
 NONE = RateView(count=0, per_s=0.0, p50_s=None, p99_s=None)
 
 
-def figures(**changes: Any) -> AgentFigures:
+def figures(**changes: Any) -> AgentDebug:
     facts: dict[str, Any] = {
         "name": "a", "status": "running", "reason": None, "memory_bytes": 0, "memory_limit_bytes": 10 << 20,
         "mailbox_messages": 0, "mailbox_bytes": 0, "window_s": 60.0, "is_recorded": True, "tool_calls": NONE,
         "handlings": NONE, "waits": NONE, "failed": 0, "replicas": [],
     }  # fmt: skip
-    return AgentFigures(**(facts | changes))
+    return AgentDebug(**(facts | changes))
 
 
 def test_the_line_is_that_of_the_founding_documents() -> None:

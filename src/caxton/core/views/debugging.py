@@ -45,7 +45,7 @@ class ReplicaView(msgspec.Struct, kw_only=True):
     in_hand: InHandView | None
 
 
-class AgentFigures(msgspec.Struct, kw_only=True):
+class AgentDebug(msgspec.Struct, kw_only=True):
     """What an agent uses and does."""
 
     name: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from caxton.core.errors import AgentStateConflict, OutsideMemory
 from caxton.core.views.debugging import (
-    AgentFigures,
+    AgentDebug,
     BundleView,
     KvDebug,
     KvEntry,
@@ -38,14 +38,14 @@ class FakeDebugging:
         self.stacks: StackDebug | None = None
         self.profile_json = b'{"meta":{},"threads":[{"samples":{"length":3}}]}'
 
-    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentFigures:
+    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
         """Those of its view."""
         view = self._agents.get(workspace, name)
         replica = ReplicaView(
             replica=0, is_up=_is_up(view), memory_bytes=view.memory_bytes, waiting=view.mailbox_messages, handled=0,
             in_hand=None,
         )  # fmt: skip
-        return AgentFigures(
+        return AgentDebug(
             name=name, status=view.status, reason=view.reason, memory_bytes=view.memory_bytes,
             memory_limit_bytes=view.memory_limit_bytes, mailbox_messages=view.mailbox_messages,
             mailbox_bytes=view.mailbox_bytes, window_s=window_s, is_recorded=self.is_recorded,
