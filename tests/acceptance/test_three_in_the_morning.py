@@ -92,7 +92,7 @@ class Night:
 
     def order(self) -> None:
         """A customer orders something, and wants an answer soon."""
-        reply_by = (datetime.now(UTC) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
+        reply_by = (datetime.now(UTC) + timedelta(seconds=4)).isoformat().replace("+00:00", "Z")
         self.client.send(
             AclMessage(
                 performative="request", receiver="StoreFront", conversation_id="abc123", protocol="fipa-request",
