@@ -1479,5 +1479,82 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_a_million_conversation_ids_are_not_remembered_for_ever",
         ),
     ),
+    # --- live figures ----------------------------------------------------------------------------------------
+    "stats:figures": Requirement(
+        source=REST,
+        text="Live figures are of the window asked for, or say of which; what fails and what is in hand is told.",
+        tests=(
+            "test_busy_agent_has_rate_times_and_what_it_did_last",
+            "test_agent_that_fails_is_in_trouble_with_breaker_queue_and_incidents",
+            "test_message_that_is_in_hand_is_told_before_it_ends",
+            "test_more_records_than_are_looked_at_cut_the_window_short_and_keep_rates_right",
+            "test_node_without_a_recorder_has_counts_but_no_rates",
+        ),
+    ),
+    "stats:cost": Requirement(
+        source=LIMITS,
+        text="Looking costs a bounded number of records, read beside the event loop, once for all who look.",
+        tests=(
+            "test_all_who_ask_at_once_are_given_the_same_answer",
+            "test_records_are_read_beside_the_event_loop",
+            "test_more_records_than_are_looked_at_cut_the_window_short_and_keep_rates_right",
+        ),
+    ),
+    "top:screen": Requirement(
+        source=CLI,
+        text="caxton top sorts, narrows, pauses, looks into agents and conversations; with none and with 10,000.",
+        tests=(
+            "test_server_without_agents_is_shown_as_such",
+            "test_ten_thousand_agents_are_a_page_and_a_count",
+            "test_order_is_changed_by_key_and_by_heading",
+            "test_filter_narrows_and_escape_widens",
+            "test_pause_lets_everything_stand",
+            "test_agent_is_looked_into_and_left_again",
+            "test_conversation_is_looked_into_by_its_id",
+            "test_once_prints_a_table_and_leaves",
+            "test_once_can_be_put_in_order_and_narrowed",
+        ),
+    ),
+    "top:server-gone": Requirement(
+        source=CLI,
+        text="A live screen waits for a server that restarts and says so; one that hangs stops neither keys nor end.",
+        tests=(
+            "test_server_that_restarts_is_waited_for_and_told",
+            "test_connection_that_breaks_without_a_restart_is_no_restart",
+            "test_server_that_hangs_stops_neither_the_keys_nor_the_end",
+            "test_restart_is_told_and_makes_no_false_curve",
+        ),
+    ),
+    "top:terminal": Requirement(
+        source=CLI,
+        text="Without a terminal live screens say what to use instead; no text steers one; other commands load none.",
+        tests=(
+            "test_live_screen_without_a_terminal_says_what_to_use_instead",
+            "test_text_of_others_cannot_steer_the_terminal",
+            "test_commands_but_the_live_ones_do_without_textual",
+            "test_error_of_ours_ends_the_screen_and_shows_no_variables",
+        ),
+    ),
+    "monitor:dashboard": Requirement(
+        source=CLI,
+        text="caxton monitor draws what happened between two looks, limits as bars, what went wrong and what to do.",
+        tests=(
+            "test_curves_are_what_happened_between_two_looks",
+            "test_resources_are_bars_of_their_limits",
+            "test_what_went_wrong_stays_when_the_window_has_moved_on",
+            "test_warnings_stand_at_the_top_with_what_to_do",
+            "test_small_terminal_shows_fewer_curves",
+        ),
+    ),
+    "status:warnings": Requirement(
+        source=CLI,
+        text="caxton status names what somebody should look at, each with what to do, and nothing else.",
+        tests=(
+            "test_each_thing_is_told_once_with_what_to_do",
+            "test_little_is_not_told",
+            "test_server_that_is_well_is_told_nothing",
+            "test_status_warns_and_says_what_to_do",
+        ),
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

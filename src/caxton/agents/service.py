@@ -123,6 +123,10 @@ class AgentService:
     def restarts(self) -> int:
         return self._restarts_of_removed + sum(agent.supervisor.restarts for agent in self._agents.values())
 
+    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
+        """Who looks after each agent of a workspace, by name."""
+        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
+
     def circuit_states(self) -> dict[str, int]:
         """Agents by the state of their circuit breaker."""
         return Counter(agent.supervisor.circuit.phase for agent in self._agents.values())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from caxton.core.views.messages import Gap, Receipt, Sighting
     from caxton.core.views.server import ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
+    from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
     from caxton.core.views.traces import TraceFilter, TraceView
@@ -292,6 +293,20 @@ class TraceService(Protocol):
         ...
 
 
+class StatsService(Protocol):
+    """Knows what is going on, over the last seconds."""
+
+    async def view(
+        self, workspace: WorkspaceName, wanted: StatsFilter, *, window_s: float, limit: int, offset: int
+    ) -> StatsView:
+        """The node, and one page of the agents that are wanted."""
+        ...
+
+    async def agent(self, workspace: WorkspaceName, name: AgentName, *, window_s: float, limit: int) -> AgentStatsView:
+        """One agent and the last `limit` things that it did. Raises `AgentNotFound`."""
+        ...
+
+
 class StorageService(Protocol):
     """The journal, as an operator sees it."""
 
@@ -340,3 +355,4 @@ class Services:
     conversations: ConversationService
     workspaces: WorkspaceService
     traces: TraceService
+    stats: StatsService

@@ -36,6 +36,7 @@ from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
+from caxton.services.stats import Sources, StatsService
 from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
@@ -86,6 +87,7 @@ class Rooms:
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
+    stats: StatsService
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
@@ -216,6 +218,10 @@ def build(
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
+    sources = Sources(
+        bus=bus, agents=agents, postbox=postbox, journal=journal, database=database, disk=disk, conversations=room,
+        recorder=recorder, state=lambda: status.state,
+    )  # fmt: skip
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         recorder=recorder,
@@ -229,6 +235,6 @@ def build(
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status,
+        status=status, stats=StatsService(sources, clock),
     )  # fmt: skip
     return status.rooms
