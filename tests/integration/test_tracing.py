@@ -204,4 +204,5 @@ async def test_long_conversation_is_cut_to_its_end_and_says_so(
     await node.stop("sink")
     for _ in range(9):
         await begin(node, "sink", "waits")
-    assert len((await trace(node, conversation_id="waits")).spans) == 5
+    waiting = await trace(node, conversation_id="waits")
+    assert (len(waiting.spans), waiting.cut) == (5, True)
