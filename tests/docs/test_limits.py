@@ -23,6 +23,7 @@ ROOMS = (
     "bus",
     "conversations",
     "core",
+    "logs",
     "messages",
     "natives",
     "protocols",
@@ -37,6 +38,10 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "logs.line.KEPT_LINE_BYTES": "an estimate",
+    "logs.block.MAX_BLOCK_BYTES": "what is damage, of a file that nobody else writes",
+    "logs.book.SLICE_S": "how long a search goes on before others have their turn",
+    "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
     "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",

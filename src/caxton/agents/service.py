@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from caxton.agents.circuit import Circuit
-    from caxton.agents.logs import LogBook
     from caxton.agents.tools import Tools
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
     from caxton.core.views.agents import AgentSpec, AgentView
     from caxton.core.views.settings import AgentPatch, AgentSettings
+    from caxton.logs.book import LogBook
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from caxton.agents.logs import LogBook
+from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
+from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -19,6 +20,10 @@ from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
+from caxton.logs.book import LogBook
+from caxton.logs.files import LogFiles
+from caxton.logs.pages import MAX_TOTAL_BYTES as MAX_LOG_BYTES
+from caxton.logs.writer import LogWriter
 from caxton.natives import native
 from caxton.natives.facilitator import Facilitator
 from caxton.natives.management import Management
@@ -75,6 +80,8 @@ class Rooms:
     postbox: Postbox
     receipts: Receipts
     log: LogBook
+    log_files: LogFiles
+    log_writer: LogWriter
     agents: AgentService
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
@@ -110,6 +117,8 @@ class Rooms:
 
     def _load(self) -> dict[str, bytes]:
         """All that the journal holds; returns the modules that the agents need."""
+        self.log.restore(self.log_files.load())
+        self.log.sink = self.log_writer
         free_reserved_names(self.database)
         load_names(self.database, self.bus)
         self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
@@ -158,6 +167,7 @@ class Rooms:
             self.bus.flight.bodies.close()
         self.disk.close()
         self.agents.close()
+        self.log_writer.close()
         self.journal.close()
         for lookup in self.lookups:
             lookup.close()
@@ -169,6 +179,7 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
+    max_log_bytes: int = MAX_LOG_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES,
     natives: Sequence[NativeAgent] = (), tools: Tools | None = None,
@@ -197,7 +208,8 @@ def build(
     pump.attach(bus)
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
-    log = LogBook(clock)
+    log = LogBook(clock, max_bytes=max_log_bytes)
+    log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     agents = AgentService(
@@ -205,6 +217,7 @@ def build(
         clock=clock, max_instances=max_instances, tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
+    engine.facts = lambda: _facts_of_guest(engine)
 
     def forget(workspace: str, name: str) -> None:
         facilitator.forget(name)
@@ -228,7 +241,8 @@ def build(
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
-        postbox=postbox, receipts=receipts, log=log, agents=agents,
+        postbox=postbox, receipts=receipts, log=log, log_files=log_files, log_writer=LogWriter(log_files),
+        agents=agents,
         capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
@@ -238,3 +252,8 @@ def build(
         status=status, stats=StatsService(sources, clock),
     )  # fmt: skip
     return status.rooms
+
+
+def _facts_of_guest(engine: Engine) -> dict[str, Any]:
+    host = getattr(engine.current, "host", None)
+    return facts_of(host.turn) if isinstance(host, WasmRunner) else {}
