@@ -9,6 +9,7 @@ from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.wasm_runner import WasmRunner
+from caxton.api.meter import Meter
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -34,11 +35,14 @@ from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
+from caxton.server.lag import LoopLag
 from caxton.server.pump import Pump
 from caxton.server.status import NodeStatus
+from caxton.services.bundle import BundleService
 from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
+from caxton.services.debugging import DebugService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
 from caxton.services.stats import Sources, StatsService
@@ -73,6 +77,9 @@ class Rooms:
     pump: Pump
     bus: Bus
     recorder: Recorder
+    compiler: Compiler
+    meter: Meter
+    lag: LoopLag
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -93,6 +100,8 @@ class Rooms:
     traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
+    debugging: DebugService
+    bundle: BundleService
     status: NodeStatus
     stats: StatsService
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
@@ -107,6 +116,7 @@ class Rooms:
             raise JournalDamaged(str(self.database.path), f"{type(exc).__name__}: {exc}") from exc
         self.database.start()
         self.disk.start()
+        self.lag.start()
         self.dead_letters.start()
         self.conversation_room.start()
         crash_point("start.loaded")
@@ -155,10 +165,12 @@ class Rooms:
         self.dead_letters.refuse()
         self.conversations.refuse()
         self.workspaces.refuse()
+        self.debugging.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
+        self.lag.close()
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
@@ -212,9 +224,10 @@ def build(
     log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
+    compiler = Compiler(data_dir / "compiled", cache_key)
     agents = AgentService(
-        engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances, tools=tools,
+        engine=engine, compiler=compiler, bus=bus, journal=journal, log=log, clock=clock, max_instances=max_instances,
+        tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
     engine.facts = lambda: _facts_of_guest(engine)
@@ -228,6 +241,12 @@ def build(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
+    upkeep = Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk)
+
+    def module_of(sha256: str) -> bytes | None:
+        found = lookups[0].query("SELECT bytes FROM modules WHERE sha256 = ?", (sha256,))
+        return found[0][0] if found else None
+
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
@@ -237,7 +256,7 @@ def build(
     )  # fmt: skip
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        recorder=recorder,
+        recorder=recorder, compiler=compiler, meter=Meter(), lag=LoopLag(),
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
@@ -248,8 +267,13 @@ def build(
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status, stats=StatsService(sources, clock),
+        stats=StatsService(sources, clock),
+        upkeep=upkeep, debugging=DebugService(agents, recorder, clock, module_of),
+        bundle=BundleService(
+            agents=agents, log=log, recorder=recorder, upkeep=upkeep, data_dir=data_dir, view=status.view,
+            reasons=status.reasons, metrics=status.metrics,
+        ),
+        status=status,
     )  # fmt: skip
     return status.rooms
 
