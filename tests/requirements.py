@@ -1402,7 +1402,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     # --- live figures ----------------------------------------------------------------------------------------
     "stats:figures": Requirement(
         source=REST,
-        text="Live figures are of the window that was asked for, or say of which; what fails and what is in hand is told.",
+        text="Live figures are of the window that was asked for, or say of which; what fails or is in hand is told.",
         tests=(
             "test_busy_agent_has_rate_times_and_what_it_did_last",
             "test_agent_that_fails_is_in_trouble_with_breaker_queue_and_incidents",

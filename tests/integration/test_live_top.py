@@ -133,10 +133,10 @@ async def test_cursor_stays_with_its_agent(server: Server) -> None:
     server.deploy("a", "b", "c")
     async with watching(top(server)) as watcher:
         await watcher.press("down")
-        server.figures("b", rate_per_s=0.5)
+        server.figures("a", rate_per_s=0.5)
         server.figures("c", rate_per_s=9.0)
         await watcher.look()
-        assert watcher.first() == ["c", "b", "a"]
+        assert watcher.first() == ["c", "a", "b"]
         screen = watcher.screen
         assert isinstance(screen, TopScreen)
         assert screen.chosen() == "b"
@@ -221,11 +221,12 @@ async def test_screen_looks_again_by_itself(server: Server) -> None:
 
 
 async def test_server_that_hangs_stops_neither_the_keys_nor_the_end(server: Server) -> None:
-    hangs, held = threading.Event(), threading.Event()
+    hangs, held, let_go = threading.Event(), threading.Event(), threading.Event()
 
     def connect() -> CaxtonClient:
         if hangs.is_set():
             held.wait(30)
+            let_go.set()
         return server.connect()
 
     app = TopApp(connect, StatsFilter(), window_s=60, every_s=NEVER_S, limit=5)
@@ -238,6 +239,7 @@ async def test_server_that_hangs_stops_neither_the_keys_nor_the_end(server: Serv
         assert watcher.screen.is_paused
         await watcher.press("q")
         await until(lambda: not app.is_running)
+    assert not let_go.is_set()
     held.set()
 
 
