@@ -23,6 +23,7 @@ ROOMS = (
     "bus",
     "conversations",
     "core",
+    "logs",
     "messages",
     "natives",
     "protocols",
@@ -37,6 +38,10 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "logs.line.KEPT_LINE_BYTES": "an estimate",
+    "logs.block.MAX_BLOCK_BYTES": "what is damage, of a file that nobody else writes",
+    "logs.book.SLICE_S": "how long a search goes on before others have their turn",
+    "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
     "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
@@ -48,6 +53,7 @@ NOT_LIMITS = {
     "services.letter_purges.LOOK_FOR_OLD_S": "how often old letters are looked for",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
     "bus.postbox.HOST_FIELD_BYTES": "an estimate",
+    "services.tracing.LOOK_S": "how long mailboxes are looked at before others have their turn",
     "services.conversations.MAX_LOOKED_AT": "how many rows one page of a narrow list looks at; the next goes on",
     "conversations.notices.MAX_DETAIL_CHARS": "how much of an error a notice repeats",
     "bus.timers.MAX_AT_ONCE": "how many are told of their time before others have their turn",
@@ -80,6 +86,8 @@ NOT_LIMITS = {
     "sandbox.ffi.VAL_BYTES": "of the library's memory layout",
     "sandbox.limits.FIBER_STACK_BYTES": "the host's; that of the guest is MAX_WASM_STACK_BYTES",
     "sandbox.module.PAGE_BYTES": "of WebAssembly",
+    "sandbox.source_lines.MAX_PATH_CHARS": "how much of a file's name is shown",
+    "core.redact.MIN_KNOWN_CHARS": "shorter words are no secrets",
     "sandbox.trap.MAX_FRAMES": "how much of a backtrace is kept",
     "sandbox.trap.MAX_NAME_CHARS": "how much of a function's name is kept",
     "security.files.MAX_BYTES": "of the server's own key files",

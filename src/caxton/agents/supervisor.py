@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
 from caxton.agents.circuit import Circuit
+from caxton.agents.log_context import context_of
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 
     from caxton.agents.circuit import CircuitCounts
     from caxton.agents.definition import Definition
-    from caxton.agents.logs import LogBook
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
+    from caxton.logs.book import LogBook
+    from caxton.logs.line import Context
     from caxton.sandbox.engine import Engine
+    from caxton.sandbox.guest import Guest
     from caxton.sandbox.module import Module
 
 logger = logging.getLogger(__name__)
@@ -51,6 +55,7 @@ class Supervisor:
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
         definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: CircuitCounts,
+        tools: ToolDoor,
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -60,8 +65,11 @@ class Supervisor:
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
         self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts, self._say)
+        self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
+        self.on_instance: Callable[[Guest], None] | None = None
+        """Told of each instance that comes up from now on."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
 
@@ -91,7 +99,12 @@ class Supervisor:
 
     @property
     def memory_bytes(self) -> int:
-        return sum(runner.guest.memory_bytes for runner in self._runners.values())
+        return sum(runner.guest.memory_now() for runner in self._runners.values())
+
+    @property
+    def guests(self) -> dict[int, Guest]:
+        """The instances that are up, by replica."""
+        return {replica: runner.guest for replica, runner in self._runners.items()}
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
@@ -195,6 +208,7 @@ class Supervisor:
         if runner is not None:
             runner.close()
             where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
+            runner.tell_dropped()
             runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
         self.circuit.ended(mailbox, has_succeeded=False)
         self._event(life.Crashed(mailbox.replica, self._clock.monotonic(), crash.reason))
@@ -219,7 +233,7 @@ class Supervisor:
             return  # somebody waits for the reply and is told
         what = f"timer {envelope.timer_id}" if envelope.timer_id >= 0 else f"message {envelope.message_id}"
         fate = "it is dropped" if envelope.timer_id >= 0 else "it is a dead letter"
-        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica)
+        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica, context_of(envelope))
 
     # --- the machine's instructions --------------------------------------------------------------------------
 
@@ -325,7 +339,9 @@ class Supervisor:
         try:
             for replica in replicas:
                 turn = Turn(self._bus, Mailbox(self.receiver, replica))
-                runner = runners[replica] = WasmRunner(module, definition.limits, turn, self._log, self._clock)
+                runner = runners[replica] = WasmRunner(
+                    module, definition.limits, turn, self._log, self._clock, self._tools
+                )
                 await self._boot(runner)
         except BaseException:
             _discard(runners)
@@ -350,6 +366,8 @@ class Supervisor:
         """The instances are the agent's from now on, and what they did while starting happens."""
         for replica, runner in runners.items():
             self._runners[replica] = runner
+            if self.on_instance is not None:
+                self.on_instance(runner.guest)
             self._bus.apply(runner.turn)
         offers = dict(self.definition.capabilities)
         for runner in self._runners.values():
@@ -417,8 +435,8 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("supervision failed", exc_info=error, extra={"action": "agents.error", "agent": self.name})
 
-    def _say(self, level: int, text: str, replica: int = 0) -> None:
-        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text)
+    def _say(self, level: int, text: str, replica: int = 0, context: Context | None = None) -> None:
+        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text, context)
 
 
 def _discard(runners: dict[int, WasmRunner]) -> None:

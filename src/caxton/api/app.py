@@ -14,6 +14,7 @@ from caxton.api.agents import agent_routes
 from caxton.api.capabilities import capability_routes
 from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
+from caxton.api.debugging import debug_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import problem_reply
 from caxton.api.guard import Verifier, make_guard
@@ -30,6 +31,7 @@ from caxton.api.sniff import sniff_routes
 from caxton.api.stats import stats_routes
 from caxton.api.storage import storage_routes
 from caxton.api.tasks import task_routes
+from caxton.api.tracing import trace_routes
 from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
@@ -81,7 +83,9 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *storage_routes(services.storage),
         *conversation_routes(services.conversations),
         *settings_routes(services.workspaces),
+        *trace_routes(services.traces),
         *stats_routes(services.stats),
+        *debug_routes(services.debugging, services.bundle),
     ]
 
     @cache

@@ -39,6 +39,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.CapabilityNotFound: HTTPStatus.NOT_FOUND,
     e.DeadLetterNotFound: HTTPStatus.NOT_FOUND,
     e.ConversationNotFound: HTTPStatus.NOT_FOUND,
+    e.MessageNotFound: HTTPStatus.NOT_FOUND,
     e.TaskNotFound: HTTPStatus.NOT_FOUND,
     e.WorkspaceNotFound: HTTPStatus.NOT_FOUND,
     e.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
@@ -75,6 +76,9 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     e.JournalFull: HTTPStatus.INSUFFICIENT_STORAGE,
     e.JournalDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.OutsideMemory: HTTPStatus.BAD_REQUEST,
+    e.ProfileRunning: HTTPStatus.CONFLICT,
+    e.ProfilerUnavailable: HTTPStatus.NOT_IMPLEMENTED,
 }
 """A class without a line of its own has that of its nearest ancestor; at the top stands 500."""
 

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
         PurgeReceipt,
         ReplayReceipt,
     )
+    from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
     from caxton.core.views.logs import LogLine
     from caxton.core.views.messages import Gap, Receipt, Sighting
-    from caxton.core.views.server import ServerView
+    from caxton.core.views.server import Reason, ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.traces import TraceFilter, TraceView
     from caxton.core.views.waits import CriticalPath, DeadlockView
+    from caxton.logs.filter import LogFilter
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
@@ -234,22 +237,19 @@ class WorkspaceService(Protocol):
 
 
 class LogService(Protocol):
-    """The agents' logs. `agents` None means all."""
+    """The agents' logs."""
 
-    def tail(
-        self,
-        workspace: WorkspaceName,
-        agents: list[str] | None,
-        *,
-        limit: int,
-        since_s: float | None,
-        level: str | None,
-    ) -> list[LogLine]:
-        """The last `limit` lines, oldest first: of the last `since_s` seconds, of `level` or graver."""
+    async def find(self, workspace: WorkspaceName, wanted: LogFilter, *, limit: int) -> list[LogLine]:
+        """The last `limit` lines that are wanted, oldest first. Raises `InvalidValue` if looking takes too long."""
         ...
 
-    def follow(self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int) -> AsyncIterator[LogLine]:
-        """Each line after `after_seq` as it is written. A slow reader misses lines; a host line says so."""
+    def follow(
+        self, workspace: WorkspaceName, wanted: LogFilter, *, after_seq: int | None = None, past: int = 0
+    ) -> AsyncIterator[LogLine]:
+        """Each wanted line as it is written; before them those after `after_seq`, or the last `past`.
+
+        A slow reader misses lines; a host line says so. Raises `TooManyListeners`.
+        """
         ...
 
 
@@ -278,6 +278,17 @@ class SniffService(Protocol):
 
     async def past(self, workspace: WorkspaceName, conversation_id: str, *, limit: int) -> list[Sighting]:
         """The last messages of a conversation that are remembered, oldest first; dead letters stand among them."""
+        ...
+
+
+class TraceService(Protocol):
+    """Knows what happened to messages, and what those do that are not over."""
+
+    async def trace(self, workspace: WorkspaceName, wanted: TraceFilter, *, limit: int) -> TraceView:
+        """What happened in a conversation or because of a message: the `limit` messages that were sent last.
+
+        Raises `ConversationNotFound`, `MessageNotFound` if nothing at all is known of it.
+        """
         ...
 
 
@@ -318,12 +329,50 @@ class ServerService(Protocol):
         """The server as a whole."""
         ...
 
-    def ready(self) -> bool:
-        """Whether it takes work."""
+    def reasons(self) -> list[Reason]:
+        """Why it does not take work; none: it does."""
         ...
 
     def metrics(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        ...
+
+
+class DebugService(Protocol):
+    """Looks into agents. Every method raises `AgentNotFound`."""
+
+    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
+        """What it uses, and did in the last `window_s`."""
+        ...
+
+    def mailbox(self, workspace: WorkspaceName, name: AgentName, *, limit: int) -> MailboxDebug:
+        """What waits and what is in hand."""
+        ...
+
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+        """Its keys that begin with `prefix`."""
+        ...
+
+    def memory(
+        self, workspace: WorkspaceName, name: AgentName, *, replica: int, offset: int, length: int
+    ) -> MemoryDebug:
+        """Bytes of an instance's memory. Raises `AgentStateConflict`, `InvalidValue`, `OutsideMemory`."""
+        ...
+
+    async def stack(self, workspace: WorkspaceName, name: AgentName) -> StackDebug:
+        """Where each replica is."""
+        ...
+
+    async def profile(self, workspace: WorkspaceName, name: AgentName, *, duration_s: float) -> bytes:
+        """A profile in JSON. Raises `AgentStateConflict`, `ProfileRunning`, `ProfilerUnavailable`, `ShuttingDown`."""
+        ...
+
+
+class BundleService(Protocol):
+    """Gathers what a bug report needs."""
+
+    async def collect(self, workspace: WorkspaceName) -> BundleView:
+        """The server's part of it, without secrets."""
         ...
 
 
@@ -342,4 +391,7 @@ class Services:
     server: ServerService
     conversations: ConversationService
     workspaces: WorkspaceService
+    traces: TraceService
     stats: StatsService
+    debugging: DebugService
+    bundle: BundleService

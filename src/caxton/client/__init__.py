@@ -11,6 +11,7 @@ from caxton.client.agents import AgentCalls
 from caxton.client.capabilities import CapabilityCalls
 from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
+from caxton.client.debugging import DebugCalls
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
@@ -19,6 +20,7 @@ from caxton.client.stats import StatsCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
+from caxton.client.tracing import TraceCalls
 from caxton.client.transport import ApiProblem
 from caxton.client.workspaces import WorkspaceCalls
 
@@ -42,12 +44,14 @@ class CaxtonClient(
     MessageCalls,
     ConversationCalls,
     TaskCalls,
+    TraceCalls,
     DeadLetterCalls,
     LogCalls,
     SniffCalls,
     StorageCalls,
     WorkspaceCalls,
     StatsCalls,
+    DebugCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -71,6 +72,7 @@ class Node:
             max_instances=self._settings.max_instances,
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
+            max_log_bytes=self._settings.max_log_bytes,
             recorder_bytes=self._settings.recorder_bytes,
             body_bytes=self._settings.body_bytes,
             conversations=ConversationSettings(
@@ -80,6 +82,7 @@ class Node:
             ),
             on_storage_failure=self._storage_failed,
         )
+        rooms.bundle.settings = asdict(self._settings)
         try:
             return await self._serve(rooms, on_ready)
         finally:

@@ -16,6 +16,7 @@ from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.agents import AgentSpec, AgentView, Resources
 from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
+from caxton.logs.filter import LogFilter
 from caxton.messages.message import AclMessage
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.tools import Tools
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
@@ -139,7 +141,8 @@ class LocalNode:
         """Wait until `count` lines of the agent's log contain `text`."""
         seen = 0
         with anyio.fail_after(PATIENCE_S):
-            async with aclosing(self.rooms.log.follow(DEFAULT_WORKSPACE, [agent], after_seq=0)) as lines:
+            wanted = LogFilter(agents=frozenset({agent}))
+            async with aclosing(self.rooms.log.follow(DEFAULT_WORKSPACE, wanted, after_seq=0)) as lines:
                 async for line in lines:
                     seen += text in line.text
                     if seen >= count:
@@ -164,6 +167,7 @@ async def open_node(
     clock: Clock | None = None,
     natives: Sequence[NativeAgent] = (),
     conversations: ConversationSettings | None = None,
+    tools: Tools | None = None,
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
 
@@ -174,6 +178,7 @@ async def open_node(
         clock: instead of the machine's.
         natives: agents written in Python, beside those that every node has.
         conversations: as the settings.
+        tools: what guests may call.
     """
     _prepare(data_dir, compiled)
     failures: list[Exception] = []
@@ -186,6 +191,7 @@ async def open_node(
         ballast_bytes=BALLAST_BYTES,
         natives=natives,
         conversations=conversations,
+        tools=tools,
     )
     try:
         await rooms.start()

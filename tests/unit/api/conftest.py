@@ -150,7 +150,10 @@ class Api:
             "storage",
             "server",
             "workspaces",
+            "traces",
             "stats",
+            "debugging",
+            "bundle",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

@@ -12,6 +12,7 @@ from caxton.api.services import Services
 from caxton.testing.fakes.agents import FakeAgents
 from caxton.testing.fakes.capabilities import FakeCapabilities
 from caxton.testing.fakes.conversations import FakeConversations
+from caxton.testing.fakes.debugging import FakeBundle, FakeDebugging
 from caxton.testing.fakes.letters import FakeDeadLetters
 from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
@@ -20,6 +21,7 @@ from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.stats import FakeStats
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
+from caxton.testing.fakes.tracing import FakeTraces
 from caxton.testing.fakes.workspaces import FakeWorkspaces
 
 
@@ -38,15 +40,20 @@ class FakeNode:
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
+    traces: FakeTraces = field(init=False)
     stats: FakeStats = field(init=False)
+    debugging: FakeDebugging = field(init=False)
+    bundle: FakeBundle = field(default_factory=FakeBundle)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
         self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
+        self.traces = FakeTraces(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
         self.stats = FakeStats(self.agents, self.server)
+        self.debugging = FakeDebugging(self.agents)
 
     @property
     def services(self) -> Services:
@@ -56,6 +63,6 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
-            workspaces=self.workspaces,
-            stats=self.stats,
+            workspaces=self.workspaces, traces=self.traces, stats=self.stats,
+            debugging=self.debugging, bundle=self.bundle,
         )  # fmt: skip
