@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from caxton.core.views.logs import LogLine
     from caxton.core.views.messages import Gap, Receipt, Sighting
+    from caxton.core.views.recordings import RecordingFilter, RecordingPage
     from caxton.core.views.server import ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
@@ -280,6 +281,22 @@ class SniffService(Protocol):
         ...
 
 
+class RecordingService(Protocol):
+    """What agents that record have recorded."""
+
+    async def list(self, workspace: WorkspaceName, wanted: RecordingFilter, *, limit: int) -> RecordingPage:
+        """The recordings that match, the oldest first."""
+        ...
+
+    async def read(self, workspace: WorkspaceName, recording_id: str) -> bytes:
+        """A whole recording as it is on disk. Raises `RecordingNotFound`, `RecordingTooNew`, `RecordingDamaged`."""
+        ...
+
+    async def module(self, workspace: WorkspaceName, sha256: str) -> bytes:
+        """A module that was recorded. Raises `RecordingNotFound`, `RecordingDamaged`."""
+        ...
+
+
 class StorageService(Protocol):
     """The journal, as an operator sees it."""
 
@@ -327,3 +344,4 @@ class Services:
     server: ServerService
     conversations: ConversationService
     workspaces: WorkspaceService
+    recordings: RecordingService

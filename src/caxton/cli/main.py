@@ -19,6 +19,7 @@ from caxton.cli import (
     doctor,
     logs,
     message,
+    replay,
     server,
     sniff,
     status,
@@ -72,7 +73,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor,
+    doctor, replay,
 ):  # fmt: skip
     part.register(app)
 

@@ -13,6 +13,7 @@ from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
+from caxton.client.recordings import RecordingCalls
 from caxton.client.server import ServerCalls
 from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
@@ -46,6 +47,7 @@ class CaxtonClient(
     SniffCalls,
     StorageCalls,
     WorkspaceCalls,
+    RecordingCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

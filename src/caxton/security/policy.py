@@ -43,6 +43,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "settings:write": _TOUCH,
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
+    "recordings:read": _TOUCH,  # they hold the state of agents, which a viewer does not get to see otherwise
 }
 """Action → the roles that may. A route whose action is not here is denied to everybody."""
 

@@ -33,6 +33,9 @@ MAX_SIZE = 1 << 50
 MIN_JOURNAL_BYTES = 16 << 20
 """A module may have 10 MiB."""
 
+MIN_RECORDING_BYTES = 16 << 20
+"""One life may take a quarter of it, and a module has up to 10 MiB."""
+
 _STRING = re.compile(r""" "(?:\\.?|[^"\\])*(?:"|$) | '[^']*(?:'|$) """, re.VERBOSE)
 """A text on one line. One that does not end is taken to the end of the line, so that looking for it stays linear."""
 
@@ -199,6 +202,13 @@ SETTINGS = (
         "How much the journal may hold before new messages are refused.",
     ),
     Setting(
+        "storage.max_recordings",
+        "CAXTON_MAX_RECORDINGS",
+        256 << 20,
+        _size(MIN_RECORDING_BYTES),
+        "How much recordings for replays may take; the oldest go first.",
+    ),
+    Setting(
         "conversations.mode",
         "CAXTON_CONVERSATIONS_MODE",
         "enforce",
@@ -242,6 +252,7 @@ class Settings:
     max_instances: int
     max_dead_letter_bytes: int
     max_journal_bytes: int
+    max_recording_bytes: int
     conversation_mode: Mode
     conversation_idle_s: float
     conversation_max_age_s: float
@@ -291,6 +302,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_instances=values["server.max_instances"],
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
+        max_recording_bytes=values["storage.max_recordings"],
         conversation_mode=values["conversations.mode"],
         conversation_idle_s=values["conversations.idle_timeout"],
         conversation_max_age_s=values["conversations.max_age"],

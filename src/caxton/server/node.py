@@ -71,6 +71,7 @@ class Node:
             max_instances=self._settings.max_instances,
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
+            max_recording_bytes=self._settings.max_recording_bytes,
             conversations=ConversationSettings(
                 mode=self._settings.conversation_mode,
                 idle_us=round(self._settings.conversation_idle_s * 1e6),

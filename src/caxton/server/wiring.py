@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from caxton.agents.logs import LogBook
 from caxton.agents.service import AgentService
-from caxton.agents.store import free_reserved_names
+from caxton.agents.store import free_reserved_names, load_module
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -25,6 +25,8 @@ from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
+from caxton.replay.store import DEFAULT_BYTES as MAX_RECORDING_BYTES
+from caxton.replay.store import Store
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
@@ -33,6 +35,7 @@ from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.messaging import MessageService
+from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
@@ -79,6 +82,8 @@ class Rooms:
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
+    recordings: Store
+    recording_service: RecordingService
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
@@ -146,6 +151,7 @@ class Rooms:
         self.bus.close()
         self.disk.close()
         self.agents.close()
+        self.recordings.close()
         self.journal.close()
         for lookup in self.lookups:
             lookup.close()
@@ -158,7 +164,7 @@ def build(
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     conversations: ConversationSettings | None = None,
-    natives: Sequence[NativeAgent] = (),
+    natives: Sequence[NativeAgent] = (), max_recording_bytes: int = MAX_RECORDING_BYTES,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
@@ -184,9 +190,11 @@ def build(
     log = LogBook(clock)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
+    recordings = Store(data_dir / "recordings", clock.wall_us, max_recording_bytes)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances,
+        clock=clock, max_instances=max_instances, recordings=recordings,
+        stored_module=lambda sha256: load_module(lookups[1], sha256),
     )  # fmt: skip
     facilitator = Facilitator(bus)
 
@@ -214,6 +222,6 @@ def build(
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status,
+        status=status, recordings=recordings, recording_service=RecordingService(recordings, messages),
     )  # fmt: skip
     return status.rooms

@@ -15,6 +15,7 @@ from caxton.testing.fakes.conversations import FakeConversations
 from caxton.testing.fakes.letters import FakeDeadLetters
 from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
+from caxton.testing.fakes.recordings import FakeRecordings
 from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.storage import FakeStorage
@@ -36,6 +37,7 @@ class FakeNode:
     logs: FakeLogs = field(default_factory=FakeLogs)
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
+    recordings: FakeRecordings = field(default_factory=FakeRecordings)
     server: FakeServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,4 +56,5 @@ class FakeNode:
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
             workspaces=self.workspaces,
+            recordings=self.recordings,
         )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Hands out recordings. Files are read in threads: the loop has other things to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from caxton.core.errors import RecordingDamaged, RecordingNotFound, WorkspaceNotFound
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.views.recordings import RecordingPage, RecordingView
+from caxton.replay.record import CALLS
+from caxton.replay.search import matching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views.recordings import RecordingFilter
+    from caxton.replay.record import Handling
+    from caxton.replay.store import Entry, Store
+    from caxton.services.messaging import MessageService
+
+MAX_MESSAGES = 1000
+"""Of a conversation, in which those who took part are looked for."""
+
+_SEND = CALLS.index("send_message")
+
+
+class _Addressed(msgspec.Struct):
+    """What is needed of a message to know who takes part."""
+
+    sender: str = ""
+    receiver: str | list[str] = ""
+    conversation_id: str | None = None
+    message_id: str = ""
+
+    @property
+    def receivers(self) -> set[str]:
+        """Agents only, not topics or clients."""
+        receivers = [self.receiver] if isinstance(self.receiver, str) else self.receiver
+        return {name for name in receivers if name and ":" not in name}
+
+    @property
+    def names(self) -> set[str]:
+        """Agents only: whoever wrote it, and whom to."""
+        return self.receivers | ({self.sender} if self.sender and ":" not in self.sender else set())
+
+
+_addressed = msgspec.json.Decoder(_Addressed).decode
+
+
+class RecordingService:
+    """See the module."""
+
+    def __init__(self, store: Store, messages: MessageService) -> None:
+        self._store, self._messages = store, messages
+
+    async def list(self, workspace: WorkspaceName, wanted: RecordingFilter, *, limit: int) -> RecordingPage:
+        """The recordings that match, the oldest first."""
+        _check(workspace)
+        entries = [e for e in self._store.entries(workspace) if wanted.agent in (None, e.life.agent)]
+        if wanted.conversation_id is None and wanted.message_id is None:
+            return self._page([_view(entry, None) for entry in entries], limit)
+        views: list[RecordingView] = []
+        took_part, recorded, ids = set[str](), set[str](), set[str]()
+        for entry in entries:
+            found, names = await asyncio.to_thread(_look, entry, wanted)
+            if found:
+                views.append(_view(entry, len(found)))
+                recorded.add(entry.life.agent)
+                took_part |= names
+                ids.update(found)
+        partly = Counter[str]()
+        if wanted.conversation_id is not None:
+            for body in await self._messages.conversation(workspace, wanted.conversation_id, limit=MAX_MESSAGES):
+                message = _addressed(body)
+                took_part |= message.names
+                if message.message_id not in ids:
+                    partly.update(message.receivers & recorded)
+        missing = sorted(name for name in took_part - recorded if wanted.agent in (None, name))
+        return self._page(views, limit, missing, dict(partly))
+
+    def _page(
+        self, views: list[RecordingView], limit: int, missing: Sequence[str] = (), partly: dict[str, int] | None = None
+    ) -> RecordingPage:
+        return RecordingPage(
+            recordings=views[:limit], total=len(views), not_recorded=[*missing], partly_recorded=partly or {},
+            unreadable=sorted(self._store.unreadable),
+        )  # fmt: skip
+
+    async def read(self, workspace: WorkspaceName, recording_id: str) -> bytes:
+        """A whole recording as it is on disk. Raises `RecordingNotFound`, `RecordingTooNew`, `RecordingDamaged`."""
+        _check(workspace)
+        entry = self._store.entry(workspace, recording_id)
+        try:
+            return await asyncio.to_thread(entry.path.read_bytes)
+        except FileNotFoundError as exc:  # it was let go of meanwhile
+            raise RecordingNotFound(recording_id) from exc
+        except OSError as exc:
+            raise RecordingDamaged(entry.path.name, exc.strerror or str(exc)) from exc
+
+    async def module(self, workspace: WorkspaceName, sha256: str) -> bytes:
+        """A module that was recorded. Raises `RecordingNotFound`, `RecordingDamaged`."""
+        _check(workspace)
+        return await asyncio.to_thread(self._store.module, sha256)
+
+
+def _check(workspace: str) -> None:
+    if workspace != DEFAULT_WORKSPACE:
+        raise WorkspaceNotFound(workspace)
+
+
+def _look(entry: Entry, wanted: RecordingFilter) -> tuple[list[str], set[str]]:
+    """The ids of the messages of a life that match, and who takes part in them. None of a file that is damaged."""
+    ids, names = list[str](), set[str]()
+    with suppress(OSError, RecordingDamaged):
+        for handling in matching(entry.path, conversation_id=wanted.conversation_id, message_id=wanted.message_id):
+            ids.append(handling.message_id)
+            names |= {entry.life.agent, *_names(handling)}
+    return ids, names
+
+
+def _names(handling: Handling) -> set[str]:
+    """Who wrote the message, and who was written to in its conversation."""
+    found = _addressed_in(handling.body, None)
+    for number, arguments, status in handling.calls:
+        if number == _SEND and status == 0:
+            found |= _addressed_in(arguments[0], handling.conversation_id)
+    return found
+
+
+def _addressed_in(body: object, conversation_id: str | None) -> set[str]:
+    try:
+        found = _addressed(body)  # type: ignore[arg-type]
+    except msgspec.DecodeError:
+        return set()
+    return found.names if conversation_id in (None, found.conversation_id) else set()
+
+
+def _view(entry: Entry, handlings: int | None) -> RecordingView:
+    life = entry.life
+    return RecordingView(
+        id=life.id, agent=life.agent, replica=life.replica,
+        began_at=datetime.fromtimestamp(life.began_us / 1e6, UTC).isoformat(timespec="microseconds"),
+        is_open=entry.writer is not None, bytes=entry.size, module_sha256=life.module_sha256, handlings=handlings,
+    )  # fmt: skip
