@@ -127,18 +127,19 @@ class Store:
         self._kept.add(sha256)
         if sha256 in self._modules:
             return
-        self._modules_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._modules_directory.mkdir(mode=0o700, exist_ok=True)
         path = self._module_path(sha256)
         temporary = path.with_suffix(".new")
-        temporary.write_bytes(wasm)
-        temporary.chmod(0o600)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+            opened.write(wasm)
         temporary.replace(path)
         self._modules[sha256] = len(wasm)
         self._used += len(wasm)
 
     def begin(self, life: Life, state: State) -> Writer:
         """A life begins. Raises OSError."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
         path = self._directory / f"{life.id}{_SUFFIX}"
         data, checksum = file.begin(life, state)
         entry = Entry(life, path, 0)
