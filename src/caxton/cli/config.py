@@ -89,6 +89,7 @@ def show(
     "caxton config set --agent ping --bulkhead.max-waiting=200 --resources.mailbox-messages=20000",
     "caxton config set --agent ping --circuit-breaker.threshold=off",
     "caxton config set --agent ping --circuit-breaker.timeout=default",
+    "caxton config set --agent ping --record=true",
     "caxton config set --conversations.mode=warn",
 )
 def set_(
