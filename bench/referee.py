@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caxton.conversations.settings import Mode
+    from caxton.recorder.recorder import Recorder
 
 WORKSPACE = "default"
 ROUNDS = 5
@@ -54,11 +55,11 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Node:
     """A bus with its journal and its conversations, on a directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, recorder: Recorder | None = None) -> None:
         self.clock = SystemClock()
         self.database = Database(directory / "journal.db")
         self.journal = Journal(self.database, self.clock, _give_up)
-        self.bus = Bus(self.journal, self.clock, lambda: None)
+        self.bus = Bus(self.journal, self.clock, lambda: None, recorder=recorder)
         self.lookup = Lookup(directory / "journal.db")
         self.room = Conversations(self.bus, self.journal, self.clock, self.lookup.query, lambda *_: None)
         began = time.perf_counter()

@@ -27,6 +27,7 @@ ROOMS = (
     "natives",
     "protocols",
     "replay",
+    "recorder",
     "observe",
     "sandbox",
     "security",
@@ -37,6 +38,10 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
+    "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
+    "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
+    "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
     "agents.definition.PAGE_BYTES": "of WebAssembly",
     "natives.desk.MAX_REASON_CHARS": "how much of a parser's text an answer repeats",
     "natives.facilitator.MAX_NAME_CHARS": "how much of a mistaken name an answer repeats",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, DeadLetters
 from caxton.bus.envelope import Envelope
+from caxton.bus.flight import SLOW_US, Flight
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.host_mail import HostMail
@@ -32,6 +33,8 @@ from caxton.bus.suspects import Suspects
 from caxton.bus.tap import Tap
 from caxton.bus.timers import Timers
 from caxton.core.crash import ARMED, crash_point
+from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, FAILED, REPLIED, SETTLED, TIMER
+from caxton.recorder.recorder import Recorder
 from caxton.storage.inflight import timer_key
 
 if TYPE_CHECKING:
@@ -60,7 +63,10 @@ class Bus:
     `on_work` is never called within `pump`, which leaves `has_work` behind instead.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, on_work: Callable[[], None], *, first_seq: int = 1) -> None:
+    def __init__(
+        self, journal: Journal, clock: Clock, on_work: Callable[[], None], *, first_seq: int = 1,
+        recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
         self._journal = journal
         self._clock = clock
         self._on_work = on_work
@@ -72,6 +78,10 @@ class Bus:
         self._traces = 0
         self._preempted: deque[Mailbox] = deque()
         self.history = History()
+        self.recorder = Recorder() if recorder is None else recorder
+        self._record = self.recorder.add if self.recorder.is_on else None
+        self.flight = Flight(self.recorder, clock)
+        self._said = self.flight.said.append
         self.replies = Replies(journal)
         self.intake = Intake()
         self._note = journal.in_flight.note
@@ -169,12 +179,14 @@ class Bus:
                 break
         if self._preempted and not self.suspects.is_active:
             self._resume(self._preempted.popleft())
+        self.flight.end_round()
         self._journal.touch()
 
     def _pump_suspects(self) -> None:
         if self.is_draining:
             self.suspects.end()
         self.suspects.pump()
+        self.flight.end_round()
         self._journal.touch()
 
     def _after_suspect(self, call: Callable[[], None]) -> None:
@@ -275,6 +287,7 @@ class Bus:
         if envelope.timer_id >= 0:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
+            self.flight.note(TIMER, envelope, handed_us=turn.now_us)
             return
         size = len(envelope.body)
         receiver.messages -= 1  # `give_room`, without the call
@@ -287,8 +300,21 @@ class Bus:
         else:  # the same, for what was never written
             envelope.settled_us = turn.now_us
             self._journal.born.pop(envelope.seq, None)
-        if size <= MAX_BODY_BYTES and envelope.conversation_id is not None:
-            self.history.remember(envelope)
+        if self._record is not None:
+            ended_us = self._wall_us()
+            if ended_us - turn.now_us > SLOW_US:
+                self.flight.slow(envelope)
+            self._record(
+                (
+                    SETTLED, envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
+                    envelope.conversation_id, envelope.body[ACT_AT:ACT_END], turn.trace, envelope.attempt,
+                    envelope.accepted_us, turn.now_us, ended_us, size, None,
+                )
+            )  # fmt: skip
+        if envelope.conversation_id is not None:
+            self._said(envelope)
+            if size <= MAX_BODY_BYTES:
+                self.history.remember(envelope)
 
     def apply(self, turn: Turn) -> None:
         """Make what a handler did while it was started or ended happen."""
@@ -339,9 +365,12 @@ class Bus:
         """A message to somebody outside is settled by being kept for them; who waits hears of it after the commit."""
         self._journal.settle(envelope, now_us)
         self._journal.with_commit(partial(self.names.directory(envelope.workspace).written, len(envelope.body)))
+        self.flight.note(REPLIED, envelope, handed_us=now_us)
         crash_point("reply.kept")
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
+        if envelope.conversation_id is not None:
+            self._said(envelope)
         self.replies.arrived(envelope)
 
     def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:
@@ -383,6 +412,8 @@ class Bus:
             box.is_open = False
             receiver.supervisor.crashed(box, crash)
         if envelope is not None:
+            kind = FAILED if crash is None else CRASHED
+            self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error)
             self.redelivery.failed(box, envelope, error, crash)
 
     def _has_ended(self, box: Mailbox, envelope: Envelope) -> bool:

@@ -47,7 +47,7 @@ class Envelope(msgspec.Struct, gc=False):
     blocked: int = 0
     """How many of its attempts do not count: its handler found no room for what it sends. Of this run."""
     trace: str = ""
-    """Of a handler's message: the beginning of its `traceparent`, up to the span."""
+    """The beginning of its `traceparent`, up to the span; empty if it was loaded from the journal."""
     timer_id: int = -1
     """Not a message but the firing of this timer."""
     said: AclMessage | None = None

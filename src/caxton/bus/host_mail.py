@@ -44,7 +44,7 @@ class HostMail:
         body = encode_message(message)
         envelope = Envelope(
             seq, workspace, message.sender, receiver, message.message_id, message.conversation_id, body,
-            message.timestamp, kept=target is None,
+            message.timestamp, kept=target is None, trace=message.traceparent[:36],
         )  # fmt: skip
         self._journal.born[seq] = envelope
         if target is None:

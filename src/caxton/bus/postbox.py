@@ -112,6 +112,7 @@ class Postbox:
                 seq, workspace, message.sender, target.name, message.message_id, message.conversation_id, body,
                 message.timestamp, max_attempts=max_attempts, kept=durable, expires_us=ends_us,
                 priority=DEFAULT_PRIORITY if message.priority is None else message.priority,
+                trace=(message.traceparent or "")[:36],
             )  # fmt: skip
             target.take_room(len(body))
             if message.protocol is not None and not bus.passes(envelope, message, target):

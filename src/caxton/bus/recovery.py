@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import Envelope
 from caxton.bus.redelivery import with_attempt
+from caxton.recorder.record import LOST
 from caxton.storage.inflight import timer_key
 from caxton.storage.verify import is_good_kv, is_good_message, quarantine, unreadable_rows
 
@@ -132,6 +133,7 @@ def load_kept(database: Database, journal: Journal) -> None:
 
 
 def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
+    bus.flight.note(LOST, envelope)
     if envelope.attempt >= envelope.max_attempts:
         bus.redelivery.end(receiver, envelope, POISON, None)
     else:

@@ -123,6 +123,7 @@ class Redelivery:
         if receiver is not None:
             receiver.give_room(len(envelope.body))
         self._bus.letters.bury(envelope, reason, error, crash)
+        self._bus.flight.buried(envelope, reason, error)
         if self._bus.tap.listeners:
             self._bus.tap.buried(envelope, reason)
         crash_point("letter.buried")

@@ -12,6 +12,7 @@ from caxton.core.errors import CapabilityNotFound, InvalidMessage, MessageExpire
 from caxton.core.ids import FACILITATOR
 from caxton.messages.codec import decode_message, encode_message
 from caxton.messages.lifetime import expires_us
+from caxton.messages.message import AclMessage
 from caxton.sandbox.codes import (
     INVALID,
     NOT_FOUND,
@@ -20,14 +21,15 @@ from caxton.sandbox.codes import (
     TOO_LARGE,
     UNKNOWN_RECEIVER,
     WOULD_BLOCK,
+    name_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from caxton.bus.flight import Flight
     from caxton.bus.intake import Intake
     from caxton.bus.mailbox import Mailbox, Receiver
-    from caxton.messages.message import AclMessage
 
 MAX_KEY_BYTES = 1024
 MAX_VALUE_BYTES = 1 << 20
@@ -50,6 +52,7 @@ MAX_TOPICS = 1000
 class Exchange(Protocol):
     """What a turn needs of the bus: names and numbers."""
 
+    flight: Flight
     intake: Intake
     next_seq: Callable[[], int]
     """The number of the next message."""
@@ -152,25 +155,25 @@ class Turn:
             self._second, self._sent_this_second = second, 0
         self._sent_this_second += 1
         if self._sent_this_second > self._receiver.messages_per_s:
-            return RATE_LIMITED
+            return self._refuse(RATE_LIMITED)
         if not self._intake.is_open:
             self.was_blocked = True
-            return WOULD_BLOCK
+            return self._refuse(WOULD_BLOCK)
         try:
             message = decode_message(data)
             self._expires_us = 0
             if message.ttl_ms is not None or message.reply_by is not None:
                 self._expires_us = expires_us(message, self.now_us, self._bus.steady_us())
         except MessageTooLarge:
-            return TOO_LARGE
+            return self._refuse(TOO_LARGE)
         except (InvalidMessage, MessageExpired) as exc:
             self.on_refusal(str(exc))
-            return INVALID
+            return self._refuse(INVALID)
         name = message.receiver
         if type(name) is str and (target := self._receivers.get(name)) is not None:
             if target.is_full(len(data)):
                 self.was_blocked = True
-                return WOULD_BLOCK
+                return self._refuse(WOULD_BLOCK, message)
             self._stage(message, target, name)
             return OK
         return self._send_elsewhere(message, len(data))
@@ -187,27 +190,34 @@ class Turn:
         try:
             targets = self._directory.resolve(message, self._receiver)
         except UnknownReceiver:
-            return UNKNOWN_RECEIVER
+            return self._refuse(UNKNOWN_RECEIVER, message)
         except CapabilityNotFound:
             facilitator = self._receivers.get(FACILITATOR)
             if facilitator in (None, self._receiver):
-                return UNKNOWN_RECEIVER
+                return self._refuse(UNKNOWN_RECEIVER, message)
             # It tells the sender. In no protocol: it is not the one that was called upon, and plays no part in it.
             message.protocol, targets = None, [(FACILITATOR, facilitator)]
         except InvalidMessage as exc:
             self.on_refusal(str(exc))
-            return INVALID
+            return self._refuse(INVALID, message)
         outside = sum(target is None for _, target in targets) * size
         if self._outside_bytes + outside > MAX_OUTSIDE_BYTES:
-            return TOO_LARGE
+            return self._refuse(TOO_LARGE, message)
         if (outside and self._directory.outside_bytes + outside > MAX_UNWRITTEN_BYTES) or any(
             target is not None and target.is_full(size) for _, target in targets
         ):
             self.was_blocked = True
-            return WOULD_BLOCK
+            return self._refuse(WOULD_BLOCK, message)
         for n, (name, target) in enumerate(targets):
             self._stage(message, target, name, is_copy=n > 0)
         return OK
+
+    def _refuse(self, result: int, message: AclMessage | None = None) -> int:
+        """The handler learns of `result` by itself; the flight recorder is told."""
+        said = AclMessage(performative="") if message is None else message
+        said.sender, said.message_id = self._receiver.name, ""
+        self._bus.flight.refused(self._receiver.workspace, said, name_of(result), trace=self.trace)
+        return result
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str, *, is_copy: bool = False) -> None:
         receiver, now_us = self._receiver, self.now_us

@@ -263,9 +263,7 @@ def _show_head(cli: Cli, page: "RecordingPage", recordings: "Sequence[Recording]
             "--record=true' changes that"
         )
     for name, count in page.partly_recorded.items():
-        cli.screen.warn(
-            f"{count} messages of the conversation to {printable(name)} are not recorded, or not handled yet"
-        )
+        cli.screen.warn(f"{count} messages of the conversation that {printable(name)} handled are not recorded")
     for name in page.unreadable:
         cli.screen.warn(f"{printable(name)} cannot be read (of another version, or damaged) and was left as it is")
     if page.total > len(page.recordings):

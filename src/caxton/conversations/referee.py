@@ -22,6 +22,7 @@ from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.messages.lifetime import parse_reply_by
 from caxton.protocols.catalogue import PROTOCOLS
 from caxton.protocols.machine import PARTICIPANT, REJECTED_LATE, START, next_to_speak
+from caxton.recorder.record import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -276,6 +277,7 @@ class Referee:
     ) -> None:
         self.late += 1
         self._bus.withhold(envelope, target)
+        self._bus.flight.note(REFUSED, envelope, detail=LATE)
         if self._bus.tap.listeners:
             self._bus.tap.withheld(envelope, LATE)
         message.reply_with = message.reply_with or envelope.message_id

@@ -9,3 +9,8 @@ NOT_PERMITTED = -5
 RATE_LIMITED = -6
 TIMED_OUT = -7
 NOT_FOUND = -8
+
+
+def name_of(result: int) -> str:
+    """For people: the name that guests know `result` by."""
+    return next(name for name, value in globals().items() if name.isupper() and value == result)

@@ -209,6 +209,20 @@ SETTINGS = (
         "How much recordings for replays may take; the oldest go first.",
     ),
     Setting(
+        "recorder.size",
+        "CAXTON_RECORDER_SIZE",
+        64 << 20,
+        _size(0),
+        "How much disk the flight recorder may take for what happened to messages; 0 turns it off.",
+    ),
+    Setting(
+        "recorder.bodies",
+        "CAXTON_RECORDER_BODIES",
+        64 << 20,
+        _size(0),
+        "How many bytes of what was said are kept for each workspace, by whole conversations; 0: none.",
+    ),
+    Setting(
         "conversations.mode",
         "CAXTON_CONVERSATIONS_MODE",
         "enforce",
@@ -253,6 +267,8 @@ class Settings:
     max_dead_letter_bytes: int
     max_journal_bytes: int
     max_recording_bytes: int
+    recorder_bytes: int
+    body_bytes: int
     conversation_mode: Mode
     conversation_idle_s: float
     conversation_max_age_s: float
@@ -303,6 +319,8 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
         max_recording_bytes=values["storage.max_recordings"],
+        recorder_bytes=values["recorder.size"],
+        body_bytes=values["recorder.bodies"],
         conversation_mode=values["conversations.mode"],
         conversation_idle_s=values["conversations.idle_timeout"],
         conversation_max_age_s=values["conversations.max_age"],

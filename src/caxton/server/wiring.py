@@ -25,6 +25,8 @@ from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
+from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
+from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.replay.store import DEFAULT_BYTES as MAX_RECORDING_BYTES
 from caxton.replay.store import Store
 from caxton.sandbox.compile import Compiler
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
     from caxton.natives.native import NativeAgent
+    from caxton.recorder.recorder import Recorder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +67,7 @@ class Rooms:
     engine: Engine
     pump: Pump
     bus: Bus
+    recorder: Recorder
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -149,6 +153,9 @@ class Rooms:
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
+        self.recorder.close()
+        if self.bus.flight.bodies is not None:
+            self.bus.flight.bodies.close()
         self.disk.close()
         self.agents.close()
         self.recordings.close()
@@ -163,8 +170,9 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
-    conversations: ConversationSettings | None = None,
-    natives: Sequence[NativeAgent] = (), max_recording_bytes: int = MAX_RECORDING_BYTES,
+    conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
+    body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
+    natives: Sequence[NativeAgent] = (),
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
@@ -182,7 +190,10 @@ def build(
     except OSError as exc:
         raise DataDirUnusable(str(data_dir), exc.strerror or str(exc)) from exc
     journal = Journal(database, clock, on_storage_failure, in_flight)
-    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1)
+    recorder = open_recorder(data_dir / "recorder", recorder_bytes)
+    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1, recorder=recorder)
+    if recorder.is_on and body_bytes and (shelf := open_shelf(data_dir / "recorder")) is not None:
+        bus.flight.bodies = Bodies(shelf, body_bytes, clock.monotonic, bus.history.envelopes)
     bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
     receipts = Receipts(journal, clock)
@@ -212,6 +223,7 @@ def build(
     status = NodeStatus(clock, data_dir)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
+        recorder=recorder,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
@@ -222,6 +234,6 @@ def build(
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status, recordings=recordings, recording_service=RecordingService(recordings, messages),
+        status=status, recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
     )  # fmt: skip
     return status.rooms

@@ -191,6 +191,7 @@ class MessageService:
         try:
             return self._postbox.accept(workspace, principal.name, message, waiter=waiter, durable=durable)
         except CaxtonError as exc:
+            self._bus.flight.refused(workspace, message, exc.code)
             if self._bus.tap.listeners:
                 self._bus.tap.refused(workspace, message, exc.code)
             raise

@@ -13,6 +13,7 @@ import msgspec
 from caxton.core.errors import RecordingDamaged, RecordingNotFound, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.recordings import RecordingPage, RecordingView
+from caxton.recorder.record import CRASHED, FAILED, SETTLED
 from caxton.replay.record import CALLS
 from caxton.replay.search import matching
 
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
     from caxton.core.ids import WorkspaceName
     from caxton.core.views.recordings import RecordingFilter
+    from caxton.recorder.recorder import Recorder
     from caxton.replay.record import Handling
     from caxton.replay.store import Entry, Store
     from caxton.services.messaging import MessageService
 
 MAX_MESSAGES = 1000
 """Of a conversation, in which those who took part are looked for."""
+
+_HANDLED = frozenset({SETTLED, FAILED, CRASHED})
 
 _SEND = CALLS.index("send_message")
 
@@ -37,18 +41,12 @@ class _Addressed(msgspec.Struct):
     sender: str = ""
     receiver: str | list[str] = ""
     conversation_id: str | None = None
-    message_id: str = ""
-
-    @property
-    def receivers(self) -> set[str]:
-        """Agents only, not topics or clients."""
-        receivers = [self.receiver] if isinstance(self.receiver, str) else self.receiver
-        return {name for name in receivers if name and ":" not in name}
 
     @property
     def names(self) -> set[str]:
-        """Agents only: whoever wrote it, and whom to."""
-        return self.receivers | ({self.sender} if self.sender and ":" not in self.sender else set())
+        """Agents only, not topics or clients: whoever wrote it, and whom to."""
+        receivers = [self.receiver] if isinstance(self.receiver, str) else self.receiver
+        return {name for name in (self.sender, *receivers) if name and ":" not in name}
 
 
 _addressed = msgspec.json.Decoder(_Addressed).decode
@@ -57,8 +55,8 @@ _addressed = msgspec.json.Decoder(_Addressed).decode
 class RecordingService:
     """See the module."""
 
-    def __init__(self, store: Store, messages: MessageService) -> None:
-        self._store, self._messages = store, messages
+    def __init__(self, store: Store, messages: MessageService, recorder: Recorder) -> None:
+        self._store, self._messages, self._recorder = store, messages, recorder
 
     async def list(self, workspace: WorkspaceName, wanted: RecordingFilter, *, limit: int) -> RecordingPage:
         """The recordings that match, the oldest first."""
@@ -78,12 +76,17 @@ class RecordingService:
         partly = Counter[str]()
         if wanted.conversation_id is not None:
             for body in await self._messages.conversation(workspace, wanted.conversation_id, limit=MAX_MESSAGES):
-                message = _addressed(body)
-                took_part |= message.names
-                if message.message_id not in ids:
-                    partly.update(message.receivers & recorded)
+                took_part |= _addressed(body).names
+            handled = await asyncio.to_thread(self._handled, workspace, wanted.conversation_id)
+            took_part |= {agent for agent, _ in handled}
+            partly.update(agent for agent, message_id in handled if agent in recorded and message_id not in ids)
         missing = sorted(name for name in took_part - recorded if wanted.agent in (None, name))
         return self._page(views, limit, missing, dict(partly))
+
+    def _handled(self, workspace: str, conversation_id: str) -> set[tuple[str, str]]:
+        """Which agent handled which messages of a conversation, as far as the flight recorder knows."""
+        found = self._recorder.find(workspace, conversation_id=conversation_id)
+        return {(record.receiver, record.message_id) for record in found if record.kind in _HANDLED}
 
     def _page(
         self, views: list[RecordingView], limit: int, missing: Sequence[str] = (), partly: dict[str, int] | None = None

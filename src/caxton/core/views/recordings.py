@@ -38,6 +38,7 @@ class RecordingPage(msgspec.Struct, kw_only=True):
     not_recorded: list[str]
     """Agents that took part in what was asked for, of which nothing of it is recorded."""
     partly_recorded: dict[str, int]
-    """Of agents with recordings: how many messages of the conversation, as far as they are kept, are in none."""
+    """Of agents with recordings: how many messages of the conversation they handled, as far as
+    the flight recorder knows, that are in none."""
     unreadable: list[str]
     """Recordings of another format, or damaged ones; the files are left as they are."""

@@ -1,0 +1,167 @@
+"""Keeps what happened to messages, and finds it again.
+
+Recording is one tuple and one append to a list; the list becomes a block of the ring at the end of each round of the
+pump, before anything that happened in it can be acknowledged to somebody outside. So the last block is all that a kill
+can cost, and nothing that anybody was told of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from caxton.recorder.record import Record
+from caxton.recorder.ring import MAX_BLOCK_BYTES, OtherFormat, Ring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Of `Record`: a file of another version is put aside and not read."""
+
+DEFAULT_RING_BYTES = 64 << 20
+RECORDS_PER_BLOCK = 500
+MAX_FOUND = 100_000
+"""Records that one question is answered with; those that happened last."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Record]).decode
+
+
+class Recorder:
+    """See the module. Recording is done on the event loop's thread; `find` and `recent` belong in another one."""
+
+    def __init__(self, ring: Ring | None = None) -> None:
+        """Without a ring there is no recorder: nothing is recorded, and nobody told of it."""
+        self._ring = ring
+        self.is_on = ring is not None
+        """Whether there is any use in recording."""
+        self._batch: list[tuple[Any, ...]] = []
+        self.on_batch: list[Callable[[list[tuple[Any, ...]]], None]] = []
+        """Told of the records of each round of the pump, on the event loop's thread: this must be quick."""
+        self.add = self._batch.append
+        """Record one tuple with the fields of `Record`, within the pump."""
+        self.recorded = self.lost = 0
+        """Records of this run: kept, and not kept because of an error."""
+        self._is_due = False
+
+    def close(self) -> None:
+        """Keep what was recorded last."""
+        self.flush()
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+
+    def note(self, record: tuple[Any, ...]) -> None:
+        """Record something that happened outside of the pump."""
+        self._batch.append(record)
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Keep what was recorded since the last time."""
+        self._is_due = False
+        batch = self._batch
+        if not batch:
+            return
+        for begin in range(0, len(batch), RECORDS_PER_BLOCK):
+            self._keep(batch[begin : begin + RECORDS_PER_BLOCK])
+        for tell in self.on_batch:
+            tell(batch[:])
+        batch.clear()
+
+    def _keep(self, records: list[tuple[Any, ...]]) -> None:
+        assert self._ring is not None  # noqa: S101
+        try:
+            block = _encode(records)
+            if len(block) > MAX_BLOCK_BYTES and len(records) > 1:
+                half = len(records) // 2
+                self._keep(records[:half])
+                self._keep(records[half:])
+                return
+            self._ring.append(block, records[-1][_ENDED_US])
+            self.recorded += len(records)
+        except Exception as exc:  # what is recorded must never cost what it is recorded of
+            if not self.lost:
+                logger.exception("records could not be kept", exc_info=exc, extra={"action": "recorder.failed"})
+            self.lost += len(records)
+
+    # --- what was recorded -----------------------------------------------------------------------------------
+
+    @property
+    def used_bytes(self) -> int:
+        return 0 if self._ring is None else self._ring.used_bytes
+
+    def find(
+        self, workspace: str, *, conversation_id: str | None = None, message_id: str | None = None, since_us: int = 0
+    ) -> list[Record]:
+        """Records of one conversation or message in the order in which they happened; the last `MAX_FOUND` of them."""
+        needle = (conversation_id or message_id or "").encode()
+        found: list[Record] = []
+        for record in self._backwards(since_us, needle):
+            if (
+                record.workspace == workspace
+                and (conversation_id is None or record.conversation_id == conversation_id)
+                and (message_id is None or record.message_id == message_id)
+            ):
+                found.append(record)
+                if len(found) >= MAX_FOUND:
+                    break
+        found.reverse()
+        return found
+
+    def recent(self, *, since_us: int = 0, limit: int = MAX_FOUND) -> list[Record]:
+        """The last records of all workspaces, in the order in which they happened."""
+        found: list[Record] = []
+        for record in self._backwards(since_us, b""):
+            found.append(record)
+            if len(found) >= limit:
+                break
+        found.reverse()
+        return found
+
+    def _backwards(self, since_us: int, needle: bytes) -> Iterator[Record]:
+        ring = self._ring
+        if ring is None:
+            return
+        for block in ring.blocks(since_us=since_us, needle=needle):
+            for record in reversed(_decode(block)):
+                if record.ended_us >= since_us:
+                    yield record
+
+
+_ENDED_US = Record.__struct_fields__.index("ended_us")
+
+
+def open_recorder(directory: Path, size_bytes: int = DEFAULT_RING_BYTES) -> Recorder:
+    """The recorder of a node. A ring that cannot be read is put aside; one that cannot be made costs only the records.
+
+    Args:
+        directory: made if it is not there.
+        size_bytes: of the ring; 0: nothing is kept.
+    """
+    if size_bytes == 0:
+        return Recorder()
+    path = directory / "facts.ring"
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            ring = Ring(path, size_bytes, version=VERSION)
+        except OtherFormat:
+            aside = path.with_suffix(".old")
+            path.replace(aside)
+            facts = {"action": "recorder.put_aside", "file": str(aside)}
+            logger.warning("the flight recorder's file is of another version or size and was put aside", extra=facts)
+            ring = Ring(path, size_bytes, version=VERSION)
+    except OSError as exc:
+        facts = {"action": "recorder.off", "file": str(path), "error": str(exc)}
+        logger.warning("the flight recorder keeps nothing: its file cannot be made", extra=facts)
+        return Recorder()
+    return Recorder(ring)

@@ -1,0 +1,139 @@
+"""What was recorded is found again, and recording never costs what it is recorded of."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from caxton.recorder import recorder as recorder_module
+from caxton.recorder.record import FAILED, KINDS, SETTLED, Record
+from caxton.recorder.recorder import Recorder, open_recorder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+MIB = 1 << 20
+
+
+def entry(n: int, *, workspace: str = "default", conversation: str | None = "c", **changed: Any) -> tuple[Any, ...]:
+    fields: dict[str, Any] = {
+        "kind": SETTLED, "seq": n, "workspace": workspace, "sender": "a", "receiver": "b", "message_id": f"m-{n}",
+        "conversation_id": conversation, "act": b'accept-proposal","con', "trace": "", "attempt": 1, "sent_us": n,
+        "handed_us": n + 1, "ended_us": n + 2, "size": 100, "detail": None,
+    }  # fmt: skip
+    assert tuple(fields) == Record.__struct_fields__
+    return tuple((fields | changed).values())
+
+
+def filled(path: Path, count: int, **kwargs: Any) -> Recorder:
+    recorder = open_recorder(path, 2 * MIB)
+    for n in range(count):
+        recorder.add(entry(n, **kwargs))
+    recorder.flush()
+    return recorder
+
+
+def test_records_are_found_by_conversation_message_and_time(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, 3)) as recorder:
+        recorder.add(entry(7, conversation="c-2", kind=FAILED, detail="it returned 5"))
+        recorder.add(entry(8, workspace="other"))
+        recorder.flush()
+        assert [record.seq for record in recorder.find("default", conversation_id="c")] == [0, 1, 2]
+        (failed,) = recorder.find("default", conversation_id="c-2")
+        assert (KINDS[failed.kind], failed.performative, failed.detail) == (
+            "failed", "accept-proposal", "it returned 5",
+        )  # fmt: skip
+        assert [record.seq for record in recorder.find("other", conversation_id="c")] == [8]
+        assert [record.seq for record in recorder.find("default", message_id="m-1")] == [1]
+        assert [record.seq for record in recorder.find("default", conversation_id="c", since_us=3)] == [1, 2]
+        assert recorder.find("default", conversation_id="nobody") == []
+        assert [record.seq for record in recorder.recent(since_us=4)] == [2, 7, 8]
+        assert [record.seq for record in recorder.recent(limit=2)] == [7, 8]
+
+
+def test_records_survive_a_process_that_never_closed_the_file(tmp_path: Path) -> None:
+    left = filled(tmp_path, 5)
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert [record.seq for record in again.recent()] == [0, 1, 2, 3, 4]
+    left.close()
+
+
+def test_a_million_conversation_ids_cost_no_memory_and_the_last_are_found(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        for n in range(50_000):
+            recorder.add(entry(n, conversation=f"conversation-{n}"))
+            if n % 1000 == 999:
+                recorder.flush()
+        assert recorder.recorded == 50_000
+        assert [record.seq for record in recorder.find("default", conversation_id="conversation-49999")] == [49_999]
+        assert recorder.find("default", conversation_id="conversation-0") == []
+        assert (tmp_path / "facts.ring").stat().st_size <= 2 * MIB + 4096
+
+
+def test_records_that_are_large_are_divided_among_blocks(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 4 * MIB)) as recorder:
+        for n in range(500):
+            recorder.add(entry(n, detail="x" * 4000))
+        recorder.flush()
+        assert [record.seq for record in recorder.recent()] == list(range(500))
+
+
+def test_record_that_cannot_be_encoded_is_counted_and_harms_nobody(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        recorder.add(entry(1, message_id="\ud800"))
+        recorder.flush()
+        recorder.add(entry(2))
+        recorder.flush()
+        assert (recorder.lost, [record.seq for record in recorder.recent()]) == (1, [2])
+
+
+def test_file_of_another_version_is_put_aside_and_a_new_one_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path, 3).close()
+    before = (tmp_path / "facts.ring").read_bytes()
+    monkeypatch.setattr(recorder_module, "VERSION", 2)
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        assert recorder.is_on
+        assert recorder.recent() == []
+    assert (tmp_path / "facts.old").read_bytes() == before
+
+
+def test_file_that_cannot_be_made_costs_only_the_records(tmp_path: Path) -> None:
+    (tmp_path / "recorder").write_bytes(b"a file where the directory should be")
+    with closing(open_recorder(tmp_path / "recorder", 2 * MIB)) as recorder:
+        assert not recorder.is_on
+        assert recorder.find("default", conversation_id="c") == recorder.recent() == []
+
+
+def test_disk_that_is_full_costs_only_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        monkeypatch.setattr("caxton.recorder.ring.os.posix_fallocate", full)
+        recorder.add(entry(1))
+        recorder.flush()
+        assert recorder.lost == 1
+
+
+def test_recorder_of_no_size_keeps_nothing_and_makes_no_file(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path / "recorder", 0)) as recorder:
+        assert not recorder.is_on
+        assert not (tmp_path / "recorder").exists()
+
+
+async def test_what_happens_outside_of_the_pump_is_kept_in_the_next_turn_of_the_loop(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        heard: list[int] = []
+        recorder.on_batch.append(lambda batch: heard.extend(record[1] for record in batch))
+        recorder.note(entry(1))
+        recorder.note(entry(2))
+        await asyncio.sleep(0)
+        assert heard == [1, 2]
+        assert [record.seq for record in recorder.recent()] == [1, 2]
