@@ -66,27 +66,34 @@ class Replayer:
         against: bytes | None = None,
         fork_at: int | None = None,
         body: bytes | None = None,
-        **wanted: str,
+        conversation_id: str | None = None,
+        message_id: str | None = None,
     ) -> list[tuple[Step, Played | None]]:
         """All steps up to the first that diverges."""
         known = {(module := self.module(wasm)).sha256: module for wasm in modules}
         new = None if against is None else self.module(against)
         done: list[tuple[Step, Played | None]] = []
         with Session(self.engine, recordings, known, against=new, fork_at=fork_at, body=body) as session:
-            for step in plan(recordings, **wanted):
+            for step in plan(recordings, conversation_id=conversation_id, message_id=message_id):
                 played = session.run(step)
                 done.append((step, played))
                 if played is not None and played.divergence is not None:
                     break
         return done
 
-    def same(self, recordings: list[Recording], *modules: bytes, **wanted: str) -> int:
+    def same(
+        self,
+        recordings: list[Recording],
+        *modules: bytes,
+        conversation_id: str | None = None,
+        message_id: str | None = None,
+    ) -> int:
         """Every step did what was recorded; how many."""
-        done = self.run(recordings, *modules, **wanted)
+        done = self.run(recordings, *modules, conversation_id=conversation_id, message_id=message_id)
         for step, played in done:
             assert played is not None
             assert played.divergence is None, (step.number, played.divergence)
-        assert len(done) == len(plan(recordings, **wanted)) > 0
+        assert len(done) == len(plan(recordings, conversation_id=conversation_id, message_id=message_id)) > 0
         return len(done)
 
 

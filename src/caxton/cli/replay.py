@@ -116,14 +116,10 @@ def _fetch(
         recordings = [read(client.recording(view.id), view.id) for view in page.recordings]
         recordings = [recording for recording in recordings if recording.handlings]
         if not recordings:
-            raise NothingRecorded(_what(conversation_id, agent, message_id), page.not_recorded or _named(agent))
+            raise NothingRecorded(_what(conversation_id, agent, message_id), page.not_recorded, agent=agent)
         needed = {recording.life.module_sha256 for recording in recordings} if with_modules else set[str]()
         wasm = {sha256: client.recorded_module(sha256) for sha256 in needed}
     return page, recordings, wasm
-
-
-def _named(agent: str | None) -> list[str]:
-    return [] if agent is None else [agent]
 
 
 def _what(conversation_id: str | None, agent: str | None, message_id: str | None) -> str:
@@ -181,7 +177,7 @@ def _check_fork(steps: "Sequence[Step]", fork_at: int | None, message: str | Non
     if fork_at is None:
         return
     if fork_at > len(steps):
-        raise InvalidValue("--from", fork_at, f"there are {len(steps)} handlings; give 1 to {len(steps)}")
+        raise InvalidValue("--from", fork_at, f"what was recorded has the numbers 1 to {len(steps)}")
     if message is not None and steps[fork_at - 1].handling.kind != MESSAGE:
         raise InvalidValue("--from", fork_at, "no message is handed over there, so --message cannot take its place")
 
@@ -347,14 +343,18 @@ def _show_end(cli: Cli, page: "RecordingPage", recordings: "Sequence[Recording]"
 
     def human() -> None:
         if told.divergence is not None:
-            cli.screen.state(Mark.FAIL, f"differs from the recording, after {told.compared - 1} handlings that do not")
+            cli.screen.state(Mark.FAIL, f"differs from the recording, after {_count(told.compared - 1)} that did not")
             return
         free = f"; {told.free} ran freely" if told.free else ""
         cli.screen.state(
-            Mark.OK, f"identical: {told.compared} handlings with {told.calls} host calls, byte for byte{free}"
+            Mark.OK, f"identical: {_count(told.compared)} with {told.calls} host calls, byte for byte{free}"
         )
 
     cli.screen.answer(answer, human)
+
+
+def _count(handlings: int) -> str:
+    return f"{handlings} handling{'' if handlings == 1 else 's'}"
 
 
 def _line(step: "Step", recordings: "Sequence[Recording]") -> str:

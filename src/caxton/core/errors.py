@@ -439,8 +439,8 @@ class NothingRecorded(CaxtonError):
 
     code = "NOTHING_RECORDED"
 
-    def __init__(self, what: str, agents: list[str]) -> None:
-        who = agents[0] if agents else "NAME"
+    def __init__(self, what: str, agents: list[str], *, agent: str | None = None) -> None:
+        who = agent or (agents[0] if agents else "NAME")
         silent = f"; {', '.join(agents)} took part and did not record" if agents else ""
         super().__init__(
             f"nothing is recorded of {what}{silent}; 'caxton config set --agent {who} --record=true' records from then "

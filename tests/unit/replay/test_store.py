@@ -121,7 +121,11 @@ def test_disk_that_takes_half_of_a_frame_ends_the_recording_at_the_frame_before(
     writer = begun(where, 1)
     writer.on_end = told.append
     writer.add(handling())
-    monkeypatch.setattr("os.write", lambda handle, data: write(handle, data[: len(data) // 2]))
+
+    def write_half(handle: int, data: bytes) -> int:
+        return write(handle, data[: len(data) // 2])
+
+    monkeypatch.setattr("os.write", write_half)
     writer.add(handling())
     monkeypatch.undo()
     writer.add(handling())
