@@ -1423,6 +1423,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="The first difference is named: message, host call, what was expected and what came; exit 10.",
         tests=(
             "test_changed_module_is_caught_at_the_right_message_and_call",
+            "test_end_of_a_handling_is_compared",
             "test_other_module_ends_with_10_and_the_first_difference",
             "test_difference_tells_what_was_expected_and_what_came",
         ),

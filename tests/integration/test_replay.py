@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -227,6 +228,30 @@ async def test_changed_module_is_caught_at_the_right_message_and_call(sink: Reco
     assert '"content":"three"' in played.divergence.expected
     assert '"content":"threw"' in played.divergence.got
     assert played.divergence.diff.startswith("at byte 58: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "expected", "got"),
+    [
+        ("returns_nonzero", "slow_cpu", "returned 7", "returned 0"),
+        ("trap_div", "trap_oob", "trapped (integer_division_by_zero)", "trapped (memory_out_of_bounds)"),
+        ("slow_cpu", "trap_div", "returned 0", "trapped (integer_division_by_zero)"),
+        ("init_fails", "slow_cpu", "did not start", "returned 0"),
+    ],
+)
+async def test_end_of_a_handling_is_compared(
+    recording: RecordedNode, again: Replayer, name: str, other: str, expected: str, got: str
+) -> None:
+    with suppress(DeploymentFailed):
+        await recording.deploy("a", guest(name))
+        await recording.post("a", 1)
+        await until(lambda: recording.receiver("a").handled + recording.receiver("a").failed > 0)
+    _, lives = await recorded(recording, agent="a")
+    played = again.run(lives[:1], against=guest(other))[-1][1]
+    assert played is not None
+    assert played.divergence is not None
+    assert played.divergence.expected.startswith(expected)
+    assert played.divergence.got.startswith(got)
 
 
 async def test_fork_goes_on_freely_and_shows_what_would_have_been_sent(sink: RecordedNode, again: Replayer) -> None:

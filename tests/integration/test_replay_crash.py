@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -20,7 +21,8 @@ ROUNDS = 5
 def run_and_kill(place: Path, compiled: Path, answers: int) -> list[str]:
     """The conversations that were answered before it was killed."""
     arguments = [sys.executable, str(CHILD), str(place), str(compiled)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=CHILD.parents[2]) as child:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=CHILD.parents[2], env=environment) as child:
         assert child.stdout is not None
         heard = [child.stdout.readline() for _ in range(answers)]
         child.kill()
