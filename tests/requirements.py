@@ -64,6 +64,86 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
         ),
     ),
+    # --- traces ----------------------------------------------------------------------------------------------
+    "trace:tree": Requirement(
+        source=REST,
+        text="Each message of a trace stands below the one in whose handling it was sent, also after a restart.",
+        tests=(
+            "test_every_message_hangs_on_the_one_in_whose_handling_it_was_sent",
+            "test_everything_is_shown_once_even_when_the_clock_stands_still",
+            "test_chain_of_guests_is_a_tree_and_a_message_in_the_middle_has_its_family",
+            "test_trace_survives_the_server",
+        ),
+    ),
+    "trace:present": Requirement(
+        source=CLI,
+        text="What waits or is in hand now is in a trace, with the reason and those before it.",
+        tests=(
+            "test_what_failed_comes_again_and_its_time_is_told",
+            "test_mail_of_an_agent_that_is_stopped_waits_in_its_order_and_says_why",
+            "test_guest_that_computes_has_its_message_in_hand_and_others_wait_behind",
+            "test_mail_of_a_sender_waits_for_its_message_that_is_repeated",
+            "test_what_ended_since_it_was_looked_at_is_over",
+        ),
+    ),
+    "trace:lines": Requirement(
+        source=CLI,
+        text="A trace has a line with time, agent, act, status, error and tool for each thing that happened.",
+        tests=(
+            "test_lines_of_the_brief_look_like_this",
+            "test_every_kind_of_record_has_a_line",
+            "test_times_are_local_unless_asked_otherwise",
+            "test_no_name_or_error_can_forge_a_line_or_steer_a_terminal",
+        ),
+    ),
+    "trace:bars": Requirement(
+        source=CLI,
+        text="Every message is a bar that tells waiting, handling and tools apart; no line is wider than the terminal.",
+        tests=(
+            "test_incident_looks_like_this",
+            "test_no_line_is_wider_than_asked_for_and_every_message_has_a_bar",
+            "test_bars_of_hostile_names_stay_in_their_lines",
+        ),
+    ),
+    "trace:bounded": Requirement(
+        source=REST,
+        text="A trace is bounded and says when something was left out.",
+        tests=(
+            "test_long_conversation_is_cut_to_its_end_and_says_so",
+            "test_no_narrower_view_shows_more_or_loses_what_it_must_show",
+            "test_more_than_the_limit_is_cut_and_said",
+            "test_long_story_of_one_message_is_cut",
+        ),
+    ),
+    "trace:unknown": Requirement(
+        source=REST,
+        text="An id of which nothing is known is an error that says how far back the flight recorder goes.",
+        tests=(
+            "test_unknown_ids_are_not_found_and_known_ones_that_are_quiet_are_empty",
+            "test_what_nothing_is_known_of_is_not_found_and_the_error_says_how_far_back_that_is",
+            "test_quiet_time_is_an_answer_that_says_when_there_was_something",
+        ),
+    ),
+    "trace:formats": Requirement(
+        source=CLI,
+        text="A trace can be had as JSON, as a Mermaid diagram and as OTLP/JSON.",
+        tests=(
+            "test_formats_for_programs_are_nothing_but_that",
+            "test_mermaid_draws_messages_and_calls_of_tools",
+            "test_otlp_has_a_span_for_each_message_and_call_with_its_parent",
+            "test_otlp_follows_the_rules_of_the_protocol_whatever_happened",
+        ),
+    ),
+    "trace:tools": Requirement(
+        source=CLI,
+        text="Every call of a tool is in the trace of the message in whose handling it was, with its time and error.",
+        tests=(
+            "test_result_comes_back_and_the_call_is_recorded_with_its_times_and_its_cause",
+            "test_tool_that_gives_up_says_why",
+            "test_tool_belongs_to_the_handling_that_called_it_and_its_error_to_nobody_else",
+            "test_without_tools_every_call_is_not_found_and_a_guest_in_a_loop_does_not_fill_the_recorder",
+        ),
+    ),
     # --- capabilities ----------------------------------------------------------------------------------------
     "capabilities:strategies": Requirement(
         source=MESSAGES,
@@ -1497,6 +1577,83 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_files_of_another_format_are_named_refused_and_left_as_they_are",
             "test_file_that_cannot_be_read_is_an_error",
             "test_recordings_are_not_for_everybody",
+        ),
+    ),
+    # --- live figures ----------------------------------------------------------------------------------------
+    "stats:figures": Requirement(
+        source=REST,
+        text="Live figures are of the window asked for, or say of which; what fails and what is in hand is told.",
+        tests=(
+            "test_busy_agent_has_rate_times_and_what_it_did_last",
+            "test_agent_that_fails_is_in_trouble_with_breaker_queue_and_incidents",
+            "test_message_that_is_in_hand_is_told_before_it_ends",
+            "test_more_records_than_are_looked_at_cut_the_window_short_and_keep_rates_right",
+            "test_node_without_a_recorder_has_counts_but_no_rates",
+        ),
+    ),
+    "stats:cost": Requirement(
+        source=LIMITS,
+        text="Looking costs a bounded number of records, read beside the event loop, once for all who look.",
+        tests=(
+            "test_all_who_ask_at_once_are_given_the_same_answer",
+            "test_records_are_read_beside_the_event_loop",
+            "test_more_records_than_are_looked_at_cut_the_window_short_and_keep_rates_right",
+        ),
+    ),
+    "top:screen": Requirement(
+        source=CLI,
+        text="caxton top sorts, narrows, pauses, looks into agents and conversations; with none and with 10,000.",
+        tests=(
+            "test_server_without_agents_is_shown_as_such",
+            "test_ten_thousand_agents_are_a_page_and_a_count",
+            "test_order_is_changed_by_key_and_by_heading",
+            "test_filter_narrows_and_escape_widens",
+            "test_pause_lets_everything_stand",
+            "test_agent_is_looked_into_and_left_again",
+            "test_conversation_is_looked_into_by_its_id",
+            "test_once_prints_a_table_and_leaves",
+            "test_once_can_be_put_in_order_and_narrowed",
+        ),
+    ),
+    "top:server-gone": Requirement(
+        source=CLI,
+        text="A live screen waits for a server that restarts and says so; one that hangs stops neither keys nor end.",
+        tests=(
+            "test_server_that_restarts_is_waited_for_and_told",
+            "test_connection_that_breaks_without_a_restart_is_no_restart",
+            "test_server_that_hangs_stops_neither_the_keys_nor_the_end",
+            "test_restart_is_told_and_makes_no_false_curve",
+        ),
+    ),
+    "top:terminal": Requirement(
+        source=CLI,
+        text="Without a terminal live screens say what to use instead; no text steers one; other commands load none.",
+        tests=(
+            "test_live_screen_without_a_terminal_says_what_to_use_instead",
+            "test_text_of_others_cannot_steer_the_terminal",
+            "test_commands_but_the_live_ones_do_without_textual",
+            "test_error_of_ours_ends_the_screen_and_shows_no_variables",
+        ),
+    ),
+    "monitor:dashboard": Requirement(
+        source=CLI,
+        text="caxton monitor draws what happened between two looks, limits as bars, what went wrong and what to do.",
+        tests=(
+            "test_curves_are_what_happened_between_two_looks",
+            "test_resources_are_bars_of_their_limits",
+            "test_what_went_wrong_stays_when_the_window_has_moved_on",
+            "test_warnings_stand_at_the_top_with_what_to_do",
+            "test_small_terminal_shows_fewer_curves",
+        ),
+    ),
+    "status:warnings": Requirement(
+        source=CLI,
+        text="caxton status names what somebody should look at, each with what to do, and nothing else.",
+        tests=(
+            "test_each_thing_is_told_once_with_what_to_do",
+            "test_little_is_not_told",
+            "test_server_that_is_well_is_told_nothing",
+            "test_status_warns_and_says_what_to_do",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from caxton.agents.logs import LogBook
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.replay.record import Call
@@ -44,9 +45,9 @@ class RecordingRunner(WasmRunner):
     """See the module."""
 
     def __init__(
-        self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock, store: Store
+        self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock, tools: ToolDoor, store: Store
     ) -> None:  # fmt: skip
-        super().__init__(module, limits, turn, log, clock)
+        super().__init__(module, limits, turn, log, clock, tools)
         self._steady: dict[str, Any] = {}
         """What stood in the place of what records."""
         self._calls: list[Call] = []

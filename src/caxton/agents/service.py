@@ -27,6 +27,7 @@ from caxton.agents.store import (
     put_module,
 )
 from caxton.agents.supervisor import BootError, Supervisor
+from caxton.agents.tools import NoTools, ToolDoor
 from caxton.agents.views import view_of
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from caxton.agents.circuit import Circuit
     from caxton.agents.logs import LogBook
+    from caxton.agents.tools import Tools
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
@@ -84,11 +86,13 @@ class AgentService:
         self, *, engine: Engine, compiler: Compiler, bus: Bus, journal: Journal, log: LogBook, clock: Clock,
         max_instances: int = MAX_INSTANCES, recordings: Store | None = None,
         stored_module: Callable[[str], bytes | None] = lambda _sha256: None,
+        tools: Tools | None = None,
     ) -> None:  # fmt: skip
         """`stored_module` reads a module that was deployed, by its SHA-256."""
         self._bus, self._journal = bus, journal
         self._log, self._clock, self._max_instances = log, clock, max_instances
         self._recordings, self._stored_module = recordings, stored_module
+        self._tools = ToolDoor(NoTools() if tools is None else tools, bus.flight, clock)
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = self._restarts_of_removed = 0
         self.circuits = CircuitCounts()
@@ -127,6 +131,10 @@ class AgentService:
     @property
     def restarts(self) -> int:
         return self._restarts_of_removed + sum(agent.supervisor.restarts for agent in self._agents.values())
+
+    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
+        """Who looks after each agent of a workspace, by name."""
+        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
 
     def circuit_states(self) -> dict[str, int]:
         """Agents by the state of their circuit breaker."""
@@ -418,7 +426,7 @@ class AgentService:
 
         return Supervisor(
             receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits,
-            self._recordings,
+            self._tools, recordings=self._recordings,
         )  # fmt: skip
 
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:

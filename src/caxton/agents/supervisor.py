@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from caxton.agents.circuit import CircuitCounts
     from caxton.agents.definition import Definition
     from caxton.agents.logs import LogBook
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
@@ -53,7 +54,7 @@ class Supervisor:
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
         definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: CircuitCounts,
-        recordings: Store | None = None,
+        tools: ToolDoor, recordings: Store | None = None,
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -64,6 +65,7 @@ class Supervisor:
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
         self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts, self._say)
         self._recordings = recordings
+        self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -341,8 +343,10 @@ class Supervisor:
 
     def _make(self, definition: Definition, module: Module, turn: Turn) -> WasmRunner:
         if definition.record and self._recordings is not None:
-            return RecordingRunner(module, definition.limits, turn, self._log, self._clock, self._recordings)
-        return WasmRunner(module, definition.limits, turn, self._log, self._clock)
+            return RecordingRunner(
+                module, definition.limits, turn, self._log, self._clock, self._tools, self._recordings
+            )
+        return WasmRunner(module, definition.limits, turn, self._log, self._clock, self._tools)
 
     async def _boot(self, runner: WasmRunner) -> None:
         try:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from caxton.core.views.recordings import RecordingFilter, RecordingPage
     from caxton.core.views.server import ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
+    from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.traces import TraceFilter, TraceView
     from caxton.core.views.waits import CriticalPath, DeadlockView
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
@@ -297,6 +299,31 @@ class RecordingService(Protocol):
         ...
 
 
+class TraceService(Protocol):
+    """Knows what happened to messages, and what those do that are not over."""
+
+    async def trace(self, workspace: WorkspaceName, wanted: TraceFilter, *, limit: int) -> TraceView:
+        """What happened in a conversation or because of a message: the `limit` messages that were sent last.
+
+        Raises `ConversationNotFound`, `MessageNotFound` if nothing at all is known of it.
+        """
+        ...
+
+
+class StatsService(Protocol):
+    """Knows what is going on, over the last seconds."""
+
+    async def view(
+        self, workspace: WorkspaceName, wanted: StatsFilter, *, window_s: float, limit: int, offset: int
+    ) -> StatsView:
+        """The node, and one page of the agents that are wanted."""
+        ...
+
+    async def agent(self, workspace: WorkspaceName, name: AgentName, *, window_s: float, limit: int) -> AgentStatsView:
+        """One agent and the last `limit` things that it did. Raises `AgentNotFound`."""
+        ...
+
+
 class StorageService(Protocol):
     """The journal, as an operator sees it."""
 
@@ -345,3 +372,5 @@ class Services:
     conversations: ConversationService
     workspaces: WorkspaceService
     recordings: RecordingService
+    traces: TraceService
+    stats: StatsService

@@ -19,12 +19,14 @@ from caxton.cli import (
     doctor,
     logs,
     message,
+    monitor,
     replay,
     server,
     sniff,
     status,
     storage,
     task,
+    top,
     trace,
 )
 from caxton.cli.command import Cli, OutputFormat, ReaderLeft, command, new_app, root
@@ -73,7 +75,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, replay,
+    doctor, replay, top, monitor,
 ):  # fmt: skip
     part.register(app)
 

@@ -16,9 +16,11 @@ from caxton.client.messages import MessageCalls, Reply
 from caxton.client.recordings import RecordingCalls
 from caxton.client.server import ServerCalls
 from caxton.client.sniff import SniffCalls
+from caxton.client.stats import StatsCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
+from caxton.client.tracing import TraceCalls
 from caxton.client.transport import ApiProblem
 from caxton.client.workspaces import WorkspaceCalls
 
@@ -42,12 +44,14 @@ class CaxtonClient(
     MessageCalls,
     ConversationCalls,
     TaskCalls,
+    TraceCalls,
     DeadLetterCalls,
     LogCalls,
     SniffCalls,
     StorageCalls,
     WorkspaceCalls,
     RecordingCalls,
+    StatsCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

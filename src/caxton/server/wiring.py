@@ -39,6 +39,8 @@ from caxton.services.dead_letters import DeadLetterService
 from caxton.services.messaging import MessageService
 from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
+from caxton.services.stats import Sources, StatsService
+from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.tools import Tools
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
@@ -83,11 +86,13 @@ class Rooms:
     messages: MessageService
     dead_letters: DeadLetterService
     sniff: SniffService
+    traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
     recordings: Store
     recording_service: RecordingService
+    stats: StatsService
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
@@ -172,11 +177,11 @@ def build(
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
-    natives: Sequence[NativeAgent] = (),
+    natives: Sequence[NativeAgent] = (), tools: Tools | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
-    `natives` are agents beside those that every node has.
+    `natives` are agents beside those that every node has; `tools` are what guests may call, if there are any.
     """
     clock = SystemClock() if clock is None else clock
     ballast = Ballast(data_dir, size_bytes=ballast_bytes)
@@ -206,6 +211,7 @@ def build(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances, recordings=recordings,
         stored_module=lambda sha256: load_module(lookups[1], sha256),
+        tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
 
@@ -221,6 +227,10 @@ def build(
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
+    sources = Sources(
+        bus=bus, agents=agents, postbox=postbox, journal=journal, database=database, disk=disk, conversations=room,
+        recorder=recorder, state=lambda: status.state,
+    )  # fmt: skip
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         recorder=recorder,
@@ -232,8 +242,9 @@ def build(
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
-        sniff=SniffService(bus, journal, database), disk=disk,
+        sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status, recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
+        stats=StatsService(sources, clock),
     )  # fmt: skip
     return status.rooms

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.tools import Tools
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
@@ -164,6 +165,7 @@ async def open_node(
     clock: Clock | None = None,
     natives: Sequence[NativeAgent] = (),
     conversations: ConversationSettings | None = None,
+    tools: Tools | None = None,
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
 
@@ -174,6 +176,7 @@ async def open_node(
         clock: instead of the machine's.
         natives: agents written in Python, beside those that every node has.
         conversations: as the settings.
+        tools: what guests may call.
     """
     _prepare(data_dir, compiled)
     failures: list[Exception] = []
@@ -186,6 +189,7 @@ async def open_node(
         ballast_bytes=BALLAST_BYTES,
         natives=natives,
         conversations=conversations,
+        tools=tools,
     )
     try:
         await rooms.start()

@@ -151,6 +151,8 @@ class Api:
             "server",
             "workspaces",
             "recordings",
+            "traces",
+            "stats",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

@@ -18,8 +18,10 @@ from caxton.testing.fakes.messages import FakeMessages
 from caxton.testing.fakes.recordings import FakeRecordings
 from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
+from caxton.testing.fakes.stats import FakeStats
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
+from caxton.testing.fakes.tracing import FakeTraces
 from caxton.testing.fakes.workspaces import FakeWorkspaces
 
 
@@ -39,13 +41,17 @@ class FakeNode:
     storage: FakeStorage = field(default_factory=FakeStorage)
     recordings: FakeRecordings = field(default_factory=FakeRecordings)
     server: FakeServer = field(init=False)
+    traces: FakeTraces = field(init=False)
+    stats: FakeStats = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
         self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
+        self.traces = FakeTraces(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
+        self.stats = FakeStats(self.agents, self.server)
 
     @property
     def services(self) -> Services:
@@ -55,6 +61,6 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
-            workspaces=self.workspaces,
+            workspaces=self.workspaces, traces=self.traces, stats=self.stats,
             recordings=self.recordings,
         )  # fmt: skip
