@@ -1488,6 +1488,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_hundred_conversations_of_the_examples_replay_identically_after_a_restart",
             "test_guest_that_uses_all_the_host_has_does_the_same_bytes_again",
             "test_every_answer_of_the_host_counts",
+            "test_answers_of_tools_are_recorded_and_no_tool_is_called_again",
             "test_failed_attempts_are_replayed_in_the_memory_that_they_left",
             "test_crashes_end_a_life_and_each_attempt_is_replayed_in_its_own",
             "test_start_that_failed_is_recorded_and_fails_again",

@@ -11,6 +11,7 @@ import pytest
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.core.errors import DeploymentFailed
 from caxton.replay.record import CALLS, KINDS, START
+from caxton.sandbox.codes import TIMED_OUT
 from caxton.sandbox.guest import Guest
 from caxton.testing.guests import SLOW_ROUNDS, STARTS_ONCE, assemble, example, guest, guest_text
 from caxton.testing.rooms import open_node, until
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from caxton.testing.rooms import LocalNode
 
-KV_SET = CALLS.index("kv_set")
+CALL_TOOL, KV_SET = CALLS.index("call_tool"), CALLS.index("kv_set")
 
 
 @pytest.fixture
@@ -208,6 +209,44 @@ async def test_each_replica_has_a_recording_and_reads_what_the_others_wrote(
     _, lives = await recorded(recording, agent="counter")
     assert sorted(life.life.replica for life in lives) == [0, 1, 2]
     assert again.same(lives, example("counter")) == 15
+
+
+class Dice:
+    """A tool that answers something else each time, and knows how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
+        self.asked += 1
+        return b'{"thrown":%d}' % self.asked if self.asked % 3 else TIMED_OUT
+
+
+async def test_answers_of_tools_are_recorded_and_no_tool_is_called_again(
+    tmp_path: Path, compiled_dir: Path, again: Replayer
+) -> None:
+    thrower = assemble(
+        guest_text(
+            imports="""(import "caxton" "call_tool" (func $call_tool (param i32 i32) (result i32)))
+              (import "caxton" "read_result" (func $read_result (param i32 i32) (result i32)))
+              (import "caxton" "kv_set" (func $kv_set (param i32 i32 i32 i32) (result i32)))""",
+            handle=f"""(i32.store (i32.const 96) (call $call_tool (i32.const 16) (i32.const {len('{"tool":"dice"}')})))
+              (drop (call $read_result (i32.const 100) (i32.const 32)))
+              (drop (call $kv_set (i32.const 16) (i32.const 4) (i32.const 96) (i32.const 36))) i32.const 0""",
+            more=r'(data (i32.const 16) "{\"tool\":\"dice\"}")',
+        )
+    )
+    dice = Dice()
+    async with open_node(tmp_path / "node", compiled=compiled_dir, tools=dice) as node:
+        await node.deploy("thrower", thrower, record=True)
+        for n in range(4):
+            await node.post("thrower", n)
+        await node.wait_for_quiet()
+        _, lives = await recorded(node)
+    answers = [answer for h in lives[0].handlings for number, _, answer in h.calls if number == CALL_TOOL]
+    assert answers == [b'{"thrown":1}', b'{"thrown":2}', TIMED_OUT, b'{"thrown":4}']
+    assert again.same(lives, thrower) == 5
+    assert dice.asked == 4
 
 
 # --- what is told ------------------------------------------------------------------------------------------------
