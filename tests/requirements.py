@@ -20,7 +20,10 @@ RULES = "docs/howto/talk-by-the-rules.md"
 REPLAY = "docs/howto/replay-what-agents-did.md"
 TASKS = "docs/howto/delegate-a-task.md"
 DIRECTORY = "docs/reference/directory.md"
+METRICS = "docs/reference/metrics.md"
+MONITORING = "docs/howto/set-up-monitoring.md"
 SDK_C = "sdk/c/README.md"
+LOGS = "docs/reference/logs.md"
 MAP = "ARCHITECTURE.md"
 
 
@@ -799,7 +802,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_settled_messages_are_bounded_in_number",
             "test_settled_messages_are_bounded_in_bytes_and_counted_again_after_a_restart",
-            "test_lines_of_an_agent_are_bounded_in_bytes",
+            "test_lines_of_an_agent_are_bounded_in_bytes_of_memory",
             "test_lines_of_last_week_are_forgotten_also_if_nothing_is_written_any_more",
         ),
     ),
@@ -1033,9 +1036,95 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "logs:bounded-in-all": Requirement(
         source=LIMITS,
-        text="Agents' logs are bounded in lines, bytes and days.",
-        tests=("test_lines_of_an_agent_are_bounded_in_bytes",),
-        gap="for each agent, not for all together",
+        text="Agents' logs are bounded in lines, bytes and days, each and all together; the loudest gives way.",
+        tests=(
+            "test_lines_of_an_agent_are_bounded_in_bytes_of_memory",
+            "test_one_that_shouts_gives_way_before_those_that_speak_once",
+            "test_books_balance_whatever_happens",
+            "test_cost_covers_what_python_takes_for_a_line_and_its_ids",
+            "test_agent_that_logs_megabytes_keeps_its_share_and_nobody_else_suffers",
+        ),
+    ),
+    "logs:message": Requirement(
+        source=LOGS,
+        text="A line that is written while a message is in hand names it, its conversation, trace and attempt; so does "
+        "what the host says of its failure.",
+        tests=(
+            "test_each_line_names_the_message_that_was_in_hand_and_its_trace",
+            "test_agents_that_work_on_the_same_thing_log_under_the_same_trace",
+            "test_what_the_host_says_of_a_failure_names_the_message_and_the_attempt",
+            "test_last_word_about_a_message_that_failed_too_often_names_it",
+            "test_lines_of_a_timer_have_a_trace_and_no_message",
+            "test_line_that_is_about_no_message_names_none",
+        ),
+    ),
+    "logs:text": Requirement(
+        source=LOGS,
+        text="No text of a guest reaches a terminal as more than text: colours go, control characters are replaced.",
+        tests=(
+            "test_colours_go_and_what_else_a_terminal_would_obey_is_replaced",
+            "test_no_text_leaves_anything_that_a_terminal_or_a_file_chokes_on",
+            "test_every_byte_there_is_may_be_logged",
+            "test_bytes_that_are_no_text_and_escape_sequences_are_made_harmless",
+            "test_text_of_nothing_but_line_ends_is_too_much_at_once",
+        ),
+    ),
+    "logs:restart": Requirement(
+        source=LOGS,
+        text="Logs survive a restart, bounded on disk, without anybody waiting for the disk; removed agents' do not.",
+        tests=(
+            "test_log_is_there_again_after_a_restart_and_goes_on",
+            "test_lines_are_on_disk_soon_without_a_stop",
+            "test_lines_of_a_removed_agent_do_not_come_back_but_those_of_its_successor_do",
+            "test_bytes_are_bounded_and_what_memory_keeps_survives_the_cleaning",
+            "test_lines_gather_while_the_disk_is_slow_and_too_many_are_left_out",
+            "test_last_room_of_the_disk_is_left_to_the_journal",
+            "test_disk_that_hangs_does_not_keep_the_server",
+        ),
+    ),
+    "logs:damage": Requirement(
+        source=LOGS,
+        text="A damaged file costs its lines from the damage on, one of another version is left alone; both are told.",
+        tests=(
+            "test_torn_end_costs_only_what_was_torn",
+            "test_any_flipped_bit_is_found_and_costs_nothing_before_it",
+            "test_file_of_another_version_is_left_alone_and_told",
+            "test_damaged_log_costs_lines_and_not_the_start",
+        ),
+    ),
+    "logs:search": Requirement(
+        source=LOGS,
+        text="The server searches what is kept and what comes, by patterns that take linear time; nobody is held up.",
+        tests=(
+            "test_pattern_that_would_never_end_elsewhere_ends",
+            "test_pattern_that_is_none_or_costs_too_much_is_refused_with_a_reason",
+            "test_search_lets_others_have_a_turn_and_stands_agents_that_come_and_go_meanwhile",
+            "test_search_that_takes_too_long_is_broken_off",
+            "test_lines_are_chosen_by_pattern_and_conversation_once_and_live",
+            "test_follower_gets_only_what_its_filter_lets_through_but_always_hears_of_gaps",
+        ),
+    ),
+    "server-log:names": Requirement(
+        source=LOGS,
+        text="The server's log has telemetry's names, and the ids of the request or message that a line is about.",
+        tests=(
+            "test_line_has_the_names_of_telemetry_for_time_severity_text_and_facts",
+            "test_what_a_service_logs_has_the_ids_of_its_request",
+            "test_lines_of_a_request_have_its_ids_and_those_of_others_do_not",
+            "test_error_of_ours_in_a_handling_is_logged_with_its_message",
+        ),
+    ),
+    "server-log:secrets": Requirement(
+        source=LOGS,
+        text="No token, password or key is in the server's log, be it in a fact, a text, a URL or a traceback.",
+        tests=(
+            "test_secrets_do_not_reach_the_log",
+            "test_traceback_keeps_all_but_the_secret",
+            "test_secret_in_a_text_is_taken_out_and_the_rest_stays",
+            "test_our_own_tokens_are_known_by_their_looks",
+            "test_fact_with_a_telling_name_is_not_shown",
+            "test_time_is_linear_in_the_text_whatever_it_is",
+        ),
     ),
     "speed:ring": Requirement(
         source="docs/decisions/0006-budget-of-a-message.md",
@@ -1655,6 +1744,174 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_little_is_not_told",
             "test_server_that_is_well_is_told_nothing",
             "test_status_warns_and_says_what_to_do",
+        ),
+    ),
+    # --- looking into agents ---------------------------------------------------------------------------------
+    "debug:figures": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="One line tells an agent's memory, queue and tool calls, from the instances and the flight recorder.",
+        tests=(
+            "test_the_line_is_that_of_the_founding_documents",
+            "test_figures_are_those_of_the_flight_recorder_and_the_instances",
+            "test_each_kind_counts_where_it_belongs",
+            "test_memory_that_has_grown_is_seen",
+        ),
+    ),
+    "debug:mailbox": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="What waits is shown in its order, with what is in hand and since when; bounded.",
+        tests=(
+            "test_mail_is_shown_in_its_order_with_what_is_in_hand",
+            "test_message_that_is_to_be_repeated_is_shown_as_paused_with_those_behind_it",
+            "test_stopped_agent_has_mail_and_state_and_no_inside",
+        ),
+    ),
+    "debug:inside": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="State and memory are shown within bounds, never steer a terminal, and not to everybody.",
+        tests=(
+            "test_state_is_shown_as_text_or_in_hex_and_cut",
+            "test_state_is_filtered_by_prefix_and_bounded",
+            "test_memory_is_that_of_the_guest_and_its_end_is_a_wall",
+            "test_only_those_may_look_who_may_see_that_much",
+            "test_values_out_of_bounds_are_refused",
+        ),
+    ),
+    "debug:stack": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A busy guest is found where it is, by function and source line, and notices nothing.",
+        tests=(
+            "test_spinning_guest_is_found_where_it_spins_and_with_what",
+            "test_module_with_debug_information_is_shown_by_lines_of_its_source",
+            "test_guest_that_is_looked_at_all_the_time_computes_the_same_and_goes_on_working",
+            "test_idle_agent_is_not_running",
+            "test_guest_that_gets_no_slice_is_said_to_be_so",
+            "test_no_bytes_make_it_fail",
+        ),
+    ),
+    "debug:profile": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A profile has every function that ran, of short handlings too; while nobody profiles nothing is sampled.",
+        tests=(
+            "test_profile_has_the_functions_that_ran_and_a_sample_for_each_slice",
+            "test_short_handlings_are_seen_too",
+            "test_profile_of_a_busy_agent_has_its_functions_and_ends_when_the_node_stops",
+            "test_profile_goes_on_with_the_instance_that_follows_a_crash",
+            "test_whoever_leaves_ends_the_profile",
+            "test_nobody_looking_leaves_slices_as_they_are",
+            "test_wasmtime_without_a_profiler_is_said_so",
+        ),
+    ),
+    "debug:bundle": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="An archive for a bug report has no secret, wherever one stood; bodies, state and memory are not in it.",
+        tests=(
+            "test_bug_report_has_every_part_and_no_secret_planted_anywhere",
+            "test_archive_has_no_secret_though_every_source_was_full_of_them",
+            "test_secret_is_removed_and_something_says_so",
+            "test_archive_is_made_without_a_server_too",
+        ),
+    ),
+    "health:reasons": Requirement(
+        source=REST,
+        text="/ready lists every reason why no work is taken, with what to do.",
+        tests=(
+            "test_a_server_that_starts_lives_and_is_not_ready",
+            "test_every_reason_is_told_the_gravest_first",
+            "test_every_cause_that_closes_the_intake_has_words_of_its_own",
+        ),
+    ),
+    "doctor:measures": Requirement(
+        source=CLI,
+        text="doctor runs a guest, measures syncs and clocks, looks at memory, key files, versions and the recorder.",
+        tests=(
+            "test_self_check_finds_nothing_wrong_here",
+            "test_each_sync_is_really_asked_for_and_nothing_is_left_behind",
+            "test_slow_disk_is_warned_of",
+            "test_clock_that_was_never_set_fails",
+            "test_limit_on_address_space_fails",
+            "test_key_file_open_to_others_fails_with_the_way_to_close_it",
+            "test_recorder_that_is_off_foreign_or_of_another_version_is_warned_of",
+            "test_server_of_another_version_or_that_takes_no_work_is_warned_of",
+        ),
+    ),
+    # --- metrics and monitoring ------------------------------------------------------------------------------
+    "metrics:catalogue": Requirement(
+        source=METRICS,
+        text="Every figure is given under its name with its own labels, and none of them is a name or an id.",
+        tests=(
+            "test_every_metric_has_a_line_and_every_line_its_metric",
+            "test_every_metric_of_the_catalogue_is_given_with_its_own_labels",
+            "test_nothing_that_agents_clients_or_messages_bring_along_is_a_label",
+            "test_requests_count_under_their_route_and_not_their_path",
+            "test_what_strangers_make_up_makes_no_series",
+        ),
+    ),
+    "metrics:truth": Requirement(
+        source=METRICS,
+        text="They count what happened: messages, failures, repetitions, refusals, deployments, commits, waiting.",
+        tests=(
+            "test_messages_are_counted_from_sending_to_settling",
+            "test_failures_crashes_and_repetitions_are_told_apart",
+            "test_redelivery_after_a_crash_of_the_node_is_told_apart",
+            "test_refused_messages_are_counted_by_reason",
+            "test_deployments_are_counted_by_how_they_end",
+            "test_commits_say_how_many_messages_they_wrote_and_how_long_the_disk_took",
+            "test_age_is_that_of_the_oldest_message_that_waits_anywhere",
+            "test_loop_that_is_held_up_is_late_by_as_much",
+        ),
+    ),
+    "metrics:errors": Requirement(
+        source=METRICS,
+        text="Errors are those of the server and its agents; wrong requests and answers to probes are not.",
+        tests=(
+            "test_wrong_requests_are_refusals_and_not_errors",
+            "test_what_fails_within_is_an_error_by_its_code",
+            "test_answers_to_probes_are_no_errors",
+            "test_every_error_is_counted_from_zero_on_since_only_what_grows_raises_an_alarm",
+        ),
+    ),
+    "metrics:cost": Requirement(
+        source=METRICS,
+        text="A scrape gives way to messages, however many agents there are.",
+        tests=("test_census_of_many_agents_gives_way_to_others",),
+    ),
+    "metrics:up": Requirement(
+        source=METRICS,
+        text="Prometheus finds each agent that is meant to run and is told whether it is up.",
+        tests=(
+            "test_each_agent_that_is_meant_to_run_is_a_target_at_the_address_that_was_asked",
+            "test_agent_of_which_no_instance_is_up_is_down",
+            "test_agents_that_crash_and_requests_that_fail_set_off_alarms",
+        ),
+    ),
+    "metrics:token": Requirement(
+        source=REST,
+        text="There is a token that reads metrics and nothing else.",
+        tests=(
+            "test_a_monitor_reads_metrics_and_nothing_else",
+            "test_token_for_monitoring_reads_metrics_and_nothing_else",
+            "test_token_of_more_rights_in_the_monitors_place_is_replaced",
+        ),
+    ),
+    "monitoring:alarms": Requirement(
+        source=MONITORING,
+        text="Alarms go off when they should and not otherwise, in a real Prometheus on a real server.",
+        tests=(
+            "test_alarms_of_the_founding_documents_are_there_as_they_were_written",
+            "test_every_alarm_has_a_case_in_which_it_goes_off_and_one_in_which_it_does_not",
+            "test_every_alarm_goes_off_when_it_should_and_not_otherwise",
+            "test_dead_letters_and_open_circuits_set_off_alarms",
+        ),
+    ),
+    "monitoring:boards": Requirement(
+        source=MONITORING,
+        text="Boards and alarms ask for what the server gives, and every figure is on a board.",
+        tests=(
+            "test_metrics_and_labels_that_are_asked_for_exist",
+            "test_values_of_labels_that_are_asked_for_are_on_the_page",
+            "test_every_metric_is_on_a_board",
+            "test_queries_of_a_board_can_be_read",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

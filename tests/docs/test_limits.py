@@ -23,6 +23,7 @@ ROOMS = (
     "bus",
     "conversations",
     "core",
+    "logs",
     "messages",
     "natives",
     "protocols",
@@ -38,10 +39,15 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "logs.line.KEPT_LINE_BYTES": "an estimate",
+    "logs.block.MAX_BLOCK_BYTES": "what is damage, of a file that nobody else writes",
+    "logs.book.SLICE_S": "how long a search goes on before others have their turn",
+    "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
     "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
     "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
+    "server.lag.EVERY_S": "how often it is looked how late the loop is",
     "agents.definition.PAGE_BYTES": "of WebAssembly",
     "natives.desk.MAX_REASON_CHARS": "how much of a parser's text an answer repeats",
     "natives.facilitator.MAX_NAME_CHARS": "how much of a mistaken name an answer repeats",
@@ -86,6 +92,8 @@ NOT_LIMITS = {
     "sandbox.ffi.VAL_BYTES": "of the library's memory layout",
     "sandbox.limits.FIBER_STACK_BYTES": "the host's; that of the guest is MAX_WASM_STACK_BYTES",
     "sandbox.module.PAGE_BYTES": "of WebAssembly",
+    "sandbox.source_lines.MAX_PATH_CHARS": "how much of a file's name is shown",
+    "core.redact.MIN_KNOWN_CHARS": "shorter words are no secrets",
     "sandbox.trap.MAX_FRAMES": "how much of a backtrace is kept",
     "sandbox.trap.MAX_NAME_CHARS": "how much of a function's name is kept",
     "security.files.MAX_BYTES": "of the server's own key files",

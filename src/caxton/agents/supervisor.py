@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
 from caxton.agents.circuit import Circuit
+from caxton.agents.counts import BOOT_FAILED, CRASHED
+from caxton.agents.log_context import context_of
 from caxton.agents.recording import RecordingRunner
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
@@ -19,17 +21,19 @@ from caxton.sandbox.trap import Trap
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
 
-    from caxton.agents.circuit import CircuitCounts
+    from caxton.agents.counts import AgentCounts
     from caxton.agents.definition import Definition
-    from caxton.agents.logs import LogBook
     from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
+    from caxton.logs.book import LogBook
+    from caxton.logs.line import Context
     from caxton.replay.store import Store
     from caxton.sandbox.engine import Engine
+    from caxton.sandbox.guest import Guest
     from caxton.sandbox.module import Module
 
 logger = logging.getLogger(__name__)
@@ -53,7 +57,7 @@ class Supervisor:
 
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
-        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: CircuitCounts,
+        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: AgentCounts,
         tools: ToolDoor, recordings: Store | None = None,
     ) -> None:  # fmt: skip
         self.definition = definition
@@ -63,11 +67,14 @@ class Supervisor:
         self.running_since: float | None = None
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
-        self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts, self._say)
         self._recordings = recordings
         self._tools = tools
+        self._counts = counts
+        self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts.circuits, self._say)
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
+        self.on_instance: Callable[[Guest], None] | None = None
+        """Told of each instance that comes up from now on."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
 
@@ -97,7 +104,12 @@ class Supervisor:
 
     @property
     def memory_bytes(self) -> int:
-        return sum(runner.guest.memory_bytes for runner in self._runners.values())
+        return sum(runner.guest.memory_now() for runner in self._runners.values())
+
+    @property
+    def guests(self) -> dict[int, Guest]:
+        """The instances that are up, by replica."""
+        return {replica: runner.guest for replica, runner in self._runners.items()}
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
@@ -204,9 +216,11 @@ class Supervisor:
         if runner is not None:
             runner.close()
             where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
+            runner.tell_dropped()
             runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
+        self._counts.traps[crash.kind] += 1
         self.circuit.ended(mailbox, has_succeeded=False)
-        self._event(life.Crashed(mailbox.replica, self._clock.monotonic(), crash.reason))
+        self._lost(CRASHED, mailbox.replica, crash.reason)
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         runner = self._runners.get(mailbox.replica)
@@ -228,7 +242,13 @@ class Supervisor:
             return  # somebody waits for the reply and is told
         what = f"timer {envelope.timer_id}" if envelope.timer_id >= 0 else f"message {envelope.message_id}"
         fate = "it is dropped" if envelope.timer_id >= 0 else "it is a dead letter"
-        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica)
+        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica, context_of(envelope))
+
+    def _lost(self, why: str, replica: int, reason: str) -> None:
+        """An instance is gone; the machine decides whether it gets another one."""
+        restarts = self.restarts
+        self._event(life.Crashed(replica, self._clock.monotonic(), reason))
+        self._counts.restarts[why] += self.restarts - restarts
 
     # --- the machine's instructions --------------------------------------------------------------------------
 
@@ -245,6 +265,7 @@ class Supervisor:
         self.receiver.is_running = phase == "running"
         self.running_since = self._clock.monotonic() if phase == "running" else None
         if phase == "failed" and before == "running":
+            self._counts.escalations += 1
             self._say(4, f"failed: {self.state.reason}; its mail waits, 'caxton agent start {self.name}' revives it")
         logger.info(
             "agent phase changed",
@@ -293,7 +314,7 @@ class Supervisor:
             runners = await self._boot_runners(self.definition, self.module, [replica])
         except BootError as exc:
             if self._misses(replica):
-                self._event(life.Crashed(replica, self._clock.monotonic(), exc.reason))
+                self._lost(BOOT_FAILED, replica, exc.reason)
             return
         if not self._misses(replica):
             _discard(runners)
@@ -357,6 +378,7 @@ class Supervisor:
         if isinstance(ended, Trap):
             where = f" in {' < '.join(ended.functions[:8])}" if ended.functions else ""
             runner.say(4, f"did not start ({ended.kind}): {ended.reason}{where}")
+            self._counts.traps[ended.kind] += 1
             raise BootError(f"{ended.reason}{where}")
         if ended:
             runner.say(4, f"did not start: {ended}")
@@ -366,6 +388,8 @@ class Supervisor:
         """The instances are the agent's from now on, and what they did while starting happens."""
         for replica, runner in runners.items():
             self._runners[replica] = runner
+            if self.on_instance is not None:
+                self.on_instance(runner.guest)
             self._bus.apply(runner.turn)
         offers = dict(self.definition.capabilities)
         for runner in self._runners.values():
@@ -433,8 +457,8 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("supervision failed", exc_info=error, extra={"action": "agents.error", "agent": self.name})
 
-    def _say(self, level: int, text: str, replica: int = 0) -> None:
-        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text)
+    def _say(self, level: int, text: str, replica: int = 0, context: Context | None = None) -> None:
+        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text, context)
 
 
 def _discard(runners: dict[int, WasmRunner]) -> None:

@@ -24,6 +24,7 @@ _SINGLE = frozenset({b"host", b"origin", b"authorization", b"content-type", b"co
 
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _TRACE_ID = re.compile(rb"[0-9a-f]{32}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _NO_TRACE = b"0" * 32
 
 _chance = random.Random()  # noqa: S311 - ids need to differ, not to be secret; asking the system gives up the GIL
@@ -54,11 +55,13 @@ class ApiRequest:
     __slots__ = (
         "_query",
         "body_done",
+        "error_code",
         "headers",
         "limits",
         "operation",
         "principal",
         "receive",
+        "request_id",
         "scope",
         "trace_id",
     )
@@ -69,8 +72,11 @@ class ApiRequest:
         self.limits = limits
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.trace_id = _trace_id(self.headers)
+        self.request_id = _request_id(self.headers)
         self.principal: Principal = ANONYMOUS
         self.operation: Operation | None = None
+        self.error_code: str | None = None
+        """Of the error that it is answered with."""
         self.body_done = False
         """Whether the body was read to its end."""
         self._query: dict[str, str] | None = None
@@ -118,6 +124,10 @@ class ApiRequest:
         """Whether the parameter was given."""
         return parameter.name in self._parameters()
 
+    def log_facts(self) -> dict[str, Any]:
+        """What each line of the server's log says that is written on behalf of this request."""
+        return {"request_id": self.request_id, "trace_id": self.trace_id, "principal": self.principal.name}
+
     def check_headers(self) -> None:
         """Raise `InvalidRequest` if a header that decides something is given twice."""
         pairs = self.scope["headers"]
@@ -146,3 +156,9 @@ def _trace_id(headers: dict[bytes, bytes]) -> str:
     if given and _TRACE_ID.fullmatch(given) and given != _NO_TRACE:
         return given.decode()
     return f"{_chance.getrandbits(128) or 1:032x}"
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    """The caller's X-Request-Id if it is harmless, else a new one. Unlike a trace id it is this request's alone."""
+    given = headers.get(b"x-request-id")
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else new_span_id()

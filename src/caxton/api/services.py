@@ -20,16 +20,18 @@ if TYPE_CHECKING:
         PurgeReceipt,
         ReplayReceipt,
     )
+    from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
     from caxton.core.views.logs import LogLine
     from caxton.core.views.messages import Gap, Receipt, Sighting
     from caxton.core.views.recordings import RecordingFilter, RecordingPage
-    from caxton.core.views.server import ServerView
+    from caxton.core.views.server import Reason, ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
     from caxton.core.views.traces import TraceFilter, TraceView
     from caxton.core.views.waits import CriticalPath, DeadlockView
+    from caxton.logs.filter import LogFilter
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
@@ -51,6 +53,10 @@ class AgentService(Protocol):
 
     def get(self, workspace: WorkspaceName, name: AgentName) -> AgentView:
         """One agent; raises `AgentNotFound`."""
+        ...
+
+    def meant_to_run(self, workspace: WorkspaceName) -> Sequence[str]:
+        """Names of the agents that nobody has stopped, whether or not they run."""
         ...
 
     async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
@@ -236,22 +242,19 @@ class WorkspaceService(Protocol):
 
 
 class LogService(Protocol):
-    """The agents' logs. `agents` None means all."""
+    """The agents' logs."""
 
-    def tail(
-        self,
-        workspace: WorkspaceName,
-        agents: list[str] | None,
-        *,
-        limit: int,
-        since_s: float | None,
-        level: str | None,
-    ) -> list[LogLine]:
-        """The last `limit` lines, oldest first: of the last `since_s` seconds, of `level` or graver."""
+    async def find(self, workspace: WorkspaceName, wanted: LogFilter, *, limit: int) -> list[LogLine]:
+        """The last `limit` lines that are wanted, oldest first. Raises `InvalidValue` if looking takes too long."""
         ...
 
-    def follow(self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int) -> AsyncIterator[LogLine]:
-        """Each line after `after_seq` as it is written. A slow reader misses lines; a host line says so."""
+    def follow(
+        self, workspace: WorkspaceName, wanted: LogFilter, *, after_seq: int | None = None, past: int = 0
+    ) -> AsyncIterator[LogLine]:
+        """Each wanted line as it is written; before them those after `after_seq`, or the last `past`.
+
+        A slow reader misses lines; a host line says so. Raises `TooManyListeners`.
+        """
         ...
 
 
@@ -347,12 +350,50 @@ class ServerService(Protocol):
         """The server as a whole."""
         ...
 
-    def ready(self) -> bool:
-        """Whether it takes work."""
+    def reasons(self) -> list[Reason]:
+        """Why it does not take work; none: it does."""
         ...
 
-    def metrics(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    async def metrics(self) -> bytes:
+        """All metrics in Prometheus' text format; made in steps, between which others have their turn."""
+        ...
+
+
+class DebugService(Protocol):
+    """Looks into agents. Every method raises `AgentNotFound`."""
+
+    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
+        """What it uses, and did in the last `window_s`."""
+        ...
+
+    def mailbox(self, workspace: WorkspaceName, name: AgentName, *, limit: int) -> MailboxDebug:
+        """What waits and what is in hand."""
+        ...
+
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+        """Its keys that begin with `prefix`."""
+        ...
+
+    def memory(
+        self, workspace: WorkspaceName, name: AgentName, *, replica: int, offset: int, length: int
+    ) -> MemoryDebug:
+        """Bytes of an instance's memory. Raises `AgentStateConflict`, `InvalidValue`, `OutsideMemory`."""
+        ...
+
+    async def stack(self, workspace: WorkspaceName, name: AgentName) -> StackDebug:
+        """Where each replica is."""
+        ...
+
+    async def profile(self, workspace: WorkspaceName, name: AgentName, *, duration_s: float) -> bytes:
+        """A profile in JSON. Raises `AgentStateConflict`, `ProfileRunning`, `ProfilerUnavailable`, `ShuttingDown`."""
+        ...
+
+
+class BundleService(Protocol):
+    """Gathers what a bug report needs."""
+
+    async def collect(self, workspace: WorkspaceName) -> BundleView:
+        """The server's part of it, without secrets."""
         ...
 
 
@@ -374,3 +415,5 @@ class Services:
     recordings: RecordingService
     traces: TraceService
     stats: StatsService
+    debugging: DebugService
+    bundle: BundleService

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, DeadLetters
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import Envelope, facts
 from caxton.bus.flight import SLOW_US, Flight
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
@@ -33,6 +33,7 @@ from caxton.bus.suspects import Suspects
 from caxton.bus.tap import Tap
 from caxton.bus.timers import Timers
 from caxton.core.crash import ARMED, crash_point
+from caxton.observe.metrics import DURATION_BUCKETS
 from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, FAILED, REPLIED, SETTLED, TIMER
 from caxton.recorder.recorder import Recorder
 from caxton.storage.inflight import timer_key
@@ -52,9 +53,6 @@ logger = logging.getLogger(__name__)
 
 MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
-
-LATENCY_BUCKETS = 32
-"""Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
 
 
 class Bus:
@@ -99,8 +97,14 @@ class Bus:
         self.mail = HostMail(self, journal)
         self.referee: Referee = NoReferee()
         self.is_draining = False
-        self.settled = self.failures = 0
-        self.latency_us = [0] * LATENCY_BUCKETS
+        self.failures = self.crashes = 0
+        """Handlings that failed, and those of them that ended their handler."""
+        self.latency_us = [0] * DURATION_BUCKETS
+        """How long messages waited from acceptance to handing over, as `observe.metrics.powers` reads it."""
+        self.handled_us = [0] * DURATION_BUCKETS
+        self.failed_us = [0] * DURATION_BUCKETS
+        """How long handlings took that succeeded, and that failed."""
+        self.timers_handled = 0
 
     def close(self) -> None:
         """Nothing happens by itself any more."""
@@ -114,6 +118,11 @@ class Bus:
             for envelope in [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]:
                 if envelope.timer_id < 0 and not envelope.written and not envelope.settled_us:
                     self._journal.born[envelope.seq] = envelope
+
+    @property
+    def settled(self) -> int:
+        """Handlings that succeeded, of messages and timers."""
+        return sum(self.handled_us)
 
     # --- numbers and times -----------------------------------------------------------------------------------
 
@@ -213,8 +222,7 @@ class Bus:
             if envelope.timer_id < 0:
                 if envelope.written:
                     self._note(envelope.seq)
-                bucket = (now_us - envelope.accepted_us).bit_length()
-                self.latency_us[bucket if bucket < LATENCY_BUCKETS else -1] += 1
+                self.latency_us[(now_us - envelope.accepted_us).bit_length()] += 1
                 result = handler.deliver(envelope.body)
             elif envelope.timer_id in box.receiver.timers:
                 self._note(timer_key(envelope.workspace, envelope.receiver, envelope.timer_id))
@@ -265,7 +273,9 @@ class Bus:
     @staticmethod
     def _host_error(box: Mailbox, error: Exception) -> HostError:
         """The wall behind which an error of ours costs one handler and not the pump."""
-        extra = {"action": "bus.host_error", "agent": box.receiver.name}
+        extra = {"action": "bus.host_error", "workspace": box.receiver.workspace, "agent": box.receiver.name}
+        if box.turn is not None and box.turn.envelope is not None:
+            extra |= facts(box.turn.envelope)
         logger.error("handling raised", exc_info=error, extra=extra)
         return HostError()
 
@@ -279,7 +289,8 @@ class Bus:
             crash_point("settle.applied")
         box.handled += 1
         receiver.handled += 1
-        self.settled += 1
+        ended_us = self._wall_us()
+        self.handled_us[(ended_us - turn.now_us).bit_length()] += 1
         if receiver.is_watched:
             receiver.supervisor.succeeded(box)
         if envelope is None:
@@ -287,6 +298,7 @@ class Bus:
         if envelope.timer_id >= 0:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
+            self.timers_handled += 1
             self.flight.note(TIMER, envelope, handed_us=turn.now_us)
             return
         size = len(envelope.body)
@@ -402,12 +414,15 @@ class Bus:
                 receiver.supervisor.found_no_room(box)
             return
         self.failures += 1
+        self.failed_us[(self._wall_us() - turn.now_us).bit_length()] += 1
         receiver.failed += 1
+        turn.failed = envelope
         if isinstance(result, int):
             error, crash = failure_text(result), None
             receiver.supervisor.failed(box, result)
         else:
             error, crash = result.reason, result
+            self.crashes += 1
             box.handler = None
             box.is_open = False
             receiver.supervisor.crashed(box, crash)
@@ -415,6 +430,7 @@ class Bus:
             kind = FAILED if crash is None else CRASHED
             self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error)
             self.redelivery.failed(box, envelope, error, crash)
+        turn.failed = None
 
     def _has_ended(self, box: Mailbox, envelope: Envelope) -> bool:
         """Whether `envelope`, which has a time to live, ended while it waited."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, DEAD, FAILED, LOST, MAX_DETAIL_CHARS, REFUSED, TOOL
@@ -33,6 +34,8 @@ class Flight:
         self.said: list[Envelope] = []
         """What was handled in this round of the pump and belongs to a conversation. Always the same list."""
         self._second = self._refusals = 0
+        self.refusals = Counter[str]()
+        """In this run, by code; every one counts."""
 
     def end_round(self) -> None:
         """The pump's round ends: what it was told is kept."""
@@ -69,6 +72,7 @@ class Flight:
 
     def refused(self, workspace: str, message: AclMessage, code: str, *, trace: str = "") -> None:
         """`message` was not taken; `code` tells why. Its sender is the one that it really had."""
+        self.refusals[code] += 1
         now_us = self._clock.wall_us()
         if now_us // 1_000_000 != self._second:
             self._second, self._refusals = now_us // 1_000_000, 0

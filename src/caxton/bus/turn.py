@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from caxton.bus.directory import TOPIC_PREFIX
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import Envelope, trace_of
 from caxton.bus.mailbox import entry_bytes
 from caxton.bus.topics import is_pattern
 from caxton.core.errors import CapabilityNotFound, InvalidMessage, MessageExpired, MessageTooLarge, UnknownReceiver
@@ -88,9 +88,11 @@ class Turn:
         "_receiver",
         "_receivers",
         "_second",
+        "_sent",
         "_sent_this_second",
         "cancelled",
         "envelope",
+        "failed",
         "has_state",
         "kv",
         "now_us",
@@ -109,6 +111,7 @@ class Turn:
         self._mailbox = mailbox
         self._receiver = mailbox.receiver
         self._directory = mailbox.receiver.directory
+        self._sent = mailbox.receiver.directory.sent
         self._receivers = self._directory.receivers
         self._outside_bytes = 0
         """Of what is staged for clients."""
@@ -117,6 +120,8 @@ class Turn:
         self._second = self._sent_this_second = 0
         self._kv_growth = 0
         self.envelope: Envelope | None = None
+        self.failed: Envelope | None = None
+        """What was in hand, while those who supervise the handler hear that it failed."""
         self.now_us = 0
         self.trace = ""
         self.sends: list[tuple[Receiver | None, Envelope]] = []
@@ -221,6 +226,7 @@ class Turn:
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str, *, is_copy: bool = False) -> None:
         receiver, now_us = self._receiver, self.now_us
+        self._sent[message.performative] += 1
         seq = self._next_seq()
         if not is_copy:  # all copies of a message are the same message
             message.sender = receiver.name
@@ -259,13 +265,13 @@ class Turn:
 
     def _begin_trace(self) -> str:
         """Everything sent in this turn belongs to the trace of the message in hand, or begins one."""
-        body = b"" if self.envelope is None else self.envelope.body
-        at = body.rfind(b'"traceparent":"00-')
-        if at < 0:
-            self.trace = f"00-{self._bus.new_trace_id()}-"
-        else:
-            self.trace = body[at + 15 : at + 51].decode("ascii", "replace")
+        found = "" if self.envelope is None else trace_of(self.envelope)
+        self.trace = found or f"00-{self._bus.new_trace_id()}-"
         return self.trace
+
+    def trace_id(self) -> str:
+        """Of the message in hand, 32 hex digits; what the turn sends belongs to the same."""
+        return (self.trace or self._begin_trace())[3:35]
 
     # --- state -----------------------------------------------------------------------------------------------
 

@@ -14,12 +14,14 @@ from caxton.cli import (
     capability,
     config,
     conversation,
+    debug,
     deploy,
     dlq,
     doctor,
     logs,
     message,
     monitor,
+    profile,
     replay,
     server,
     sniff,
@@ -75,7 +77,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, replay, top, monitor,
+    doctor, debug, profile, replay, top, monitor,
 ):  # fmt: skip
     part.register(app)
 

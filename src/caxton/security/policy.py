@@ -19,6 +19,9 @@ OPERATOR = "operator"
 VIEWER = "viewer"
 """May look and not touch."""
 
+MONITOR = "monitor"
+"""May read metrics and nothing else. The role of the token that is made for Prometheus."""
+
 _LOOK = frozenset({ADMIN, OPERATOR, VIEWER})
 _TOUCH = frozenset({ADMIN, OPERATOR})
 
@@ -26,7 +29,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "health:read": _LOOK,
     "openapi:read": _LOOK,
     "server:read": _LOOK,
-    "metrics:read": _LOOK,
+    "metrics:read": _LOOK | {MONITOR},
     "agents:read": _LOOK,
     "agents:write": _TOUCH,
     "logs:read": _LOOK,
@@ -44,6 +47,10 @@ ACTIONS: dict[str, frozenset[str]] = {
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
     "recordings:read": _TOUCH,  # they hold the state of agents, which a viewer does not get to see otherwise
+    "debug:read": _LOOK,
+    "debug:inside": _TOUCH,  # an agent's state, memory and stack: whatever it was told and keeps
+    "debug:profile": _TOUCH,
+    "debug:bundle": frozenset({ADMIN}),
 }
 """Action → the roles that may. A route whose action is not here is denied to everybody."""
 

@@ -30,6 +30,9 @@ MIN_DEAD_LETTER_BYTES = 1 << 20
 MAX_SIZE = 1 << 50
 """No disk has more."""
 
+MIN_LOG_BYTES = 1 << 20
+"""Some two thousand lines."""
+
 MIN_JOURNAL_BYTES = 16 << 20
 """A module may have 10 MiB."""
 
@@ -209,6 +212,13 @@ SETTINGS = (
         "How much recordings for replays may take; the oldest go first.",
     ),
     Setting(
+        "storage.max_logs",
+        "CAXTON_MAX_LOGS",
+        64 << 20,
+        _size(MIN_LOG_BYTES),
+        "How much all agents' logs may take before the oldest lines go.",
+    ),
+    Setting(
         "recorder.size",
         "CAXTON_RECORDER_SIZE",
         64 << 20,
@@ -267,6 +277,7 @@ class Settings:
     max_dead_letter_bytes: int
     max_journal_bytes: int
     max_recording_bytes: int
+    max_log_bytes: int
     recorder_bytes: int
     body_bytes: int
     conversation_mode: Mode
@@ -319,6 +330,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
         max_recording_bytes=values["storage.max_recordings"],
+        max_log_bytes=values["storage.max_logs"],
         recorder_bytes=values["recorder.size"],
         body_bytes=values["recorder.bodies"],
         conversation_mode=values["conversations.mode"],

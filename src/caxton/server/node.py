@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -14,7 +15,7 @@ from caxton.conversations.settings import ConversationSettings
 from caxton.core.errors import StorageFailed
 from caxton.observe.log import set_up_logging
 from caxton.security.keys import load_or_create_key
-from caxton.security.tokens import TokenVerifier, ensure_admin_token
+from caxton.security.tokens import TokenVerifier, ensure_admin_token, ensure_monitor_token
 from caxton.server.config import Settings, load
 from caxton.server.datadir import DataDir
 from caxton.server.http import HttpServer, http_door
@@ -72,6 +73,7 @@ class Node:
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
             max_recording_bytes=self._settings.max_recording_bytes,
+            max_log_bytes=self._settings.max_log_bytes,
             recorder_bytes=self._settings.recorder_bytes,
             body_bytes=self._settings.body_bytes,
             conversations=ConversationSettings(
@@ -81,6 +83,7 @@ class Node:
             ),
             on_storage_failure=self._storage_failed,
         )
+        rooms.bundle.settings = asdict(self._settings)
         try:
             return await self._serve(rooms, on_ready)
         finally:
@@ -90,6 +93,7 @@ class Node:
         settings = self._settings
         key = load_or_create_key(settings.data_dir)
         token = ensure_admin_token(settings.data_dir, key, rooms.clock)
+        ensure_monitor_token(settings.data_dir, key, rooms.clock)
         http = http_door(settings, rooms, TokenVerifier([key], rooms.clock))
         http.bind()
         await rooms.start()

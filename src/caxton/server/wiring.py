@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from caxton.agents.logs import LogBook
+from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names, load_module
+from caxton.agents.wasm_runner import WasmRunner
+from caxton.api.meter import Meter
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -19,6 +21,10 @@ from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
+from caxton.logs.book import LogBook
+from caxton.logs.files import LogFiles
+from caxton.logs.pages import MAX_TOTAL_BYTES as MAX_LOG_BYTES
+from caxton.logs.writer import LogWriter
 from caxton.natives import native
 from caxton.natives.facilitator import Facilitator
 from caxton.natives.management import Management
@@ -31,11 +37,14 @@ from caxton.replay.store import DEFAULT_BYTES as MAX_RECORDING_BYTES
 from caxton.replay.store import Store
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
+from caxton.server.lag import LoopLag
 from caxton.server.pump import Pump
 from caxton.server.status import NodeStatus
+from caxton.services.bundle import BundleService
 from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
+from caxton.services.debugging import DebugService
 from caxton.services.messaging import MessageService
 from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
@@ -71,6 +80,9 @@ class Rooms:
     pump: Pump
     bus: Bus
     recorder: Recorder
+    compiler: Compiler
+    meter: Meter
+    lag: LoopLag
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -78,6 +90,8 @@ class Rooms:
     postbox: Postbox
     receipts: Receipts
     log: LogBook
+    log_files: LogFiles
+    log_writer: LogWriter
     agents: AgentService
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
@@ -89,6 +103,8 @@ class Rooms:
     traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
+    debugging: DebugService
+    bundle: BundleService
     status: NodeStatus
     recordings: Store
     recording_service: RecordingService
@@ -105,6 +121,7 @@ class Rooms:
             raise JournalDamaged(str(self.database.path), f"{type(exc).__name__}: {exc}") from exc
         self.database.start()
         self.disk.start()
+        self.lag.start()
         self.dead_letters.start()
         self.conversation_room.start()
         crash_point("start.loaded")
@@ -115,6 +132,8 @@ class Rooms:
 
     def _load(self) -> dict[str, bytes]:
         """All that the journal holds; returns the modules that the agents need."""
+        self.log.restore(self.log_files.load())
+        self.log.sink = self.log_writer
         free_reserved_names(self.database)
         load_names(self.database, self.bus)
         self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
@@ -151,10 +170,12 @@ class Rooms:
         self.dead_letters.refuse()
         self.conversations.refuse()
         self.workspaces.refuse()
+        self.debugging.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
         self.pump.close()
+        self.lag.close()
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
@@ -164,6 +185,7 @@ class Rooms:
         self.disk.close()
         self.agents.close()
         self.recordings.close()
+        self.log_writer.close()
         self.journal.close()
         for lookup in self.lookups:
             lookup.close()
@@ -175,6 +197,7 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
+    max_log_bytes: int = MAX_LOG_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
     natives: Sequence[NativeAgent] = (), tools: Tools | None = None,
@@ -203,17 +226,19 @@ def build(
     pump.attach(bus)
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
-    log = LogBook(clock)
+    log = LogBook(clock, max_bytes=max_log_bytes)
+    log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     recordings = Store(data_dir / "recordings", clock.wall_us, max_recording_bytes)
+    compiler = Compiler(data_dir / "compiled", cache_key)
     agents = AgentService(
-        engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances, recordings=recordings,
-        stored_module=lambda sha256: load_module(lookups[1], sha256),
+        engine=engine, compiler=compiler, bus=bus, journal=journal, log=log, clock=clock, max_instances=max_instances,
+        recordings=recordings, stored_module=lambda sha256: load_module(lookups[1], sha256),
         tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
+    engine.facts = lambda: _facts_of_guest(engine)
 
     def forget(workspace: str, name: str) -> None:
         facilitator.forget(name)
@@ -224,6 +249,12 @@ def build(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
+    upkeep = Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk)
+
+    def module_of(sha256: str) -> bytes | None:
+        found = lookups[0].query("SELECT bytes FROM modules WHERE sha256 = ?", (sha256,))
+        return found[0][0] if found else None
+
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
@@ -233,18 +264,28 @@ def build(
     )  # fmt: skip
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        recorder=recorder,
+        recorder=recorder, compiler=compiler, meter=Meter(), lag=LoopLag(),
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
-        postbox=postbox, receipts=receipts, log=log, agents=agents,
+        postbox=postbox, receipts=receipts, log=log, log_files=log_files, log_writer=LogWriter(log_files),
+        agents=agents,
         capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status, recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
         stats=StatsService(sources, clock),
+        upkeep=upkeep, debugging=DebugService(agents, recorder, clock, module_of),
+        bundle=BundleService(
+            agents=agents, log=log, recorder=recorder, upkeep=upkeep, data_dir=data_dir, view=status.view,
+            reasons=status.reasons, metrics=status.metrics,
+        ),
+        status=status, recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
     )  # fmt: skip
     return status.rooms
+
+
+def _facts_of_guest(engine: Engine) -> dict[str, Any]:
+    host = getattr(engine.current, "host", None)
+    return facts_of(host.turn) if isinstance(host, WasmRunner) else {}

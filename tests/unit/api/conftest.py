@@ -153,6 +153,8 @@ class Api:
             "recordings",
             "traces",
             "stats",
+            "debugging",
+            "bundle",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

@@ -9,6 +9,7 @@ import pytest
 from caxton.api.app import all_routes, as_handler, build_litestar
 from caxton.api.edge import Edge
 from caxton.api.hosts import HostPolicy
+from caxton.api.meter import Meter
 from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply
 from caxton.api.request import Limits
@@ -76,8 +77,8 @@ async def test_a_viewer_gets_past_the_guard_exactly_where_the_policy_says(operat
 @pytest.mark.parametrize("make", FORGERIES.values(), ids=FORGERIES.keys())
 async def test_every_forged_token_gets_the_same_answer(make: Callable[[Forge], str], api: Api) -> None:
     token = make(Forge(api.key, int(api.clock.wall_s))).encode("utf-8").decode("latin-1")
-    answer = await api("GET", "/api/v1/agents", token=token or " ", x_trace_id="a" * 32)
-    none = await api("GET", "/api/v1/agents", token=None, x_trace_id="a" * 32)
+    answer = await api("GET", "/api/v1/agents", token=token or " ", x_trace_id="a" * 32, x_request_id="r")
+    none = await api("GET", "/api/v1/agents", token=None, x_trace_id="a" * 32, x_request_id="r")
     assert (answer.status, answer.headers, answer.body) == (none.status, none.headers, none.body)
     assert answer.status == 401
 
@@ -126,7 +127,7 @@ async def test_a_route_that_declares_no_action_is_denied_to_everybody(
     handler.opt = {}
     inner = build_litestar([], TokenVerifier([api.key], api.clock))
     inner.register(handler)
-    api.app = Edge(inner, HostPolicy(), Limits(), api.stopping)
+    api.app = Edge(inner, HostPolicy(), Limits(), api.stopping, Meter())
     token = None if roles is None else api.token_for(*roles)
     assert (await api("GET", "/health", token=token)).status == status
 
