@@ -69,7 +69,7 @@ class RecordingRunner(WasmRunner):
         life = Life(
             id=f"{now_us:016x}-{os.urandom(4).hex()}", workspace=receiver.workspace, agent=receiver.name,
             replica=self.turn.replica, began_us=now_us, module_sha256=self.guest.module.sha256,
-            limits=asdict(self._limits), caxton=VERSION,
+            limits=asdict(self.guest.limits), caxton=VERSION,
         )  # fmt: skip
         return store.begin(life, State(list(receiver.kv.items()), receiver.next_timer_id))
 
