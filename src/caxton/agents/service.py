@@ -123,17 +123,17 @@ class AgentService:
     def memory_bytes(self) -> int:
         return sum(agent.supervisor.memory_bytes for agent in self._agents.values())
 
-    def all_supervisors(self) -> list[Supervisor]:
-        """Of all agents, in no order."""
-        return [agent.supervisor for agent in self._agents.values()]
-
-    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
-        """Who looks after each agent of a workspace, by name."""
-        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
+    @property
+    def restarts(self) -> int:
+        return sum(self.counted.restarts.values())
 
     def circuit_states(self) -> dict[str, int]:
         """Agents by the state of their circuit breaker."""
         return Counter(agent.supervisor.circuit.phase for agent in self._agents.values())
+
+    def all_supervisors(self) -> list[Supervisor]:
+        """Of all agents, in no order."""
+        return [agent.supervisor for agent in self._agents.values()]
 
     def meant_to_run(self, workspace: WorkspaceName) -> list[str]:
         """Names of the agents that nobody has stopped, whether or not they run."""
@@ -143,6 +143,10 @@ class AgentService:
         return sorted(
             name for (w, name), agent in agents if w == workspace and agent.supervisor.state.phase not in ended
         )
+
+    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
+        """Who looks after each agent of a workspace, by name."""
+        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
 
     def circuit(self, workspace: str, name: str) -> Circuit | None:
         """What guards it, or None when there is no such agent."""

@@ -65,9 +65,9 @@ class Supervisor:
         self.running_since: float | None = None
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
-        self._tools = tools
         self._counts = counts
         self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts.circuits, self._say)
+        self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self.on_instance: Callable[[Guest], None] | None = None

@@ -57,8 +57,8 @@ class Edge:
             return
         request = ApiRequest(scope, receive, self._limits)
         scope[SCOPE_KEY] = request
-        work = begin(request.log_facts)
         answer = _Answer(request, send, self._meter)
+        work = begin(request.log_facts)
         try:
             self._check(request)
             await self._app(scope, receive, answer.send)
@@ -140,8 +140,8 @@ class _Answer:
     async def _begin(self, event: Event) -> None:
         request = self._request
         self.status = event["status"]
-        headers = [*event["headers"], *_COMMON, *_ids(request)]
         self._meter.answered(request, self.status, time.monotonic() - self._started_at)
+        headers = [*event["headers"], *_COMMON, *_ids(request)]
         if self.status >= 400 and not request.body_done and may_have_body(request):
             # After 408 and 503 nobody waits for more of the body, and who asks with Expect has not sent it yet.
             if self.status not in (408, 503) and b"expect" not in request.headers:

@@ -226,8 +226,8 @@ def build(
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     compiler = Compiler(data_dir / "compiled", cache_key)
     agents = AgentService(
-        engine=engine, compiler=compiler, bus=bus, journal=journal, log=log, clock=clock, max_instances=max_instances,
-        tools=tools,
+        engine=engine, compiler=compiler, bus=bus, journal=journal, log=log,
+        clock=clock, max_instances=max_instances, tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
     engine.facts = lambda: _facts_of_guest(engine)
