@@ -137,6 +137,14 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_otlp_follows_the_rules_of_the_protocol_whatever_happened",
         ),
     ),
+    "trace:night": Requirement(
+        source="docs/howto/three-in-the-morning.md",
+        text="From the alarm of a real Prometheus the commands of the brief, in their order, lead to the slow tool.",
+        tests=(
+            "test_page_has_the_commands_of_the_brief_in_their_order",
+            "test_commands_in_their_order_lead_from_the_alarm_to_the_slow_tool_and_mend_it",
+        ),
+    ),
     "trace:tools": Requirement(
         source=CLI,
         text="Every call of a tool is in the trace of the message in whose handling it was, with its time and error.",

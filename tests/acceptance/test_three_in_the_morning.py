@@ -15,11 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from caxton.client import CaxtonClient
 from caxton.core.views.agents import AgentSpec, CircuitBreaker
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import assemble, guest_text
 from tests.docs.tables import read_page
+from tests.prometheus import FETCH_S, prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -142,12 +145,21 @@ def shape(text: str) -> list[str]:
 def test_page_has_the_commands_of_the_brief_in_their_order() -> None:
     commands = [command for command, _ in TRANSCRIPT]
     assert commands[0] == "trace --conversation-id abc123 --last 5m"
+    assert "debug agent InventoryChecker --show-metrics" in commands
     assert "config set --agent InventoryChecker --circuit-breaker.timeout=10s --circuit-breaker.threshold=3" in commands
 
 
-def test_commands_in_their_order_lead_from_the_alarm_to_the_slow_tool_and_mend_it(tmp_path: Path) -> None:
+@pytest.mark.timeout(FETCH_S + 120)
+async def test_commands_in_their_order_lead_from_the_alarm_to_the_slow_tool_and_mend_it(tmp_path: Path) -> None:
     with night(tmp_path) as scene:
-        scene.order()
+        token = (tmp_path / "data" / "monitor.token").read_text(encoding="ascii")
+        async with prometheus(tmp_path, scene.client.server.removeprefix("http://"), token) as watch:
+            await watch.wait_until("sum(caxton_conversation_deadlines_total)", 0)
+            assert await watch.firing() == {}
+            scene.order()
+            alarm = await watch.wait_for_alarm("AgentConversationTimeout")
+        assert alarm["annotations"]["summary"] == "Agent conversation timeout"
+        assert f"\n{alarm['annotations']['summary']}\n{alarm['annotations']['description']}\n" in PAGE
         text = scene.wait_until("its circuit is open", 'agent="ams" message="failure"')
         assert re.search(
             r'(?m)^\[\d\d:\d\d:\d\d\.\d{3}\] agent="OrderProcessor" message="propose" status="sent"$', text

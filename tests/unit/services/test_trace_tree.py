@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caxton.core.views.traces import TraceView
@@ -284,6 +284,7 @@ def test_long_chain_is_no_reason_to_recurse() -> None:
 # --- whatever happens --------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(talks(min_step=1))
 def test_every_message_hangs_on_the_one_in_whose_handling_it_was_sent(talk: Talk) -> None:
     view = grown(talk.records, talk.live, now=talk.now)
@@ -303,6 +304,7 @@ def assert_is_a_tree(view: TraceView) -> None:
     assert {event.span for event in view.events} <= placed.keys()
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(talks())
 def test_everything_is_shown_once_even_when_the_clock_stands_still(talk: Talk) -> None:
     view = grown(talk.records, talk.live, now=talk.now)
@@ -313,6 +315,7 @@ def test_everything_is_shown_once_even_when_the_clock_stands_still(talk: Talk) -
     assert sum(len(span.tools) for span in view.spans) == sum(one.kind == TOOL for one in talk.records)
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(talks(), st.integers(1, 10), st.sampled_from((None, *AGENTS)), st.booleans())
 def test_no_narrower_view_shows_more_or_loses_what_it_must_show(
     talk: Talk, limit: int, agent: str | None, errors: bool
@@ -344,6 +347,7 @@ any_records = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(st.lists(any_records, max_size=12), st.none() | st.just("m-1"))
 def test_no_records_however_wrong_are_too_much(records: list[Record], family_of: str | None) -> None:
     tree = grow(records, [], now_us=3, limit=20, family_of=family_of)
