@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from caxton.core.views.logs import LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from caxton.core.clock import Clock
 
@@ -39,6 +39,8 @@ class LogBook:
         self._seq = clock.wall_us() // 1000
         self._lines: dict[tuple[str, str], _Lines] = {}
         self._readers: list[_Reader] = []
+        self.on_line: list[Callable[[str, LogLine], None]] = []
+        """Told of the workspace and each new line; this must be quick."""
 
     def warn(self, workspace: str, agent: str, text: str) -> None:
         """A warning of the host's own."""
@@ -64,6 +66,8 @@ class LogBook:
                 text=clean,
             )
             lines.add(line)
+            for tell in self.on_line:
+                tell(workspace, line)
             for reader in self._readers:
                 reader.offer(workspace, line)
 

@@ -57,6 +57,11 @@ LATENCY_BUCKETS = 32
 """Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
 
 
+_LOW_HALF = (1 << 64) - 1
+_STRIDE = 0x9E3779B97F4A7C15
+"""2^64 by the golden ratio: odd, so that no value comes twice, and any run of its multiples is spread evenly."""
+
+
 class Bus:
     """See the module. `pump` is called by the node's loop whenever `on_work` said that there is something to do.
 
@@ -75,7 +80,7 @@ class Bus:
         self.id_prefix = f"{os.urandom(6).hex()}-"
         """Of message ids: unique among all nodes and runs."""
         self._trace_seed = os.urandom(8).hex()
-        self._traces = 0
+        self._traces = int.from_bytes(os.urandom(8), "big")
         self._preempted: deque[Mailbox] = deque()
         self.history = History()
         self.recorder = Recorder() if recorder is None else recorder
@@ -127,8 +132,11 @@ class Bus:
         return f"{self.id_prefix}{seq:x}"
 
     def new_trace_id(self) -> str:
-        """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call."""
-        self._traces += 1
+        """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call.
+
+        The other half goes evenly through all values, since samplers decide by it (W3C trace context: random flag).
+        """
+        self._traces = (self._traces + _STRIDE) & _LOW_HALF
         return f"{self._trace_seed}{self._traces:016x}"
 
     # --- the pump --------------------------------------------------------------------------------------------
@@ -286,7 +294,7 @@ class Bus:
         if envelope.timer_id >= 0:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
-            self.flight.note(TIMER, envelope, handed_us=turn.now_us)
+            self.flight.note(TIMER, envelope, handed_us=turn.now_us, trace=turn.trace)
             return
         size = len(envelope.body)
         receiver.messages -= 1  # `give_room`, without the call
@@ -405,7 +413,7 @@ class Bus:
             receiver.supervisor.crashed(box, crash)
         if envelope is not None:
             kind = FAILED if crash is None else CRASHED
-            self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error)
+            self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error, trace=turn.trace)
             self.redelivery.failed(box, envelope, error, crash)
 
     def _has_ended(self, box: Mailbox, envelope: Envelope) -> bool:

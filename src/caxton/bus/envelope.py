@@ -19,6 +19,18 @@ CLIENT_PREFIX = "client:"
 """Begins the names of those outside: `client:admin`. No agent can be called so."""
 
 
+_TRACE = b'"traceparent":"00-'
+_TRACE_AT = len(b'"traceparent":"')
+TRACE_CHARS = len("00-") + 32 + len("-")
+"""Of a `traceparent`, up to the span."""
+
+
+def trace_of(body: bytes) -> str:
+    """The beginning of the `traceparent` in an encoded message, up to the span; empty if there is none."""
+    at = body.rfind(_TRACE)
+    return "" if at < 0 else body[at + _TRACE_AT : at + _TRACE_AT + TRACE_CHARS].decode("ascii", "replace")
+
+
 class Envelope(msgspec.Struct, gc=False):
     """One message for one receiver. It holds no other object of ours, so the garbage collector need not look at it."""
 

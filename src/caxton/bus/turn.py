@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from caxton.bus.directory import TOPIC_PREFIX
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import Envelope, trace_of
 from caxton.bus.mailbox import entry_bytes
 from caxton.bus.topics import is_pattern
 from caxton.core.errors import CapabilityNotFound, InvalidMessage, MessageExpired, MessageTooLarge, UnknownReceiver
@@ -216,7 +216,8 @@ class Turn:
         """The handler learns of `result` by itself; the flight recorder is told."""
         said = AclMessage(performative="") if message is None else message
         said.sender, said.message_id = self._receiver.name, ""
-        self._bus.flight.refused(self._receiver.workspace, said, name_of(result), trace=self.trace)
+        trace = self.trace or self._begin_trace()
+        self._bus.flight.refused(self._receiver.workspace, said, name_of(result), trace=trace, sent_us=self.now_us)
         return result
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str, *, is_copy: bool = False) -> None:
@@ -260,11 +261,7 @@ class Turn:
     def _begin_trace(self) -> str:
         """Everything sent in this turn belongs to the trace of the message in hand, or begins one."""
         body = b"" if self.envelope is None else self.envelope.body
-        at = body.rfind(b'"traceparent":"00-')
-        if at < 0:
-            self.trace = f"00-{self._bus.new_trace_id()}-"
-        else:
-            self.trace = body[at + 15 : at + 51].decode("ascii", "replace")
+        self.trace = trace_of(body) or f"00-{self._bus.new_trace_id()}-"
         return self.trace
 
     # --- state -----------------------------------------------------------------------------------------------

@@ -11,7 +11,10 @@ from caxton.observe.metrics import Metrics, Snapshot
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from prometheus_client.metrics_core import Metric
 
     from caxton.core.clock import Clock
     from caxton.server.wiring import Rooms
@@ -37,6 +40,10 @@ class NodeStatus:
 
     def metrics(self) -> bytes:
         return self._metrics.render()
+
+    def families(self) -> Iterable[Metric]:
+        """The same as what `metrics` renders."""
+        return self._metrics.collect()
 
     def view(self) -> ServerView:
         now = self._snapshot()

@@ -40,6 +40,7 @@ from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
 from caxton.storage.lookup import Lookup
+from caxton.telemetry.room import open_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.natives.native import NativeAgent
     from caxton.recorder.recorder import Recorder
+    from caxton.telemetry.room import Telemetry
+    from caxton.telemetry.settings import TelemetrySettings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +85,8 @@ class Rooms:
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
+    telemetry: Telemetry | None
+    """None if nothing is exported."""
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
@@ -100,6 +105,8 @@ class Rooms:
         await self.agents.start_recovered(modules)
         native.start(self.bus, self.native_receivers)
         crash_point("start.started")
+        if self.telemetry is not None:
+            self.telemetry.start()
         self.status.state = "ready"
 
     def _load(self) -> dict[str, bytes]:
@@ -143,6 +150,8 @@ class Rooms:
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
+        if self.telemetry is not None:
+            self.telemetry.close()
         self.pump.close()
         self.dead_letters.close()
         self.conversation_room.close()
@@ -162,7 +171,7 @@ def build(
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
-    natives: Sequence[NativeAgent] = (),
+    natives: Sequence[NativeAgent] = (), telemetry: TelemetrySettings | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
@@ -220,6 +229,18 @@ def build(
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status,
+        status=status, telemetry=_telemetry(telemetry, bus, postbox, log, status),
     )  # fmt: skip
     return status.rooms
+
+
+def _telemetry(
+    settings: TelemetrySettings | None, bus: Bus, postbox: Postbox, log: LogBook, status: NodeStatus
+) -> Telemetry | None:
+    found = open_telemetry(settings, bus.id_prefix.rstrip("-"), status.families)
+    if found is not None:
+        bus.recorder.on_batch.append(found.on_batch)
+        postbox.on_traced = found.on_traced
+        if found.lines is not None:
+            log.on_line.append(found.lines.of_agent)
+    return found
