@@ -2,9 +2,9 @@
 
 The bus alone, without sandboxes: pairs of agents that send each other messages of 200 bytes without end, in two nodes
 of one process, one with a recorder and one without. They are pumped in turn, a window of 20 ms each, so that other work
-on the machine disturbs one as well as the other. `median` and `p99` are microseconds of processor time a message, of the
-thread that does it; `recorder_us` is how much longer the median is with the recorder, encoding and writing included.
-`find_ms`: how long it takes to find one conversation in a full ring.
+on the machine disturbs one as well as the other. `median` and `p99` are microseconds of processor time a message, of
+the thread that does it; `recorder_us` is how much longer the median is with the recorder, encoding and writing
+included, and with the choice of bodies to keep. The last row: finding one conversation in a full ring.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from referee import WINDOW_S, WORKSPACE, Node, Says, message
 
 from caxton.bus.envelope import Envelope
 from caxton.bus.turn import Turn
+from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, Recorder, open_recorder
 from caxton.server.tuning import tune_process
 
@@ -56,6 +57,10 @@ async def measure(pairs: int, seconds: float) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as top:
         recorder = open_recorder(Path(top) / "recorder", DEFAULT_RING_BYTES)
         nodes = {"off": node_of(Path(top) / "off", None, pairs), "on": node_of(Path(top) / "on", recorder, pairs)}
+        bus, shelf = nodes["on"].bus, open_shelf(Path(top) / "recorder")
+        if shelf is None:
+            raise SystemExit("there is no file of bodies")
+        bus.flight.bodies = bodies = Bodies(shelf, DEFAULT_BODY_BYTES, time.monotonic, bus.history.envelopes)
         found: dict[str, list[int]] = {way: [] for way in nodes}
         gc.collect()
         gc.freeze()
@@ -79,6 +84,7 @@ async def measure(pairs: int, seconds: float) -> list[dict[str, object]]:
         rows.append({"way": "find one conversation of all", **summary(finds_ns)})
         for node in nodes.values():
             node.close()
+        bodies.close()
         recorder.close()
         return rows
 

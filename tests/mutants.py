@@ -539,6 +539,41 @@ MUTANTS = (
         "is_copy=n > 0",
         "is_copy=False",
     ),
+    Mutant(
+        "torn records are shown",
+        "recorder/ring.py",
+        "            if _checksum(number, last_us, self._map[begin : begin + length]) != found:",
+        "            if False:",
+        ("tests/unit/recorder",),
+    ),
+    Mutant(
+        "records are kept after the reply has left",
+        "bus/bus.py",
+        "            self._resume(self._preempted.popleft())\n        self.flight.end_round()\n",
+        "            self._resume(self._preempted.popleft())\n",
+        ("tests/unit/bus/test_flight.py",),
+    ),
+    Mutant(
+        "an effect does not tell its cause",
+        "bus/bus.py",
+        "envelope.accepted_us, turn.now_us, ended_us, size, None,",
+        "envelope.accepted_us, ended_us, ended_us, size, None,",
+        ("tests/unit/bus/test_flight.py",),
+    ),
+    Mutant(
+        "a conversation is kept in part",
+        "recorder/bodies.py",
+        "            choice.begin({key[1]})\n        if drop:",
+        "        if drop:",
+        ("tests/unit/recorder",),
+    ),
+    Mutant(
+        "notable conversations go like others",
+        "recorder/choice.py",
+        "            oldest = next(iter(self.plain or self.notable))",
+        "            oldest = next(iter(self.notable or self.plain))",
+        ("tests/unit/recorder",),
+    ),
 )
 
 

@@ -1363,5 +1363,41 @@ REQUIREMENTS: dict[str, Requirement] = {
         ),
         gap="how many conversations one agent has open is bounded only by storage.max_journal, which is everybody's",
     ),
+    "recorder:life": Requirement(
+        source="docs/reference/recorder.md",
+        text="What happened to every message is recorded, before anybody outside hears of it.",
+        tests=(
+            "test_effect_has_the_time_and_trace_of_its_cause",
+            "test_record_is_there_before_the_reply_leaves",
+            "test_failures_attempts_and_the_dead_letter_are_recorded_with_their_errors",
+            "test_trap_is_recorded_with_its_reason",
+            "test_message_without_receiver_and_sends_that_are_refused_are_recorded",
+            "test_timer_that_fired_is_recorded_as_one",
+            "test_message_that_was_in_hand_at_a_crash_is_recorded_at_the_start",
+        ),
+    ),
+    "recorder:kill": Requirement(
+        source="docs/reference/recorder.md",
+        text="Records survive kill -9, and nothing torn is shown; a file of another version is put aside.",
+        tests=(
+            "test_no_torn_record_is_shown_after_a_kill",
+            "test_no_torn_record_is_shown_after_two_hundred_kills",
+            "test_whatever_is_read_was_written_in_that_order",
+            "test_file_of_another_version_is_put_aside_and_a_new_one_begun",
+            "test_disk_that_is_full_costs_only_the_records",
+        ),
+    ),
+    "recorder:bodies": Requirement(
+        source="docs/reference/recorder.md",
+        text="What was said is kept by whole conversations within a budget, the notable ones longest.",
+        tests=(
+            "test_notable_ones_go_only_when_no_other_is_left",
+            "test_conversation_that_takes_too_much_is_given_up_whole",
+            "test_under_load_no_conversation_is_kept_in_part",
+            "test_conversation_that_becomes_notable_is_taken_from_memory",
+            "test_eviction_takes_whole_conversations_off_the_disk",
+            "test_a_million_conversation_ids_are_not_remembered_for_ever",
+        ),
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

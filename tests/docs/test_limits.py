@@ -37,6 +37,8 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
+    "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
     "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
     "agents.definition.PAGE_BYTES": "of WebAssembly",

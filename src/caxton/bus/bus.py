@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, DeadLetters
 from caxton.bus.envelope import Envelope
-from caxton.bus.flight import Flight
+from caxton.bus.flight import SLOW_US, Flight
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
 from caxton.bus.host_mail import HostMail
@@ -86,6 +86,7 @@ class Bus:
         self.recorder = Recorder() if recorder is None else recorder
         self._record = self.recorder.add if self.recorder.is_on else None
         self.flight = Flight(self.recorder, clock)
+        self._said = self.flight.said.append
         self.replies = Replies(journal)
         self.intake = Intake()
         self._note = journal.in_flight.note
@@ -186,14 +187,14 @@ class Bus:
                 break
         if self._preempted and not self.suspects.is_active:
             self._resume(self._preempted.popleft())
-        self.recorder.flush()
+        self.flight.end_round()
         self._journal.touch()
 
     def _pump_suspects(self) -> None:
         if self.is_draining:
             self.suspects.end()
         self.suspects.pump()
-        self.recorder.flush()
+        self.flight.end_round()
         self._journal.touch()
 
     def _after_suspect(self, call: Callable[[], None]) -> None:
@@ -308,15 +309,20 @@ class Bus:
             envelope.settled_us = turn.now_us
             self._journal.born.pop(envelope.seq, None)
         if self._record is not None:
+            ended_us = self._wall_us()
+            if ended_us - turn.now_us > SLOW_US:
+                self.flight.slow(envelope)
             self._record(
                 (
                     SETTLED, envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
                     envelope.conversation_id, envelope.body[ACT_AT:ACT_END], turn.trace, envelope.attempt,
-                    envelope.accepted_us, turn.now_us, self._wall_us(), size, None,
+                    envelope.accepted_us, turn.now_us, ended_us, size, None,
                 )
             )  # fmt: skip
-        if size <= MAX_BODY_BYTES and envelope.conversation_id is not None:
-            self.history.remember(envelope)
+        if envelope.conversation_id is not None:
+            self._said(envelope)
+            if size <= MAX_BODY_BYTES:
+                self.history.remember(envelope)
 
     def apply(self, turn: Turn) -> None:
         """Make what a handler did while it was started or ended happen."""
@@ -371,6 +377,8 @@ class Bus:
         crash_point("reply.kept")
         if len(envelope.body) <= MAX_BODY_BYTES:
             self.history.remember(envelope)
+        if envelope.conversation_id is not None:
+            self._said(envelope)
         self.replies.arrived(envelope)
 
     def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:

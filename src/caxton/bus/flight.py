@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import trace_of
-from caxton.recorder.record import ACT_AT, ACT_END, DEAD, MAX_DETAIL_CHARS, REFUSED
+from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, DEAD, FAILED, LOST, MAX_DETAIL_CHARS, REFUSED
 
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.core.clock import Clock
     from caxton.messages.message import AclMessage
+    from caxton.recorder.bodies import Bodies
     from caxton.recorder.recorder import Recorder
+
+SLOW_US = 100_000
+"""A handling that takes longer makes its conversation notable."""
+
+_NOTABLE = frozenset({FAILED, CRASHED, DEAD, LOST})
 
 MAX_REFUSALS_PER_S = 100
 """Of the whole node: an agent that ignores refusals would fill the ring with them."""
@@ -22,7 +28,24 @@ class Flight:
 
     def __init__(self, recorder: Recorder, clock: Clock) -> None:
         self.recorder, self._clock = recorder, clock
+        self.bodies: Bodies | None = None
+        """Who keeps what was said; None: nobody does."""
+        self.said: list[Envelope] = []
+        """What was handled in this round of the pump and belongs to a conversation. Always the same list."""
         self._second = self._refusals = 0
+
+    def end_round(self) -> None:
+        """The pump's round ends: what it was told is kept."""
+        self.recorder.flush()
+        if self.said:
+            if self.bodies is not None:
+                self.bodies.offer(self.said)
+            self.said.clear()
+
+    def slow(self, envelope: Envelope) -> None:
+        """The handling of `envelope` took longer than `SLOW_US`."""
+        if self.bodies is not None and envelope.timer_id < 0:
+            self.bodies.notable(envelope)
 
     def note(
         self, kind: int, envelope: Envelope, *, handed_us: int = 0, detail: str | None = None, trace: str = ""
@@ -31,6 +54,8 @@ class Flight:
 
         `trace`: of what the handler sent; that of the envelope if it sent nothing.
         """
+        if kind in _NOTABLE and self.bodies is not None:
+            self.bodies.notable(envelope)
         if self.recorder.is_on:
             self.recorder.note(
                 (
@@ -44,6 +69,8 @@ class Flight:
 
     def buried(self, envelope: Envelope, reason: str, error: str | None) -> None:
         """`envelope` became a dead letter."""
+        if self.bodies is not None and envelope.conversation_id is not None:
+            self.bodies.offer([envelope])
         self.note(DEAD, envelope, detail=reason if error is None else f"{reason}: {error}")
 
     def refused(self, workspace: str, message: AclMessage, code: str, *, trace: str = "", sent_us: int = 0) -> None:

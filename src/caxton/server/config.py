@@ -220,6 +220,13 @@ SETTINGS = (
         "How much disk the flight recorder may take for what happened to messages; 0 turns it off.",
     ),
     Setting(
+        "recorder.bodies",
+        "CAXTON_RECORDER_BODIES",
+        64 << 20,
+        _size(0),
+        "How many bytes of what was said are kept for each workspace, by whole conversations; 0: none.",
+    ),
+    Setting(
         "conversations.mode",
         "CAXTON_CONVERSATIONS_MODE",
         "enforce",
@@ -295,6 +302,7 @@ class Settings:
     max_dead_letter_bytes: int
     max_journal_bytes: int
     recorder_bytes: int
+    body_bytes: int
     conversation_mode: Mode
     conversation_idle_s: float
     conversation_max_age_s: float
@@ -346,6 +354,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
         recorder_bytes=values["recorder.size"],
+        body_bytes=values["recorder.bodies"],
         conversation_mode=values["conversations.mode"],
         conversation_idle_s=values["conversations.idle_timeout"],
         conversation_max_age_s=values["conversations.max_age"],

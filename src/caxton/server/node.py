@@ -72,6 +72,7 @@ class Node:
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
             recorder_bytes=self._settings.recorder_bytes,
+            body_bytes=self._settings.body_bytes,
             conversations=ConversationSettings(
                 mode=self._settings.conversation_mode,
                 idle_us=round(self._settings.conversation_idle_s * 1e6),

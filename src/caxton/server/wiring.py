@@ -25,6 +25,7 @@ from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
+from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
@@ -157,6 +158,8 @@ class Rooms:
         self.conversation_room.close()
         self.bus.close()
         self.recorder.close()
+        if self.bus.flight.bodies is not None:
+            self.bus.flight.bodies.close()
         self.disk.close()
         self.agents.close()
         self.journal.close()
@@ -171,6 +174,7 @@ def build(
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
+    body_bytes: int = DEFAULT_BODY_BYTES,
     natives: Sequence[NativeAgent] = (), telemetry: TelemetrySettings | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
@@ -191,6 +195,8 @@ def build(
     journal = Journal(database, clock, on_storage_failure, in_flight)
     recorder = open_recorder(data_dir / "recorder", recorder_bytes)
     bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1, recorder=recorder)
+    if recorder.is_on and body_bytes and (shelf := open_shelf(data_dir / "recorder")) is not None:
+        bus.flight.bodies = Bodies(shelf, body_bytes, clock.monotonic, bus.history.envelopes)
     bus.letters.max_bytes = max_dead_letter_bytes
     pump.attach(bus)
     receipts = Receipts(journal, clock)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.messages.message import AclMessage
+    from caxton.recorder.recorder import Recorder
     from caxton.storage.database import Row, Statement
     from caxton.testing.clock import ManualClock
     from caxton.testing.handlers import OnMessage, OnResume, OnTimer
@@ -109,7 +110,9 @@ class Caller:
 class Rig:
     """Make it inside a running event loop whose time is `clock`'s."""
 
-    def __init__(self, path: Path, clock: ManualClock, *, database: StepDatabase | None = None) -> None:
+    def __init__(
+        self, path: Path, clock: ManualClock, *, database: StepDatabase | None = None, recorder: Recorder | None = None
+    ) -> None:
         self.path, self.clock = path, clock
         clock.restart()
         self.database = StepDatabase(path) if database is None else database
@@ -119,7 +122,8 @@ class Rig:
         self.wakes = 0
         self.is_queued = self.is_durable = False
         """Whether the last post was a new one, and is to be written."""
-        self.bus = Bus(self.journal, clock, self._woken, first_seq=last_seq(self.database) + 1)
+        first_seq = last_seq(self.database) + 1
+        self.bus = Bus(self.journal, clock, self._woken, first_seq=first_seq, recorder=recorder)
         self.receipts = Receipts(self.journal, clock)
         self.receipts.load(self.database)
         self.postbox = Postbox(self.bus, self.journal, self.receipts, self._woken)

@@ -1,0 +1,179 @@
+"""Keeps the bodies of whole conversations, as many as the budget allows; the choice is `recorder.choice`.
+
+At the end of each round of the pump it is offered what was handled in it. It looks at no more messages a second than
+`MESSAGES_PER_S`: above that nothing new is taken, and what cannot be kept up with is given up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Protocol
+
+from caxton.recorder.choice import Choice
+from caxton.recorder.record import REPLIED, SETTLED
+from caxton.storage.shelf import Batch, Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from caxton.recorder.record import Record
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BODY_BYTES = 64 << 20
+"""For each workspace."""
+
+MESSAGES_PER_S = 2000
+RESCUES_PER_S = 20
+"""Conversations that became notable without being kept, and are sought among the last messages."""
+
+
+_KEY = attrgetter("workspace", "conversation_id")
+
+
+class Said(Protocol):
+    """What is needed of a message; `bus.envelope.Envelope` has it."""
+
+    seq: int
+    workspace: str
+    conversation_id: str | None
+    attempt: int
+    body: bytes
+
+
+class Bodies:
+    """All methods but `of` are called on the event loop's thread."""
+
+    def __init__(
+        self, shelf: Shelf, budget_bytes: int, now_s: Callable[[], float],
+        remembered: Callable[[str, str], Sequence[Said]],
+    ) -> None:  # fmt: skip
+        """`remembered` gives the last messages of a conversation that are still in memory."""
+        self._shelf, self._now_s, self._remembered = shelf, now_s, remembered
+        self._choices: defaultdict[str, Choice] = defaultdict(lambda: Choice(budget_bytes))
+        for workspace, conversation, size, notable in shelf.index():
+            self._choices[workspace].restore(conversation, size, notable=bool(notable))
+        self._allowance = float(MESSAGES_PER_S)
+        self._rescues = float(RESCUES_PER_S)
+        self._refilled = now_s()
+
+    def offer(self, round_: Sequence[Said]) -> None:
+        """These were handled, in this order; all have a conversation."""
+        self._refill()
+        if len(round_) <= self._allowance and not self._shelf.is_behind:
+            self._allowance -= len(round_)
+            self._take(round_)
+        else:
+            self._pass_over(round_)
+
+    def notable(self, said: Said) -> None:
+        """Something happened to `said` for which its conversation is kept rather than others."""
+        conversation = said.conversation_id
+        if conversation is None:
+            return
+        choice = self._choices[said.workspace]
+        if choice.is_kept(conversation):
+            if choice.mark(conversation):
+                self._shelf.put(Batch([], [(said.workspace, conversation, 1)], []))
+        else:
+            self._refill()
+            if self._rescues < 1:
+                return
+            self._rescues -= 1
+            self._rescue(choice, said.workspace, conversation)
+
+    def _rescue(self, choice: Choice, workspace: str, conversation: str) -> None:
+        """Take it from its beginning, if that is still in memory: what follows is offered anyway."""
+        earlier = self._remembered(workspace, conversation)
+        if choice.is_begun(conversation) and not earlier:
+            return
+        self._keep(earlier, notable=True)
+        if not choice.is_kept(conversation):
+            choice.add(conversation, 0, notable=True)
+        self._shelf.put(Batch([], [(workspace, conversation, 1)], []))
+        choice.begin({conversation})
+
+    def _take(self, round_: Sequence[Said]) -> None:
+        wanted: list[Said] = []
+        for said in round_:
+            conversation = said.conversation_id or ""
+            choice = self._choices[said.workspace]
+            if choice.is_kept(conversation) or not choice.is_begun(conversation):
+                wanted.append(said)
+                choice.begin({conversation})
+                if not choice.is_kept(conversation):
+                    choice.add(conversation, 0)
+        if wanted:
+            self._keep(wanted)
+
+    def _keep(self, messages: Sequence[Said], *, notable: bool = False) -> None:
+        batch = Batch([], [], [])
+        gone: set[tuple[str, str]] = set()
+        for said in messages:
+            conversation = said.conversation_id or ""
+            if (said.workspace, conversation) in gone:
+                continue
+            choice = self._choices[said.workspace]
+            given_up = choice.add(conversation, len(said.body), notable=notable)
+            batch.mark.append((said.workspace, conversation, int(conversation in choice.notable)))
+            batch.add.append((said.workspace, conversation, said.seq, said.attempt, said.body))
+            gone |= {(said.workspace, one) for one in given_up}
+        if gone:
+            batch.drop += gone
+            batch.mark = [row for row in batch.mark if (row[0], row[1]) not in gone]
+            batch.add = [row for row in batch.add if (row[0], row[1]) not in gone]
+        self._shelf.put(batch)
+
+    def _pass_over(self, round_: Sequence[Said]) -> None:
+        """Too many: those that are kept cannot be kept whole, and those that begin are not taken."""
+        drop: list[tuple[str, str]] = []
+        for key in set(map(_KEY, round_)):  # at the speed of C: this is the way of a busy node
+            choice = self._choices[key[0]]
+            if choice.is_kept(key[1]):
+                choice.give_up(key[1])
+                drop.append(key)
+            choice.begin({key[1]})
+        if drop:
+            self._shelf.put(Batch(drop, [], []))
+
+    def _refill(self) -> None:
+        now = self._now_s()
+        passed, self._refilled = now - self._refilled, now
+        self._allowance = min(self._allowance + passed * MESSAGES_PER_S, MESSAGES_PER_S)
+        self._rescues = min(self._rescues + passed * RESCUES_PER_S, RESCUES_PER_S)
+
+    # --- what is kept ----------------------------------------------------------------------------------------
+
+    def of(self, workspace: str, conversation: str) -> dict[tuple[int, int], bytes]:
+        """Number of the message and attempt → body; on any thread. Empty if it is not kept. Raises OSError."""
+        return self._shelf.bodies(workspace, conversation)
+
+    def whole(
+        self, workspace: str, conversation: str, records: Iterable[Record]
+    ) -> dict[tuple[int, int], bytes] | None:
+        """As `of`, but None if a message that `records` tell of is missing."""
+        found = self.of(workspace, conversation)
+        handled = {(record.seq, record.attempt) for record in records if record.kind in (SETTLED, REPLIED)}
+        return found if handled <= found.keys() and found else None
+
+    @property
+    def kept_bytes(self) -> int:
+        return sum(choice.bytes for choice in self._choices.values())
+
+    def close(self) -> None:
+        """Write what was taken, and end."""
+        self._shelf.close()
+
+
+def open_shelf(directory: Path) -> Shelf | None:
+    """The file of bodies; None if it cannot be made, which costs only the bodies."""
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return Shelf(directory / "bodies.db")
+    except OSError as exc:
+        facts = {"action": "recorder.no_bodies", "error": str(exc)}
+        logger.warning("the flight recorder keeps no bodies: their file cannot be made", extra=facts)
+        return None

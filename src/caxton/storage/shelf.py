@@ -1,0 +1,168 @@
+"""A file of bodies by conversation, beside the journal: what it loses is missed by nobody but whoever looks back.
+
+Written by a thread of its own, in the order asked, and not synced: it survives the end of the process, and after a
+power failure it may have to begin anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caxton.storage.database import Row
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+MAX_WAITING = 1000
+"""Batches that the thread is behind before it takes no more."""
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS bodies (
+    workspace TEXT NOT NULL, conversation TEXT NOT NULL, seq INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (workspace, conversation, seq, attempt)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+    workspace TEXT NOT NULL, conversation TEXT NOT NULL, notable INTEGER NOT NULL,
+    PRIMARY KEY (workspace, conversation)
+) WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+"""
+_PRAGMAS = ("journal_mode = WAL", "synchronous = OFF", "busy_timeout = 2000", "journal_size_limit = 4194304")
+_ADD = "INSERT OR REPLACE INTO bodies VALUES (?, ?, ?, ?, ?)"
+_MARK = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?)"
+_DROP = (
+    "DELETE FROM bodies WHERE workspace = ? AND conversation = ?",
+    "DELETE FROM kept WHERE workspace = ? AND conversation = ?",
+)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What happens in one transaction, in this order."""
+
+    drop: list[tuple[str, str]]
+    """Workspace and conversation."""
+    mark: list[tuple[str, str, int]]
+    """The same, and whether it is notable."""
+    add: list[Row]
+    """Workspace, conversation, number of the message, attempt, body."""
+
+
+class Shelf:
+    """See the module. `put` is called on one thread, `bodies` on any."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it; one that cannot be read is put aside. Raises OSError: it cannot be made."""
+        self.path = path
+        try:
+            self._connection = _open(path)
+        except apsw.Error as exc:
+            aside = path.with_suffix(".old")
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            if path.exists():
+                path.replace(aside)
+            logger.warning(
+                "the file of bodies could not be read and was put aside",
+                extra={"action": "shelf.put_aside", "file": str(aside), "error": str(exc)},
+            )
+            try:
+                self._connection = _open(path)
+            except apsw.Error as again:
+                raise OSError(str(again)) from again
+        self._work: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
+        self.failed = 0
+        """Batches that could not be written."""
+        self._thread = threading.Thread(target=self._run, name="shelf", daemon=True)
+        self._thread.start()
+
+    def index(self) -> list[tuple[str, str, int, int]]:
+        """Workspace, conversation, bytes and whether it is notable, least recently begun first; before any `put`."""
+        return list(
+            self._connection.execute(
+                "SELECT k.workspace, k.conversation, coalesce(sum(length(b.body)), 0), k.notable FROM kept k "
+                "LEFT JOIN bodies b USING (workspace, conversation) GROUP BY 1, 2 ORDER BY max(b.seq)"
+            )
+        )
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what is put now would wait too long."""
+        return self._work.qsize() > MAX_WAITING
+
+    def put(self, batch: Batch) -> None:
+        """Write it soon."""
+        self._work.put(batch)
+
+    def when_written(self, done: Callable[[], None]) -> None:
+        """Call `done`, on the thread, when all that was put until now is written."""
+        self._work.put(done)
+
+    def bodies(self, workspace: str, conversation: str) -> dict[tuple[int, int], bytes]:
+        """Number of the message and attempt → body. Raises OSError."""
+        try:
+            connection: Any = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                rows = list(
+                    connection.execute(
+                        "SELECT seq, attempt, body FROM bodies WHERE workspace = ? AND conversation = ?",
+                        (workspace, conversation),
+                    )
+                )
+            finally:
+                connection.close()
+        except apsw.Error as exc:
+            raise OSError(str(exc)) from exc
+        return {(seq, attempt): body for seq, attempt, body in rows}
+
+    def close(self) -> None:
+        """Write what was put, and end."""
+        self._work.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            if isinstance(work, Batch):
+                self._write(work)
+            else:
+                work()
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            with self._connection:
+                for sql in _DROP:
+                    self._connection.executemany(sql, batch.drop)
+                self._connection.executemany(_MARK, batch.mark)
+                self._connection.executemany(_ADD, batch.add)
+        except apsw.Error as exc:
+            if not self.failed:
+                logger.warning("bodies could not be written", extra={"action": "shelf.failed", "error": str(exc)})
+            self.failed += 1
+
+
+def _open(path: Path) -> Any:
+    connection: Any = apsw.Connection(str(path))
+    try:
+        path.chmod(0o600)
+        for pragma in _PRAGMAS:
+            list(connection.execute(f"PRAGMA {pragma}"))
+        ((version,),) = connection.execute("PRAGMA user_version")
+        if version not in (0, VERSION):
+            raise apsw.NotADBError(f"it is of version {version}")
+        list(connection.execute(_SCHEMA))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
