@@ -47,6 +47,8 @@ class Collected:
 
     def __init__(self, endpoint: str = "") -> None:
         self.endpoint = endpoint
+        self.is_well = True
+        """Whether it answers as a collector should. May change at any time."""
         self.requests: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self._arrived = threading.Condition()
@@ -104,14 +106,15 @@ def attributes_of(thing: Any) -> dict[str, object]:
 
 @contextmanager
 def grpc_receiver(*, refuse: bool = False) -> Generator[Collected]:
-    """A collector on a free port; with `refuse` one that answers with an error."""
+    """A collector on a free port; with `refuse` one that answers with an error until it `is_well`."""
     collected = Collected()
+    collected.is_well = not refuse
 
     def servicer(base: type, answer: Any) -> Any:
         def export(_self: Any, request: Any, context: Any) -> Any:
             headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
             collected.take(request, headers)
-            if refuse:
+            if not collected.is_well:
                 context.abort(grpc.StatusCode.INTERNAL, "out of order")
             return answer()
 
@@ -139,8 +142,9 @@ _KINDS: dict[str, type] = {
 
 @contextmanager
 def http_receiver(*, status: int = 200, location: str = "") -> Generator[Collected]:
-    """A collector on a free port that answers with `status`."""
+    """A collector on a free port that answers with `status` until it `is_well`."""
     collected = Collected()
+    collected.is_well = status == 200
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -150,8 +154,8 @@ def http_receiver(*, status: int = 200, location: str = "") -> Generator[Collect
             request = _KINDS[self.path]()
             request.ParseFromString(body)
             collected.take(request, {key.lower(): value for key, value in self.headers.items()})
-            self.send_response(status)
-            if location:
+            self.send_response(200 if collected.is_well else status)
+            if location and not collected.is_well:
                 self.send_header("Location", location + self.path)
             self.send_header("Content-Length", "0")
             self.end_headers()

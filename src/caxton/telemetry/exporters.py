@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -43,24 +44,25 @@ class Way(NamedTuple):
 
 
 class LastWords(logging.Handler):
-    """Keeps what the exporters said last. They say it at each failure, which the server's log need not repeat."""
+    """Keeps what the exporters said last on each thread: they say it at each failure, and once is enough for a log."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = ""
+        self._texts: dict[int, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()[:500]
+        """Keep one line."""
+        self._texts[get_ident()] = record.getMessage()[:500]
 
     def listen(self) -> None:
-        """From now on. The libraries' lines no longer reach the server's log."""
+        """From now on: the libraries' lines no longer reach the server's log."""
         _LIBRARIES.handlers[:] = [self]
         _LIBRARIES.propagate = False
 
-    def end(self) -> None:
-        """As it was before."""
-        _LIBRARIES.handlers[:] = []
-        _LIBRARIES.propagate = True
+    @property
+    def text(self) -> str:
+        """What was said last on the thread that asks."""
+        return self._texts.get(get_ident(), "")
 
 
 def resource_of(instance_id: str) -> Resource:

@@ -43,7 +43,7 @@ class Outbox(Generic[T]):
         self._changed = Condition()
         self._overflowed = self._failed = 0
         self.exported = 0
-        self._is_closing = self._is_failing = False
+        self._is_closing = self._is_failing = self._is_aborted = False
         self._thread = Thread(target=self._run, name=f"caxton-otlp-{signal}", daemon=True)
 
     @property
@@ -80,6 +80,7 @@ class Outbox(Generic[T]):
         self.begin_close()
         if self._thread.is_alive():
             self._thread.join(max(0.0, until - time.monotonic()) if not self._is_failing else 0.0)
+        self._is_aborted = True
         self._abort()
         with self._changed:
             self._failed += len(self._waiting)
@@ -97,7 +98,7 @@ class Outbox(Generic[T]):
                     self.exported += len(batch)
                 else:
                     self._failed += len(batch)
-            if is_sent == self._is_failing:
+            if is_sent == self._is_failing and not self._is_aborted:
                 self._is_failing = not is_sent
                 self._on_change(self.signal, is_sent)
 

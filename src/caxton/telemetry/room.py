@@ -81,12 +81,12 @@ class Telemetry:
         self._some, self._stopping = Event(), Event()
         self._selector = Thread(target=self._select_for_ever, name="caxton-otlp-select", daemon=True)
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
         self.lines: LineIntake | None = None
         """Takes agents' lines, if logs are exported."""
         try:
             self._make_outboxes()
         except Exception as exc:
-            self._said.end()
             raise InvalidConfig("telemetry", f"no exporter can be made with these settings: {exc}") from exc
 
     def _make_outboxes(self) -> None:
@@ -219,6 +219,9 @@ class Telemetry:
         self._close(time.monotonic())
 
     def _close(self, until: float) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self.lines is not None:
             logging.getLogger().removeHandler(self.lines)
         self._stopping.set()
@@ -229,7 +232,6 @@ class Telemetry:
             outbox.begin_close()
         for outbox in self._outboxes.values():
             outbox.close(until)
-        self._said.end()
 
     def _changed(self, signal: str, is_well: bool) -> None:
         extra = {"action": "telemetry.delivered" if is_well else "telemetry.undelivered", "signal": signal}

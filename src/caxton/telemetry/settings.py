@@ -84,16 +84,17 @@ def read_headers(value: object) -> Headers:
         raise ValueError("it must be a table, or a text like name=value,name=value")
     if len(pairs) > MAX_HEADERS:
         raise ValueError(f"it has {len(pairs)} headers, the limit is {MAX_HEADERS}")
-    return Headers(_header(name, text) for name, text in pairs)
+    return Headers(_header(n, name, text) for n, (name, text) in enumerate(pairs, 1))
 
 
-def _header(name: object, text: object) -> tuple[str, str]:
+def _header(n: int, name: object, text: object) -> tuple[str, str]:
+    """Errors do not even tell a name: after a slip it may be part of a value."""
     key = name.strip().lower() if isinstance(name, str) else ""
     if not _HEADER_NAME.fullmatch(key):
-        raise ValueError("the name of each header must be letters, digits, '-', '_' and '.', and '=' comes after it")
+        raise ValueError(f"header {n} must begin with a name of letters, digits, '-', '_' and '.', and '=' after it")
     value = text.strip() if isinstance(text, str) else ""
     if not value or len(value) > MAX_HEADER_CHARS or not value.isascii() or not value.isprintable():
-        raise ValueError(f"the value of {key} must be text of 1 to {MAX_HEADER_CHARS} printable ASCII characters")
+        raise ValueError(f"the value of header {n} must be 1 to {MAX_HEADER_CHARS} printable ASCII characters")
     return key, value
 
 
