@@ -145,7 +145,7 @@ def test_files_of_the_data_directory_are_right() -> None:
 
 HOWTO_FILES = [
     (page, content)
-    for page in ("howto/run-as-a-service.md", "howto/behind-tls.md")
+    for page in ("howto/run-as-a-service.md", "howto/behind-tls.md", "howto/export-telemetry.md")
     for content in re.findall(r"^```toml\n(.*?)^```$", read_page(page), re.DOTALL | re.MULTILINE)
 ]
 

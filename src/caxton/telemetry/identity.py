@@ -1,7 +1,7 @@
 """Which span is which, and which traces are in the sample. Pure.
 
 No identity is stored or looked up: both ends of an edge can compute it, whichever of them is seen first. See
-docs/decisions/0010-telemetry.md.
+docs/decisions/0011-telemetry.md.
 """
 
 from __future__ import annotations
