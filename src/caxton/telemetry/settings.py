@@ -18,7 +18,7 @@ MAX_HEADER_CHARS = 4096
 """Of a value: a token fits in, a file given by mistake does not."""
 
 DEFAULT_SPANS_PER_S = 200
-"""About 0.5 % of a core: building and encoding a span costs some 30 µs, on another thread."""
+"""Under 1 % of a core: making a span takes some 7 µs, encoding it 36, on other threads."""
 MAX_SPANS_PER_S = 100_000
 
 _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
