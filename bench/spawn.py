@@ -16,6 +16,7 @@ import wasmtime
 from harness import emit, machine, summary
 from node import EXAMPLES, deploy, running_rooms, versions
 
+from caxton.agents.tools import NoTools, ToolDoor
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.turn import Turn
 from caxton.sandbox.limits import Limits
@@ -57,8 +58,10 @@ async def measure(count: int) -> dict[str, object]:
         box = rooms.bus.names.directory("default").receivers["echo"].mailboxes[0]
         module: Any = box.handler.guest.module
 
+        tools = ToolDoor(NoTools(), rooms.bus.flight, rooms.clock)
+
         def make() -> WasmRunner:
-            runner = WasmRunner(module, Limits(), Turn(rooms.bus, box), rooms.log, rooms.clock)
+            runner = WasmRunner(module, Limits(), Turn(rooms.bus, box), rooms.log, rooms.clock, tools)
             for _ in runner.boot():
                 pass
             return runner

@@ -139,7 +139,7 @@ MUTANTS = (
     Mutant(
         "dropped when the mailbox is full",
         "bus/turn.py",
-        "                self.was_blocked = True\n                return WOULD_BLOCK\n            self._stage",
+        "                self.was_blocked = True\n                return self._refuse(WOULD_BLOCK, message)\n            self._stage",
         "                return OK\n            self._stage",
         ("tests/unit/bus/test_turn.py",),
     ),

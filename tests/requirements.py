@@ -64,6 +64,86 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
         ),
     ),
+    # --- traces ----------------------------------------------------------------------------------------------
+    "trace:tree": Requirement(
+        source=REST,
+        text="Each message of a trace stands below the one in whose handling it was sent, also after a restart.",
+        tests=(
+            "test_every_message_hangs_on_the_one_in_whose_handling_it_was_sent",
+            "test_everything_is_shown_once_even_when_the_clock_stands_still",
+            "test_chain_of_guests_is_a_tree_and_a_message_in_the_middle_has_its_family",
+            "test_trace_survives_the_server",
+        ),
+    ),
+    "trace:present": Requirement(
+        source=CLI,
+        text="What waits or is in hand now is in a trace, with the reason and those before it.",
+        tests=(
+            "test_what_failed_comes_again_and_its_time_is_told",
+            "test_mail_of_an_agent_that_is_stopped_waits_in_its_order_and_says_why",
+            "test_guest_that_computes_has_its_message_in_hand_and_others_wait_behind",
+            "test_mail_of_a_sender_waits_for_its_message_that_is_repeated",
+            "test_what_ended_since_it_was_looked_at_is_over",
+        ),
+    ),
+    "trace:lines": Requirement(
+        source=CLI,
+        text="A trace has a line with time, agent, act, status, error and tool for each thing that happened.",
+        tests=(
+            "test_lines_of_the_brief_look_like_this",
+            "test_every_kind_of_record_has_a_line",
+            "test_times_are_local_unless_asked_otherwise",
+            "test_no_name_or_error_can_forge_a_line_or_steer_a_terminal",
+        ),
+    ),
+    "trace:bars": Requirement(
+        source=CLI,
+        text="Every message is a bar that tells waiting, handling and tools apart; no line is wider than the terminal.",
+        tests=(
+            "test_incident_looks_like_this",
+            "test_no_line_is_wider_than_asked_for_and_every_message_has_a_bar",
+            "test_bars_of_hostile_names_stay_in_their_lines",
+        ),
+    ),
+    "trace:bounded": Requirement(
+        source=REST,
+        text="A trace is bounded and says when something was left out.",
+        tests=(
+            "test_long_conversation_is_cut_to_its_end_and_says_so",
+            "test_no_narrower_view_shows_more_or_loses_what_it_must_show",
+            "test_more_than_the_limit_is_cut_and_said",
+            "test_long_story_of_one_message_is_cut",
+        ),
+    ),
+    "trace:unknown": Requirement(
+        source=REST,
+        text="An id of which nothing is known is an error that says how far back the flight recorder goes.",
+        tests=(
+            "test_unknown_ids_are_not_found_and_known_ones_that_are_quiet_are_empty",
+            "test_what_nothing_is_known_of_is_not_found_and_the_error_says_how_far_back_that_is",
+            "test_quiet_time_is_an_answer_that_says_when_there_was_something",
+        ),
+    ),
+    "trace:formats": Requirement(
+        source=CLI,
+        text="A trace can be had as JSON, as a Mermaid diagram and as OTLP/JSON.",
+        tests=(
+            "test_formats_for_programs_are_nothing_but_that",
+            "test_mermaid_draws_messages_and_calls_of_tools",
+            "test_otlp_has_a_span_for_each_message_and_call_with_its_parent",
+            "test_otlp_follows_the_rules_of_the_protocol_whatever_happened",
+        ),
+    ),
+    "trace:tools": Requirement(
+        source=CLI,
+        text="Every call of a tool is in the trace of the message in whose handling it was, with its time and error.",
+        tests=(
+            "test_result_comes_back_and_the_call_is_recorded_with_its_times_and_its_cause",
+            "test_tool_that_gives_up_says_why",
+            "test_tool_belongs_to_the_handling_that_called_it_and_its_error_to_nobody_else",
+            "test_without_tools_every_call_is_not_found_and_a_guest_in_a_loop_does_not_fill_the_recorder",
+        ),
+    ),
     # --- capabilities ----------------------------------------------------------------------------------------
     "capabilities:strategies": Requirement(
         source=MESSAGES,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from caxton.agents.logs import LogBook
+from caxton.agents.tools import NoTools, ToolDoor
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
@@ -95,7 +96,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Make]:
 
         def make_guest(behaviour: str) -> WasmRunner:
             module = load(engine, guest(GUESTS[behaviour]))
-            runner = WasmRunner(module, Limits(), Turn(bus, box), LogBook(clock), clock)
+            runner = WasmRunner(
+                module, Limits(), Turn(bus, box), LogBook(clock), clock, ToolDoor(NoTools(), bus.flight, clock)
+            )
             made.append(runner)
             assert to_end(runner.boot()) == ""
             return runner

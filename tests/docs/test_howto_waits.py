@@ -13,6 +13,7 @@ from caxton.conversations.facts import AgentFacts
 from caxton.conversations.path import MAX_DEPTH
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
+from caxton.recorder.record import SETTLED, Record
 from caxton.testing.fakes.conversations import NOW_US
 from tests.cli_runner import caxton
 from tests.docs.tables import read_page
@@ -38,6 +39,15 @@ def said(seconds: float, sender: str, receiver: str, act: str, content: bytes) -
     )  # fmt: skip
 
 
+def handled(seq: int, sender: str, receiver: str, act: str, *, sent: float, began: float) -> Record:
+    """One that took a millisecond; times in seconds since the first."""
+    sent_us, began_us = (NOW_US - 60_000_000 + round(at * 1e6) for at in (sent, began))
+    return Record(
+        SETTLED, seq, "default", sender, receiver, f"m-{seq}", "order-16", act.encode(), "", 1, sent_us, began_us,
+        began_us + 1000, 200,
+    )  # fmt: skip
+
+
 def situation(fakes: FakeNode) -> None:
     fakes.conversations.__init__(fakes.messages.kept)
     begin = fakes.conversations.begin
@@ -45,6 +55,11 @@ def situation(fakes: FakeNode) -> None:
         said(0, "manager", "bidder-3", "request", b'{"order":16}'),
         said(1.5, "bidder-3", "manager", "agree", b"null"),
         said(10, "bidder-3", "manager", "inform", b'"done"'),
+    ]
+    fakes.traces.records = [
+        handled(1, "manager", "bidder-3", "request", sent=0, began=1.5),
+        handled(2, "bidder-3", "manager", "agree", sent=1.5, began=1.502),
+        handled(3, "bidder-3", "manager", "inform", sent=10, began=10.001),
     ]
     begin("order-16", "manager", "bidder-3", state="done", ago_s=50)
     begin("order-17", "manager", "bidder-3", state="agreed", ago_s=12.4, deadline_in_s=17)
@@ -59,7 +74,7 @@ def deadlock(fakes: FakeNode) -> None:
 
 
 def test_page_shows_what_commands_print() -> None:
-    assert len(COMMANDS) >= 7
+    assert len(COMMANDS) >= 6
 
 
 @pytest.mark.parametrize(("command", "printed"), COMMANDS, ids=[command for command, _ in COMMANDS])

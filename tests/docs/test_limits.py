@@ -57,6 +57,7 @@ NOT_LIMITS = {
     "services.letter_purges.LOOK_FOR_OLD_S": "how often old letters are looked for",
     "api.body.MAX_TOLD_CHARS": "how much of a parser's text an error repeats",
     "bus.postbox.HOST_FIELD_BYTES": "an estimate",
+    "services.tracing.LOOK_S": "how long mailboxes are looked at before others have their turn",
     "services.conversations.MAX_LOOKED_AT": "how many rows one page of a narrow list looks at; the next goes on",
     "conversations.notices.MAX_DETAIL_CHARS": "how much of an error a notice repeats",
     "bus.timers.MAX_AT_ONCE": "how many are told of their time before others have their turn",

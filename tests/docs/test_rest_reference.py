@@ -25,6 +25,7 @@ from caxton.core.views.server import ServerView
 from caxton.core.views.settings import AgentSettings, WorkspaceSettings
 from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
+from caxton.core.views.traces import TraceEvent, TraceSpan, TraceView
 from caxton.core.views.waits import CauseView, CriticalPath, DeadlockView, PastWait, WaitView
 from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes.agents import EMPTY_MODULE
@@ -85,7 +86,7 @@ BODIES = [
     AgentSettings, AgentView, CancelReceipt, CapabilityView, CauseView, CompactReport, ConversationDetail,
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
     ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
-    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
+    TaskDetail, TaskResult, TaskView, TraceEvent, TraceSpan, TraceView, VerifyReport, WaitView, WorkspaceSettings,
 ]  # fmt: skip
 
 

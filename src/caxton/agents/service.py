@@ -26,6 +26,7 @@ from caxton.agents.store import (
     put_module,
 )
 from caxton.agents.supervisor import BootError, Supervisor
+from caxton.agents.tools import NoTools, ToolDoor
 from caxton.agents.views import view_of
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from caxton.agents.circuit import Circuit
     from caxton.agents.logs import LogBook
+    from caxton.agents.tools import Tools
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
@@ -77,10 +79,11 @@ class AgentService:
 
     def __init__(
         self, *, engine: Engine, compiler: Compiler, bus: Bus, journal: Journal, log: LogBook, clock: Clock,
-        max_instances: int = MAX_INSTANCES,
+        max_instances: int = MAX_INSTANCES, tools: Tools | None = None,
     ) -> None:  # fmt: skip
         self._bus, self._journal = bus, journal
         self._log, self._clock, self._max_instances = log, clock, max_instances
+        self._tools = ToolDoor(NoTools() if tools is None else tools, bus.flight, clock)
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = self._restarts_of_removed = 0
         self.circuits = CircuitCounts()
@@ -387,8 +390,9 @@ class AgentService:
             return self._configure(Receiver(directory, definition.name, supervisor), definition)
 
         return Supervisor(
-            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits
-        )
+            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits,
+            self._tools,
+        )  # fmt: skip
 
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from caxton.agents.circuit import CircuitCounts
     from caxton.agents.definition import Definition
     from caxton.agents.logs import LogBook
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
@@ -51,6 +52,7 @@ class Supervisor:
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
         definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: CircuitCounts,
+        tools: ToolDoor,
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -60,6 +62,7 @@ class Supervisor:
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
         self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts, self._say)
+        self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -325,7 +328,9 @@ class Supervisor:
         try:
             for replica in replicas:
                 turn = Turn(self._bus, Mailbox(self.receiver, replica))
-                runner = runners[replica] = WasmRunner(module, definition.limits, turn, self._log, self._clock)
+                runner = runners[replica] = WasmRunner(
+                    module, definition.limits, turn, self._log, self._clock, self._tools
+                )
                 await self._boot(runner)
         except BaseException:
             _discard(runners)

@@ -11,7 +11,6 @@ from caxton.agents.definition import MAX_CAPABILITIES
 from caxton.bus.turn import ignore_refusal
 from caxton.core.errors import InvalidName
 from caxton.core.ids import parse_capability
-from caxton.sandbox.codes import NOT_FOUND
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.trap import Trap
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from caxton.agents.logs import LogBook
+    from caxton.agents.tools import ToolDoor
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.sandbox.limits import Limits
@@ -30,12 +30,13 @@ MAX_CAPABILITIES_BYTES = 16 * 1024
 class WasmRunner:
     """Handler of one mailbox (`bus.handler.Handler`) and host of one guest (`sandbox.host.Host`)."""
 
-    def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock) -> None:
+    def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock, tools: ToolDoor) -> None:
         self.turn = turn
         self.capabilities: tuple[str, ...] = ()
         self._limits = limits
         self._log = log
         self._clock = clock
+        self._tools = tools
         self._workspace, self._name = turn.receiver.workspace, turn.receiver.name
         self._log_second = self._log_bytes = self._log_dropped = 0
         self.guest = Guest(module, limits, self)
@@ -112,8 +113,8 @@ class WasmRunner:
     def _refused(self, reason: str) -> None:
         self.log(3, f"send_message: {reason}".encode(), "host")
 
-    def call_tool(self, request: bytes) -> int:
-        return NOT_FOUND
+    def call_tool(self, request: bytes) -> int | bytes:
+        return self._tools.call(self.turn, request)
 
     def log(self, level: int, text: bytes, source: str) -> None:
         """Append to the agent's log, within its bytes a second."""

@@ -29,6 +29,7 @@ from caxton.api.settings import settings_routes
 from caxton.api.sniff import sniff_routes
 from caxton.api.storage import storage_routes
 from caxton.api.tasks import task_routes
+from caxton.api.tracing import trace_routes
 from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *storage_routes(services.storage),
         *conversation_routes(services.conversations),
         *settings_routes(services.workspaces),
+        *trace_routes(services.traces),
     ]
 
     @cache

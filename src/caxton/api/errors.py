@@ -39,6 +39,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.CapabilityNotFound: HTTPStatus.NOT_FOUND,
     e.DeadLetterNotFound: HTTPStatus.NOT_FOUND,
     e.ConversationNotFound: HTTPStatus.NOT_FOUND,
+    e.MessageNotFound: HTTPStatus.NOT_FOUND,
     e.TaskNotFound: HTTPStatus.NOT_FOUND,
     e.WorkspaceNotFound: HTTPStatus.NOT_FOUND,
     e.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,

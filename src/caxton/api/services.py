@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.traces import TraceFilter, TraceView
     from caxton.core.views.waits import CriticalPath, DeadlockView
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
@@ -280,6 +281,17 @@ class SniffService(Protocol):
         ...
 
 
+class TraceService(Protocol):
+    """Knows what happened to messages, and what those do that are not over."""
+
+    async def trace(self, workspace: WorkspaceName, wanted: TraceFilter, *, limit: int) -> TraceView:
+        """What happened in a conversation or because of a message: the `limit` messages that were sent last.
+
+        Raises `ConversationNotFound`, `MessageNotFound` if nothing at all is known of it.
+        """
+        ...
+
+
 class StorageService(Protocol):
     """The journal, as an operator sees it."""
 
@@ -327,3 +339,4 @@ class Services:
     server: ServerService
     conversations: ConversationService
     workspaces: WorkspaceService
+    traces: TraceService

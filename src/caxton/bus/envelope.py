@@ -58,6 +58,8 @@ class Envelope(msgspec.Struct, gc=False):
     """It was in hand when the node ended otherwise than by a stop, and was not handed over since."""
     blocked: int = 0
     """How many of its attempts do not count: its handler found no room for what it sends. Of this run."""
+    again_us: int = 0
+    """If it failed at last: the wall time at which it is handed over again."""
     trace: str = ""
     """The beginning of its `traceparent`, up to the span; empty if it was loaded from the journal."""
     timer_id: int = -1

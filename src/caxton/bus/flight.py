@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import trace_of
-from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, DEAD, FAILED, LOST, MAX_DETAIL_CHARS, REFUSED
+from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, DEAD, FAILED, LOST, MAX_DETAIL_CHARS, REFUSED, TOOL
 
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
+    from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.messages.message import AclMessage
     from caxton.recorder.bodies import Bodies
@@ -92,3 +93,17 @@ class Flight:
                 message.performative.encode(), trace, 1, sent_us or now_us, 0, now_us, len(message.content), code,
             )
         )  # fmt: skip
+
+    def called(self, turn: Turn, detail: str, *, began_us: int) -> None:
+        """The handler of `turn` called a tool, and has its result."""
+        if self.recorder.is_on:
+            envelope, receiver = turn.envelope, turn.receiver
+            message_id, conversation_id, attempt = (
+                ("", None, 1) if envelope is None else (envelope.message_id, envelope.conversation_id, envelope.attempt)
+            )
+            self.recorder.note(
+                (
+                    TOOL, 0, receiver.workspace, receiver.name, receiver.name, message_id, conversation_id, b"",
+                    turn.trace, attempt, turn.now_us, began_us, self._clock.wall_us(), 0, detail[:MAX_DETAIL_CHARS],
+                )
+            )  # fmt: skip

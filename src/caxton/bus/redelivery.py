@@ -89,6 +89,7 @@ class Redelivery:
             return
         waiting = box.inbox.pause(envelope)
         delay = retry_delay_s(envelope.attempt, self._random.random())
+        envelope.again_us = self._clock.wall_us() + round(delay * 1e6)
         asyncio.get_running_loop().call_later(delay, self._resume, box, envelope.sender, waiting)
 
     def _resume(self, box: Mailbox, sender: str, waiting: deque[Envelope]) -> None:

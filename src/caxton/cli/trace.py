@@ -1,22 +1,38 @@
-"""`caxton trace`: what happened in a conversation, and why it takes so long."""
+"""`caxton trace`: what happened in a conversation or because of a message, and why it takes so long."""
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+import shutil
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from caxton.cli.command import Cli, command
-from caxton.cli.conversation import sentence, span
-from caxton.cli.output import Mark, printable
+from caxton.cli.command import Cli, OutputFormat, command
+from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from caxton.client import CaxtonClient
+    from caxton.core.views.traces import TraceFilter, TraceView
+    from caxton.core.views.waits import CriticalPath
 
-    from caxton.core.views.waits import CriticalPath, PastWait, WaitPath
-    from caxton.messages.message import AclMessage
+T = TypeVar("T")
 
-MAX_SHOWN_CHARS = 120
-"""Of a message's content in its line; JSON output has all of it."""
+PIPE_COLUMNS = 100
+"""Width where there is no terminal and COLUMNS does not say one."""
+
+_NAME = "caxton trace"
+_NOT_FOUND = 404
+
+
+class Format(StrEnum):
+    """How a trace is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    MERMAID = "mermaid"
+    OTLP = "otlp"
 
 
 def register(top: typer.Typer) -> None:
@@ -24,98 +40,142 @@ def register(top: typer.Typer) -> None:
     command(
         top,
         "trace",
-        "caxton trace --conversation-id c-42",
+        "caxton trace --conversation-id c-42 --last 5m",
         "caxton trace --conversation-id c-42 --why",
-        "caxton trace --conversation-id c-42 --why -o json",
+        "caxton trace --message-id 5e1f0c9a77d2-1f --errors",
+        "caxton trace --conversation-id c-42 --format otlp > c-42.json",
     )(trace)
 
 
 def trace(
     cli: Cli,
-    conversation_id: Annotated[str, typer.Option("--conversation-id", metavar="ID", help="Which conversation.")],
+    conversation_id: Annotated[
+        str | None, typer.Option("--conversation-id", metavar="ID", help="Which conversation.")
+    ] = None,
+    message_id: Annotated[
+        str | None,
+        typer.Option(
+            "--message-id", metavar="ID", help="Instead: which message, with all that led to it and that it led to."
+        ),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--last", metavar="DURATION", help="Only what ended within this time, like 5m.")
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="NAME", help="Only what this agent sent or got.")
+    ] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only what went wrong, and what led to it.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="Lines and bars for people, or something for programs.")
+    ] = Format.TEXT,
     why: Annotated[
-        bool, typer.Option("--why", help="What it waits for, down to the cause; or what its time went into.")
+        bool,
+        typer.Option(
+            "--why", help="Also what it waits for, down to the cause; or what its time went into. As JSON: only that."
+        ),
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, metavar="N", help="Without --why: at most so many messages.")
-    ] = 100,
+        int, typer.Option("--limit", min=1, max=10_000, metavar="N", help="At most so many messages, the last ones.")
+    ] = 200,
+    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in this machine's time zone.")] = False,
 ) -> None:
-    """Show the messages of a conversation with their times, or with --why what it waits for."""
-    if why:
+    """Show what happened in a conversation, line by line and as bars, and what those do who are not done."""
+    if cli.output is OutputFormat.JSON and form is Format.TEXT:
+        form = Format.JSON
+    wanted = _wanted(conversation_id, message_id, last, agent, errors=errors)
+    if why and (conversation_id is None or form not in (Format.TEXT, Format.JSON)):
+        raise InvalidUsage("--why is for one conversation, as text or JSON", command=_NAME)
+    if why and form is Format.JSON:
         with cli.client("Looking for the reason") as client:
-            found = client.why(conversation_id)
-        cli.screen.answer(found, lambda: _show_why(cli, found))
+            cli.screen.json(client.why(conversation_id or ""))
         return
-    with cli.client("Fetching the conversation") as client:
-        messages = client.conversation(conversation_id, limit=limit)
-    cli.screen.answer({"messages": messages, "total": len(messages)}, lambda: _show_messages(cli, messages))
-
-
-# --- messages ----------------------------------------------------------------------------------------------------
-
-
-def _show_messages(cli: Cli, messages: "Sequence[AclMessage]") -> None:
-    if not messages:
-        cli.screen.line("No messages.")
+    with cli.client("Looking for what happened") as client:
+        found, reason = _ask(client, wanted, limit, conversation_id if why else None)
+    if form is Format.JSON:
+        cli.screen.json(found)
         return
-    before = messages[0].timestamp
-    for message in messages:
-        at = datetime.fromtimestamp(message.timestamp / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        cli.screen.line(f"{at}  {_later(message.timestamp - before)}  {printable(_said(message))}")
-        before = message.timestamp
+    if found is not None and form is Format.MERMAID:
+        from caxton.cli.trace_mermaid import trace_mermaid
+
+        cli.screen.text(trace_mermaid(found))
+    elif found is not None and form is Format.OTLP:
+        from caxton.cli.trace_otlp import otlp
+
+        cli.screen.line(otlp(found))
+    elif found is not None:
+        _show(cli, found, UTC if utc else None)
+    if found is not None and found.cut:
+        of = f" of {found.total}" if found.total > len(found.spans) else ""
+        choice = "--limit, --last, --agent and --errors choose others"
+        cli.screen.warn(f"only the last {len(found.spans)}{of} messages are shown; {choice}")
+    if reason is not None:
+        from caxton.cli.trace_why import show_why
+
+        if found is not None and found.spans:
+            cli.screen.line()
+        show_why(cli, reason)
+    elif why:
+        cli.screen.hint("nobody is known to wait in it")
 
 
-def _later(us: int) -> str:
-    """Time since the line above."""
-    return f"{f'+{us / 1e6:.3f} s':>11}"
+def _wanted(
+    conversation_id: str | None, message_id: str | None, last: str | None, agent: str | None, *, errors: bool
+) -> "TraceFilter":
+    from caxton.core.views.traces import TraceFilter
+
+    if (conversation_id is None) == (message_id is None):
+        raise InvalidUsage("give either --conversation-id or --message-id", command=_NAME)
+    if conversation_id == "" or message_id == "":
+        raise InvalidUsage("an id has at least one character", command=_NAME)
+    last_s = None if last is None else parse_duration(last, what="--last")
+    if last is not None and not last_s:
+        raise InvalidValue("--last", last, "give more than nothing, like 5m")
+    return TraceFilter(
+        conversation_id=conversation_id, message_id=message_id, last_s=last_s, agent=agent, errors=errors
+    )
 
 
-def _said(message: "AclMessage") -> str:
-    receivers = message.receiver if isinstance(message.receiver, str) else ", ".join(message.receiver)
-    protocol = f" ({message.protocol})" if message.protocol else ""
-    content = bytes(message.content).decode("utf-8", "replace")
-    shown = content if len(content) <= MAX_SHOWN_CHARS else f"{content[:MAX_SHOWN_CHARS]}…"
-    to = receivers or f"capability {message.capability}"
-    return f"{message.sender} → {to}  {message.performative}{protocol}  {shown}".rstrip()
+def _ask(
+    client: "CaxtonClient", wanted: "TraceFilter", limit: int, why_id: str | None
+) -> "tuple[TraceView | None, CriticalPath | None]":
+    """What happened and, if that is asked for, why. Each may be unknown while the other is known."""
+    if why_id is None:
+        return client.trace(wanted, limit=limit), None
+    found = _or_none(lambda: client.trace(wanted, limit=limit))
+    reason = _or_none(lambda: client.why(why_id))
+    if found is None and reason is None:
+        client.trace(wanted, limit=limit)  # raises what it was
+    return found, reason
 
 
-# --- reasons -----------------------------------------------------------------------------------------------------
+def _or_none(ask: Callable[[], T]) -> T | None:
+    from caxton.client import ApiProblem
+
+    try:
+        return ask()
+    except ApiProblem as exc:
+        if exc.status != _NOT_FOUND:
+            raise
+        return None
 
 
-def _show_why(cli: Cli, found: "CriticalPath") -> None:
-    name = printable(", ".join(part for part in (found.conversation_id, found.protocol) if part))
-    if found.paths:
-        cli.screen.state(Mark.BUSY, f"{name}: {found.status}, waits")
-        for path in found.paths:
-            _show_path(cli, path, found.conversation_id)
-        if found.more:
-            cli.screen.line(f"… and for {found.more} more, since later")
+def _show(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
+    from caxton.cli.trace_lines import lines, time_of, zone_name
+    from caxton.cli.waterfall import ASCII, UNICODE, waterfall
+
+    screen = cli.screen
+    if not found.spans:
+        screen.line("Nothing happened in that time." if found.since else "No such message.")
+        if found.last_us is not None and found.since and found.last_us < found.since:
+            ago = format_duration((found.now - found.last_us) / 1e6)
+            screen.hint(f"the last of it was at {time_of(found.last_us, zone)}, {ago} ago; leave --last out")
         return
-    if found.status == "ended":
-        cli.screen.state(Mark.OK, f"{name}: ended, took {span(found.duration_s)}")
-    else:
-        cli.screen.state(Mark.OK, f"{name}: {found.status}, nobody has to speak; {span(found.duration_s)} so far")
-    _show_past(cli, found)
-
-
-def _show_path(cli: Cli, path: "WaitPath", conversation_id: str) -> None:
-    within: str | None = conversation_id
-    for depth, wait in enumerate(path.waits):
-        cli.screen.line(f"{'  → ' if depth else ''}{sentence(wait, within=within)}")
-        within = wait.conversation_id
-    cli.screen.line(f"  → {printable(path.cause.agent)}: {printable(path.cause.text)}")
-
-
-def _show_past(cli: Cli, found: "CriticalPath") -> None:
-    if not found.waits:
-        return
-    rows = [_past(wait, found.duration_s) for wait in found.waits]
-    cli.screen.table(("waited", "share", "who", "for", "until its"), rows)
-    most = [f"{agent} {span(seconds)}" for agent, seconds in [*found.by_agent.items()][:3] if seconds]
-    if most:
-        cli.screen.line(printable(f"Most was waited for {', '.join(most)}"))
-
-
-def _past(wait: "PastWait", duration_s: float) -> tuple[str, ...]:
-    share = f"{wait.waited_s / duration_s:.0%}" if duration_s else ""
-    return span(wait.waited_s), share, wait.waiter, ", ".join(wait.waited_for), wait.performative
+    for line in lines(found, zone):
+        screen.line(line)
+    screen.line()
+    columns = shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns
+    glyphs = UNICODE if screen.can_show(UNICODE.all) else ASCII
+    for line in waterfall(found, columns, glyphs, screen.colour):
+        screen.line(line)
+    other = "; --utc shows UTC" if zone is None else ""
+    screen.hint(f"times are {zone_name(found.now, zone)}{other}")

@@ -18,6 +18,7 @@ from caxton.client.sniff import SniffCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
+from caxton.client.tracing import TraceCalls
 from caxton.client.transport import ApiProblem
 from caxton.client.workspaces import WorkspaceCalls
 
@@ -41,6 +42,7 @@ class CaxtonClient(
     MessageCalls,
     ConversationCalls,
     TaskCalls,
+    TraceCalls,
     DeadLetterCalls,
     LogCalls,
     SniffCalls,

@@ -21,7 +21,8 @@ REFUSED = 4
 TIMER = 5
 """Not a message: a timer's handler succeeded. If it failed, `FAILED` or `CRASHED` with no message id."""
 TOOL = 6
-"""Not a message: a tool was called by `receiver`, from `handed_us` to `ended_us`."""
+"""Not a message: a tool was called by `receiver`, who is the `sender` too, from `handed_us` to `ended_us`; `sent_us` is
+when the handling began in which that was."""
 REPLIED = 7
 """It left the node: a client gets it, or may ask for it."""
 LOST = 8
@@ -66,7 +67,17 @@ class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
     size: int
     """Bytes of the whole message."""
     detail: str | None = None
-    """Text of an error, reason of a dead letter, code of a refusal, name of a tool."""
+    """Text of an error, reason of a dead letter, code of a refusal; of a tool `NAME`, or `NAME: why it failed`."""
+
+    @property
+    def tool(self) -> str:
+        """Of a `TOOL`: the tool's name. No name has a colon."""
+        return (self.detail or "").partition(": ")[0]
+
+    @property
+    def tool_error(self) -> str | None:
+        """Of a `TOOL`: why it gave no result."""
+        return (self.detail or "").partition(": ")[2] or None
 
     @property
     def performative(self) -> str:

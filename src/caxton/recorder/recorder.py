@@ -127,6 +127,11 @@ class Recorder:
         found.reverse()
         return found
 
+    def oldest_us(self) -> int | None:
+        """How far back the records go: when the first of them ended; None if there are none."""
+        block = None if self._ring is None else self._ring.oldest()
+        return None if block is None else _decode(block)[0].ended_us
+
     def _backwards(self, since_us: int, needle: bytes) -> Iterator[Record]:
         ring = self._ring
         if ring is None:

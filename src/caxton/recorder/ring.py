@@ -149,6 +149,15 @@ class Ring:
                 if _checksum(number, last_us, block) == checksum:  # else it was overwritten meanwhile
                     yield block
 
+    def oldest(self) -> bytes | None:
+        """The block from which on there are all."""
+        for place in sorted(self._places.values(), key=lambda place: place.number):
+            for begin, length, checksum, last_us in self._headers(_offset(place.index), place.end):
+                block = self._map[begin : begin + length]
+                if _checksum(place.number, last_us, block) == checksum:
+                    return block
+        return None
+
     def _headers(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Begin, length, checksum and time of each block."""
         at = start + _SEGMENT.size

@@ -36,6 +36,7 @@ from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
+from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.tools import Tools
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
@@ -83,6 +85,7 @@ class Rooms:
     messages: MessageService
     dead_letters: DeadLetterService
     sniff: SniffService
+    traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
@@ -175,11 +178,11 @@ def build(
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES,
-    natives: Sequence[NativeAgent] = (), telemetry: TelemetrySettings | None = None,
+    natives: Sequence[NativeAgent] = (), tools: Tools | None = None, telemetry: TelemetrySettings | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
-    `natives` are agents beside those that every node has.
+    `natives` are agents beside those that every node has; `tools` are what guests may call, if there are any.
     """
     clock = SystemClock() if clock is None else clock
     ballast = Ballast(data_dir, size_bytes=ballast_bytes)
@@ -206,7 +209,7 @@ def build(
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     agents = AgentService(
         engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances,
+        clock=clock, max_instances=max_instances, tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
 
@@ -233,7 +236,7 @@ def build(
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
-        sniff=SniffService(bus, journal, database), disk=disk,
+        sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
         status=status, telemetry=_telemetry(telemetry, bus, postbox, log, status),
     )  # fmt: skip

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
+    from caxton.agents.tools import Tools
     from caxton.bus.mailbox import Receiver
     from caxton.conversations.settings import ConversationSettings
     from caxton.core.clock import Clock
@@ -166,6 +167,7 @@ async def open_node(
     natives: Sequence[NativeAgent] = (),
     conversations: ConversationSettings | None = None,
     telemetry: TelemetrySettings | None = None,
+    tools: Tools | None = None,
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
 
@@ -177,6 +179,7 @@ async def open_node(
         natives: agents written in Python, beside those that every node has.
         conversations: as the settings.
         telemetry: as the settings.
+        tools: what guests may call.
     """
     _prepare(data_dir, compiled)
     failures: list[Exception] = []
@@ -190,6 +193,7 @@ async def open_node(
         natives=natives,
         conversations=conversations,
         telemetry=telemetry,
+        tools=tools,
     )
     try:
         await rooms.start()

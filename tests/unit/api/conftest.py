@@ -150,6 +150,7 @@ class Api:
             "storage",
             "server",
             "workspaces",
+            "traces",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

@@ -19,6 +19,7 @@ from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
+from caxton.testing.fakes.tracing import FakeTraces
 from caxton.testing.fakes.workspaces import FakeWorkspaces
 
 
@@ -37,11 +38,13 @@ class FakeNode:
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
+    traces: FakeTraces = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
         self.sniff = FakeSniff(lambda: self.agents.views)
         self.conversations = FakeConversations(self.messages.kept)
+        self.traces = FakeTraces(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
 
@@ -53,5 +56,5 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
-            workspaces=self.workspaces,
+            workspaces=self.workspaces, traces=self.traces,
         )  # fmt: skip

@@ -1,0 +1,83 @@
+"""What guests call as tools: the port for whoever has some, and the door before it, which records every call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from caxton.sandbox.codes import INVALID, NOT_FOUND, NOT_PERMITTED, RATE_LIMITED, TIMED_OUT, TOO_LARGE
+
+if TYPE_CHECKING:
+    from caxton.bus.flight import Flight
+    from caxton.bus.turn import Turn
+    from caxton.core.clock import Clock
+
+MAX_NAME_CHARS = 128
+
+MAX_UNKNOWN_PER_S = 100
+"""Calls of tools that there are not, of the whole node, that are recorded: a guest in a loop would fill the ring."""
+
+REASONS = {
+    INVALID: "invalid arguments",
+    TOO_LARGE: "too large",
+    NOT_PERMITTED: "not permitted",
+    RATE_LIMITED: "rate limited",
+    TIMED_OUT: "tool timeout",
+    NOT_FOUND: "unknown tool",
+}
+"""What a code says to people; see `sandbox.codes`."""
+
+
+class Tools(Protocol):
+    """Calls tools on behalf of agents."""
+
+    def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
+        """The result of `tool` with `arguments` (JSON), or a code of `sandbox.codes` below 0. It must not raise."""
+        ...
+
+
+class NoTools:
+    """There are none."""
+
+    def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
+        """Not found."""
+        return NOT_FOUND
+
+
+class _Request(msgspec.Struct):
+    tool: str
+    arguments: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_decode = msgspec.json.Decoder(_Request).decode
+
+
+class ToolDoor:
+    """Takes what guests ask for to the tools."""
+
+    def __init__(self, tools: Tools, flight: Flight, clock: Clock) -> None:
+        self._tools, self._flight, self._clock = tools, flight, clock
+        self._second = self._unknown = 0
+
+    def call(self, turn: Turn, request: bytes) -> bytes | int:
+        """Call the tool that `request` names, for the handler of `turn`: `{"tool": NAME, "arguments": {…}}`."""
+        try:
+            wanted = _decode(request)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return INVALID
+        name = wanted.tool
+        if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable() or ":" in name:
+            return INVALID
+        began_us = self._clock.wall_us()
+        result = self._tools.call(turn.receiver.workspace, turn.receiver.name, name, bytes(wanted.arguments))
+        error = REASONS.get(result, f"error {result}") if isinstance(result, int) else None
+        if result != NOT_FOUND or self._may_tell(began_us // 1_000_000):
+            self._flight.called(turn, name if error is None else f"{name}: {error}", began_us=began_us)
+        return result
+
+    def _may_tell(self, second: int) -> bool:
+        if second != self._second:
+            self._second, self._unknown = second, 0
+        self._unknown += 1
+        return self._unknown <= MAX_UNKNOWN_PER_S

@@ -1,0 +1,205 @@
+"""What happened to messages and what became of them: the flight recorder's records, joined with what waits now."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from caxton.bus.envelope import DEFAULT_PRIORITY
+from caxton.core.errors import ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
+from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.core.views.traces import TraceView
+from caxton.recorder.record import ACT_AT, ACT_END
+from caxton.services.trace_tree import Live, Tree, grow, newest, sent_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from caxton.agents.service import AgentService
+    from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
+    from caxton.bus.mailbox import Mailbox, Receiver
+    from caxton.core.clock import Clock
+    from caxton.core.errors import CaxtonError
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views.traces import TraceFilter
+    from caxton.recorder.record import Record
+    from caxton.services.messaging import MessageService
+
+MAX_RECORDS = 20_000
+"""Of the flight recorder, the last, that one trace is made of; beside those of errors, if these are wanted."""
+
+MAX_LIVE = 10_000
+"""Messages that are not over, of one trace."""
+
+MAX_KEPT = 1000
+"""Messages of a conversation that is not in the flight recorder, the last ones."""
+
+LOOK_S = 0.002
+"""Mailboxes are looked at for so long before others have their turn on the event loop."""
+
+
+class TraceService:
+    """See `api.services`."""
+
+    def __init__(self, bus: Bus, clock: Clock, agents: AgentService, messages: MessageService) -> None:
+        self._bus, self._clock, self._agents, self._messages = bus, clock, agents, messages
+        self._recorder = bus.recorder
+        self._looking = asyncio.Lock()
+
+    async def trace(self, workspace: WorkspaceName, wanted: TraceFilter, *, limit: int) -> TraceView:
+        """What happened in a conversation or because of a message, and what is not over.
+
+        Raises: ConversationNotFound, MessageNotFound, WorkspaceNotFound.
+        """
+        if workspace != DEFAULT_WORKSPACE:
+            raise WorkspaceNotFound(workspace)
+        async with self._looking:  # one thread at most reads records
+            return await self._trace(workspace, wanted, limit)
+
+    async def _trace(self, workspace: WorkspaceName, wanted: TraceFilter, limit: int) -> TraceView:
+        conversation_id, message_id = wanted.conversation_id, wanted.message_id
+        trace = ""
+        if message_id is not None:
+            trace = await asyncio.to_thread(self._trace_of, workspace, message_id)
+        # What is not over is looked at first: what ends after that is recorded, and so is missed by neither.
+        live = await self._live(
+            workspace,
+            (lambda one: one.conversation_id == conversation_id)
+            if message_id is None
+            else (lambda one: one.message_id == message_id or (trace != "" and one.trace == trace)),
+        )
+        now_us = self._clock.wall_us()
+        since_us = 0 if wanted.last_s is None else max(now_us - round(wanted.last_s * 1e6), 0)
+
+        def read(since_us: int) -> list[Record]:
+            if trace:
+                recent = self._recorder.recent(since_us=since_us)
+                return [one for one in recent if one.trace == trace and one.workspace == workspace]
+            return self._recorder.find(
+                workspace, conversation_id=conversation_id, message_id=message_id, since_us=since_us
+            )
+
+        def look() -> tuple[Tree, bool, int | None, int | None]:
+            """Runs in a thread: this may take a tenth of a second."""
+            records = read(since_us)
+            some = newest(records, MAX_RECORDS, errors=wanted.errors)
+            tree = grow(
+                some, live, now_us=now_us, limit=limit, agent=wanted.agent, errors=wanted.errors, family_of=message_id
+            )
+            last_us = max((one.ended_us for one in read(0)), default=None) if not records and since_us else None
+            if records:
+                last_us = records[-1].ended_us
+            return tree, len(some) < len(records), last_us, self._recorder.oldest_us()
+
+        tree, was_cut, last_us, recorded_since = await asyncio.to_thread(look)
+        if last_us is None and not live:
+            kept = await self._kept(workspace, conversation_id)
+            if not kept:
+                raise _unknown(wanted, now_us, recorded_since)
+            last_us = kept[-1].sent_us
+            tree = grow(
+                (), (), [one for one in kept if one.sent_us >= since_us], now_us=now_us, limit=limit,
+                agent=wanted.agent, errors=wanted.errors,
+            )  # fmt: skip
+        return TraceView(
+            conversation_id=conversation_id, message_id=message_id, now=now_us, since=since_us or None,
+            recorded_since=recorded_since, last_us=last_us, total=tree.total, cut=tree.cut or was_cut,
+            spans=tree.spans, events=tree.events,
+        )  # fmt: skip
+
+    def _trace_of(self, workspace: str, message_id: str) -> str:
+        """What all that was caused by the same thing as this message has in common; empty if it is not known."""
+        records = self._recorder.find(workspace, message_id=message_id)
+        return next((one.trace for one in records if one.trace), "")
+
+    async def _kept(self, workspace: WorkspaceName, conversation_id: str | None) -> list[Live]:
+        """What the journal and the memory have of a conversation that is not in the flight recorder."""
+        if conversation_id is None:
+            return []
+        bodies = await self._messages.conversation(workspace, conversation_id, limit=MAX_KEPT)
+        return [sent_message(number, body) for number, body in enumerate(bodies, start=1)]
+
+    # --- what is not over ------------------------------------------------------------------------------------
+
+    async def _live(self, workspace: str, is_meant: Callable[[Envelope], bool]) -> list[Live]:
+        """What waits or is in hand. Agents without mail cost next to nothing; the others have their turns between."""
+        found: list[Live] = []
+        until = perf_counter() + LOOK_S
+        for receiver in [*self._bus.names.directory(workspace).receivers.values()]:
+            if receiver.messages:
+                found += self._of(receiver, is_meant)
+                if len(found) >= MAX_LIVE:
+                    return found[:MAX_LIVE]
+            if perf_counter() > until:
+                await asyncio.sleep(0)
+                until = perf_counter() + LOOK_S
+        return found
+
+    def _of(self, receiver: Receiver, is_meant: Callable[[Envelope], bool]) -> Iterator[Live]:
+        reason = self._reason(receiver)
+        for before, envelope in _meant(receiver.held, is_meant):
+            yield _live(envelope, before=before, reason=reason)
+        for box in receiver.mailboxes:
+            turn = box.turn
+            if box.busy and turn is not None and turn.envelope is not None and is_meant(turn.envelope):
+                yield _live(turn.envelope, handed_us=turn.now_us)
+            yield from _waiting(box, is_meant, reason)
+
+    def _reason(self, receiver: Receiver) -> str:
+        """Why nothing is handed over to it now, if that is so."""
+        if receiver.is_vacant:
+            return "no agent has this name"
+        phase = self._agents.state(receiver.workspace, receiver.name)
+        if phase not in (None, "running"):
+            return f"it is {phase}"
+        if receiver.is_held:
+            return "its circuit is open"
+        if receiver.mailboxes and not any(box.is_open for box in receiver.mailboxes):
+            return "it is being started again"
+        return ""
+
+
+def _waiting(box: Mailbox, is_meant: Callable[[Envelope], bool], reason: str) -> Iterator[Live]:
+    """What waits in a mailbox, each with those before it."""
+    inbox = box.inbox
+    behind = {DEFAULT_PRIORITY: inbox.lane, **inbox.others}
+    earlier = 0
+    for priority in sorted(behind, reverse=True):
+        for before, envelope in _meant(behind[priority], is_meant):
+            yield _live(envelope, before=earlier + before, reason=reason)
+        earlier += len(behind[priority])
+    for queue in inbox.paused.values():
+        for before, envelope in _meant(queue, is_meant):
+            if before == 0:
+                yield _live(envelope, again_us=envelope.again_us)
+            else:
+                yield _live(envelope, before=before, reason="one of its sender's is repeated first")
+
+
+def _meant(queue: Iterable[Envelope], is_meant: Callable[[Envelope], bool]) -> list[tuple[int, Envelope]]:
+    """Those that are meant and not over, with their places in the queue."""
+    return [(n, one) for n, one in enumerate(queue) if is_meant(one) and not one.settled_us and one.timer_id < 0]
+
+
+def _live(envelope: Envelope, *, handed_us: int = 0, before: int = 0, again_us: int = 0, reason: str = "") -> Live:
+    if envelope.is_suspect:
+        reason = "it was in hand when the server ended, and is handled alone"
+    return Live(
+        seq=envelope.seq, sender=envelope.sender, receiver=envelope.receiver, message_id=envelope.message_id,
+        conversation_id=envelope.conversation_id, performative=_act(envelope.body), trace=envelope.trace,
+        attempt=envelope.attempt, sent_us=envelope.accepted_us, size=len(envelope.body), handed_us=handed_us,
+        before=before, again_us=again_us, reason=reason,
+    )  # fmt: skip
+
+
+def _act(body: bytes) -> str:
+    return body[ACT_AT:ACT_END].partition(b'"')[0].decode("utf-8", "replace")
+
+
+def _unknown(wanted: TraceFilter, now_us: int, recorded_since: int | None) -> CaxtonError:
+    reach_s = None if recorded_since is None else max(now_us - recorded_since, 0) / 1e6
+    if wanted.message_id is not None:
+        return MessageNotFound(wanted.message_id, reach_s)
+    return ConversationNotRecorded(wanted.conversation_id or "", reach_s)
