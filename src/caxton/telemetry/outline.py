@@ -141,7 +141,7 @@ def _timer(record: Record, trace: int, why: dict[str, str]) -> Outline:
 
 
 def _tool(record: Record, trace: int, why: dict[str, str]) -> Outline:
-    tool = record.detail or "unknown"
+    tool = record.tool
     attributes = {
         **_of_agent(record, record.receiver),
         names.GEN_AI_OPERATION_NAME: names.EXECUTE_TOOL,
@@ -153,6 +153,7 @@ def _tool(record: Record, trace: int, why: dict[str, str]) -> Outline:
         span=end_span("tool", record.workspace, f"{record.receiver}\0{tool}", record.handed_us),
         parent=handling_span(record.workspace, record.sender, record.sent_us),
         begun_us=record.handed_us, ended_us=record.ended_us, attributes=attributes,
+        error=record.tool_error and record.tool_error.replace(" ", "_"), detail=record.tool_error,
     )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 Kept are, in the order in which they get the budget of spans: what went wrong; what was delivered again; whole traces,
 by ratio on bits of their ids, or since a caller marked them; what else belongs to the trace of something that went
-wrong; and messages that took longer than 99 % of those before them. The common case, a record that is none of these,
-costs one comparison of each.
+wrong; messages that took longer than 99 % of those before them, and what belongs to their traces.
+
+The common case, a record that is none of these, costs one comparison of each.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Raw = tuple[Any, ...]
 """The fields of a `Record`, in their order."""
 
 _FIELD = {name: n for n, name in enumerate(Record.__struct_fields__)}
-KIND, MESSAGE_ID, TRACE, ATTEMPT = _FIELD["kind"], _FIELD["message_id"], _FIELD["trace"], _FIELD["attempt"]
-SENT, HANDED, ENDED = _FIELD["sent_us"], _FIELD["handed_us"], _FIELD["ended_us"]
+KIND, TRACE, ATTEMPT = _FIELD["kind"], _FIELD["trace"], _FIELD["attempt"]
+SENT, ENDED = _FIELD["sent_us"], _FIELD["ended_us"]
 
 ERROR, REDELIVERED, SAMPLED, CONTEXT, SLOW = "error", "redelivered", "sampled", "context", "slow"
 
@@ -103,13 +104,13 @@ class Selection:
         self._budget = min(self._budget + self._per_s * step_s, float(self._per_s))
         wanted = self._sort(records)
         self._adapt(sum(map(_spans_of, wanted[SAMPLED])), step_s)
-        kept: list[Kept] = []
-        for reason in (ERROR, REDELIVERED, SAMPLED, CONTEXT, SLOW):
-            if reason == CONTEXT:
-                wanted[CONTEXT][:0] = self._context_of(kept)
-            kept += self._grant(wanted[reason], reason)
+        bad = self._grant(wanted[ERROR], ERROR) + self._grant(wanted[REDELIVERED], REDELIVERED)
+        sampled = self._grant(wanted[SAMPLED], SAMPLED)
+        context = self._grant(self._context_of(bad) + wanted[CONTEXT], CONTEXT)
+        slow = self._grant(wanted[SLOW], SLOW)
+        context += self._grant(self._context_of(slow), CONTEXT, reserve=RESERVE[SLOW])
         self._learn(records)
-        return kept
+        return [*bad, *sampled, *context, *slow]
 
     def _sort(self, records: Sequence[Raw]) -> dict[str, list[Raw]]:
         bound, slow_us, followed, marked = self._bound, self.slow_us, self._followed, self._marked
@@ -117,7 +118,7 @@ class Selection:
         recent = self._recent.append
         for record in records:
             kind, trace = record[KIND], record[TRACE]
-            if kind not in _FINE:
+            if kind not in _FINE and _went_wrong(record):
                 wanted[ERROR].append(record)
             elif record[ATTEMPT] > 1 and kind == SETTLED:
                 wanted[REDELIVERED].append(record)
@@ -133,10 +134,10 @@ class Selection:
                 recent(record)
         return wanted
 
-    def _grant(self, records: list[Raw], reason: str) -> list[Kept]:
+    def _grant(self, records: list[Raw], reason: str, *, reserve: float | None = None) -> list[Kept]:
         """Those for which there is budget."""
         kept: list[Kept] = []
-        least = self._per_s * RESERVE[reason]
+        least = self._per_s * (RESERVE[reason] if reserve is None else reserve)
         for n, record in enumerate(records):
             spans = _spans_of(record)
             if self._budget - spans < min(least, self._per_s - spans):
@@ -147,12 +148,12 @@ class Selection:
         return kept
 
     def _context_of(self, kept: list[Kept]) -> list[Raw]:
-        """What already happened in the traces of what went wrong; from now on they are kept whole."""
+        """What already happened in the traces of these; from now on they are kept whole."""
         found: list[Raw] = []
         fresh: set[str] = set()
-        for record, reason in kept:
+        for record, _ in kept:
             trace = record[TRACE]
-            if reason in (ERROR, REDELIVERED) and trace and trace not in self._followed:
+            if trace and trace not in self._followed:
                 fresh.add(trace)
                 _remember(self._followed, trace)
         if fresh:
@@ -182,7 +183,12 @@ class Selection:
             self.slow_us = sorted(self._latencies)[len(self._latencies) * 99 // 100]
 
 
-_FINE = frozenset({SETTLED, TIMER, TOOL, REPLIED})
+_FINE = frozenset({SETTLED, TIMER, REPLIED})
+
+
+def _went_wrong(record: Raw) -> bool:
+    """Whether a record of a kind that is not always fine tells of something that is not."""
+    return record[KIND] != TOOL or Record(*record).tool_error is not None
 
 
 def _spans_of(record: Raw) -> int:

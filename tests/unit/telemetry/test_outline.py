@@ -104,7 +104,12 @@ def test_tool_call_hangs_below_the_handling_that_made_it() -> None:
     handling = outline(Outliner())[1]
     (call,) = outline(Outliner(), kind=TOOL, sender="b", receiver="b", sent_us=1_100, handed_us=1_150, detail="search")
     assert (call.name, call.parent) == ("execute_tool search", handling.span)
-    assert call.attributes[names.GEN_AI_TOOL_NAME] == "search"
+    assert (call.attributes[names.GEN_AI_TOOL_NAME], call.error) == ("search", None)
+
+
+def test_tool_call_that_failed_is_an_error() -> None:
+    (call,) = outline(Outliner(), kind=TOOL, sender="b", receiver="b", detail="search: tool timeout")
+    assert (call.name, call.error, call.detail) == ("execute_tool search", "tool_timeout", "tool timeout")
 
 
 def test_ids_of_hashes_never_meet_numbers_of_messages() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, REFUSED, REPLIED, TIMER
+from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, REFUSED, REPLIED, TIMER, TOOL
 from caxton.telemetry.selection import (
     CONTEXT,
     ERROR,
@@ -82,7 +82,23 @@ def test_slower_than_99_of_100_is_kept() -> None:
     selection = Selection(0.0, 10_000)
     usual = [record(trace=trace(n), ended_us=1_200 + n) for n in range(MIN_LATENCIES)]
     assert reasons(selection, *usual) == []
-    assert reasons(selection, record(ended_us=1_200 + MIN_LATENCIES), record(ended_us=1_200)) == [(7, SLOW)]
+    slow, fast = record(seq=8, ended_us=1_200 + MIN_LATENCIES), record(trace=trace(1_000), ended_us=1_200)
+    assert reasons(selection, slow, fast) == [(8, SLOW)]
+
+
+def test_trace_of_a_slow_message_is_kept_with_it() -> None:
+    selection = Selection(0.0, 10_000)
+    selection.select([record(trace=trace(n)) for n in range(MIN_LATENCIES)], 1.0)
+    call = record(kind=TOOL, seq=1, detail="search")
+    found = reasons(selection, record(seq=2), call, record(seq=3, ended_us=10**9), record(trace=trace(7)), now_s=2.0)
+    assert found == [(2, CONTEXT), (1, CONTEXT), (3, SLOW)]
+    assert reasons(selection, record(seq=4)) == [(4, CONTEXT)]
+
+
+def test_tool_that_failed_is_an_error_and_another_is_not() -> None:
+    selection = Selection(0.0, 200)
+    fine, failed = (record(kind=TOOL, seq=n, detail=text) for n, text in enumerate(["a", "a: tool timeout"]))
+    assert reasons(selection, fine, failed) == [(1, ERROR), (0, CONTEXT)]
 
 
 def test_nothing_is_slow_before_enough_is_known() -> None:
