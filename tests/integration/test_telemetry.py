@@ -45,8 +45,8 @@ async def test_collector_sees_a_chain_of_parents_over_five_agents(
     tmp_path: Path, compiled_dir: Path, protocol: Any
 ) -> None:
     with RECEIVERS[protocol]() as collected:
-        async with exporting(tmp_path, compiled_dir, collected, protocol=protocol) as node:
-            for n in range(RING):
+        async with exporting(tmp_path, compiled_dir, collected, protocol=protocol, sample_ratio=0.0) as node:
+            for n in range(RING):  # in no sample, but the caller says that it keeps the trace
                 await node.deploy(f"ring-{n}", example("ring"))
             await node.post(
                 "ring-0", {"hops": RING - 1, "ring": RING}, conversation_id="round",
@@ -135,12 +135,13 @@ async def test_refusal_hangs_below_the_handling_that_wanted_to_send(tmp_path: Pa
 async def test_timer_begins_a_trace_that_what_it_sends_belongs_to(tmp_path: Path, compiled_dir: Path) -> None:
     with grpc_receiver() as collected:
         async with exporting(tmp_path, compiled_dir, collected, signals=("traces",)) as node:
+            await node.deploy("sink", guest("sink"))
             await node.deploy("timer", guest("timer_guest"))
             await node.post("timer", "set")
-            await arrived(collected, lambda: any(span.name == "timer timer" for span in collected.spans))
-    fired = next(span for span in collected.spans if span.name == "timer timer")
+            await arrived(collected, lambda: {"timer timer", "send sink"} <= {span.name for span in collected.spans})
+    fired, sent = (next(s for s in collected.spans if s.name == name) for name in ("timer timer", "send sink"))
     assert fired.parent_span_id == b""
-    assert fired.trace_id != bytes(16)
+    assert (sent.parent_span_id, sent.trace_id) == (fired.span_id, fired.trace_id)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
