@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BUS = ("tests/unit/bus",)
 KILLS = ("tests/faults/test_kill.py",)
 TALKS = ("tests/unit/conversations",)
+LOGS = ("tests/unit/logs",)
+OBSERVE = ("tests/unit/observe",)
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
@@ -139,7 +141,8 @@ MUTANTS = (
     Mutant(
         "dropped when the mailbox is full",
         "bus/turn.py",
-        "                self.was_blocked = True\n                return self._refuse(WOULD_BLOCK, message)\n            self._stage",
+        "                self.was_blocked = True\n"
+        "                return self._refuse(WOULD_BLOCK, message)\n            self._stage",
         "                return OK\n            self._stage",
         ("tests/unit/bus/test_turn.py",),
     ),
@@ -573,6 +576,153 @@ MUTANTS = (
         "            oldest = next(iter(self.plain or self.notable))",
         "            oldest = next(iter(self.notable or self.plain))",
         ("tests/unit/recorder",),
+    ),
+    Mutant(
+        "the agent that takes least gives way when all logs are too much",
+        "logs/pages.py",
+        "self._by_size[max(size",
+        "self._by_size[min(size",
+        LOGS,
+    ),
+    Mutant(
+        "all logs together have no bound",
+        "logs/pages.py",
+        "        while self.bytes > self.max_bytes:\n",
+        "        while False:\n",
+        LOGS,
+    ),
+    Mutant(
+        "an agent's lines have no bound in bytes",
+        "logs/pages.py",
+        "while page.bytes > MAX_BYTES or len(records)",
+        "while len(records)",
+        LOGS,
+    ),
+    Mutant(
+        "escape sequences reach the terminal",
+        "logs/line.py",
+        '_SEQUENCES.sub("", text.rstrip("\\r")).translate(_CONTROL)',
+        '_SEQUENCES.sub("", text.rstrip("\\r"))',
+        LOGS,
+    ),
+    Mutant(
+        "a follower is shown what its pattern leaves out",
+        "logs/reader.py",
+        "for record in records if self._matches(record)]",
+        "for record in records]",
+        LOGS,
+    ),
+    Mutant(
+        "lines between the call and the first look are missed",
+        "logs/book.py",
+        "missing, maxsize, after_seq=start, upto=upto",
+        "missing, 0, after_seq=start, upto=upto",
+        LOGS,
+    ),
+    Mutant(
+        "a search never gives way",
+        "logs/book.py",
+        "            await asyncio.sleep(0)\n",
+        "",
+        LOGS,
+    ),
+    Mutant(
+        "patterns cost what they like",
+        "logs/filter.py",
+        "    if size > MAX_PROGRAM:",
+        "    if False:",
+        LOGS,
+    ),
+    Mutant(
+        "lines of removed agents come back after a restart",
+        "logs/files.py",
+        "if seq > forgotten.get((r[2], r[3]), -1)]",
+        "if r[5] != FORGOTTEN]",
+        LOGS,
+    ),
+    Mutant(
+        "cleaning loses what memory keeps",
+        "logs/files.py",
+        "        if sum(map(len, blocks)) <= size // 2:",
+        "        if False:",
+        LOGS,
+    ),
+    Mutant(
+        "damaged log lines are believed",
+        "logs/block.py",
+        " or crc32(data) != checksum:",
+        ":",
+        LOGS,
+    ),
+    Mutant(
+        "logs take the journal's last room",
+        "logs/files.py",
+        "        if self._free_bytes() < MIN_FREE_BYTES:",
+        "        if False:",
+        LOGS,
+    ),
+    Mutant(
+        "who logs waits for a slow disk, or its lines pile up",
+        "logs/writer.py",
+        "self._queue.qsize() >= MAX_UNWRITTEN or ",
+        "",
+        LOGS,
+    ),
+    Mutant(
+        "line ends cost nothing",
+        "logs/meter.py",
+        ' + EXTRA_LINE_BYTES * text.count(b"\\n", 0, -1)',
+        "",
+        LOGS,
+    ),
+    Mutant(
+        "what is said of a failure names no message",
+        "bus/bus.py",
+        "        turn.failed = envelope\n",
+        "",
+        ("tests/integration/test_logs.py",),
+    ),
+    Mutant(
+        "lines name the message before",
+        "agents/log_context.py",
+        "if last is None or self._seq != envelope.seq or last[4] != envelope.attempt or last[2] != trace_id:",
+        "if last is None:",
+        ("tests/integration/test_logs.py",),
+    ),
+    Mutant(
+        "logs are gone after a restart",
+        "server/wiring.py",
+        "        self.log.restore(self.log_files.load())\n",
+        "",
+        ("tests/integration/test_logs.py",),
+    ),
+    Mutant(
+        "secrets in tracebacks reach the log",
+        "observe/log.py",
+        "    return redact(found)",
+        "    return {**redact(found), **{k: v for k, v in found.items() if k.startswith('exception')}}",
+        OBSERVE,
+    ),
+    Mutant(
+        "facts with telling names are shown",
+        "observe/redact.py",
+        "REDACTED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
+        "_value(value, depth + 1)",
+        OBSERVE,
+    ),
+    Mutant(
+        "a line that cannot be written is printed with its arguments",
+        "observe/log.py",
+        "    handler = _Handler()",
+        "    handler = logging.StreamHandler()",
+        OBSERVE,
+    ),
+    Mutant(
+        "callbacks log in the name of the request that began them",
+        "observe/context.py",
+        "self._facts is not None and self._task is _task_now()",
+        "self._facts is not None",
+        OBSERVE,
     ),
 )
 

@@ -21,6 +21,7 @@ TASKS = "docs/howto/delegate-a-task.md"
 DIRECTORY = "docs/reference/directory.md"
 SDK_C = "sdk/c/README.md"
 TELEMETRY = "docs/howto/export-telemetry.md"
+LOGS = "docs/reference/logs.md"
 MAP = "ARCHITECTURE.md"
 
 
@@ -799,7 +800,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_settled_messages_are_bounded_in_number",
             "test_settled_messages_are_bounded_in_bytes_and_counted_again_after_a_restart",
-            "test_lines_of_an_agent_are_bounded_in_bytes",
+            "test_lines_of_an_agent_are_bounded_in_bytes_of_memory",
             "test_lines_of_last_week_are_forgotten_also_if_nothing_is_written_any_more",
         ),
     ),
@@ -1033,9 +1034,95 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "logs:bounded-in-all": Requirement(
         source=LIMITS,
-        text="Agents' logs are bounded in lines, bytes and days.",
-        tests=("test_lines_of_an_agent_are_bounded_in_bytes",),
-        gap="for each agent, not for all together",
+        text="Agents' logs are bounded in lines, bytes and days, each and all together; the loudest gives way.",
+        tests=(
+            "test_lines_of_an_agent_are_bounded_in_bytes_of_memory",
+            "test_one_that_shouts_gives_way_before_those_that_speak_once",
+            "test_books_balance_whatever_happens",
+            "test_cost_covers_what_python_takes_for_a_line_and_its_ids",
+            "test_agent_that_logs_megabytes_keeps_its_share_and_nobody_else_suffers",
+        ),
+    ),
+    "logs:message": Requirement(
+        source=LOGS,
+        text="A line that is written while a message is in hand names it, its conversation, trace and attempt; so does "
+        "what the host says of its failure.",
+        tests=(
+            "test_each_line_names_the_message_that_was_in_hand_and_its_trace",
+            "test_agents_that_work_on_the_same_thing_log_under_the_same_trace",
+            "test_what_the_host_says_of_a_failure_names_the_message_and_the_attempt",
+            "test_last_word_about_a_message_that_failed_too_often_names_it",
+            "test_lines_of_a_timer_have_a_trace_and_no_message",
+            "test_line_that_is_about_no_message_names_none",
+        ),
+    ),
+    "logs:text": Requirement(
+        source=LOGS,
+        text="No text of a guest reaches a terminal as more than text: colours go, control characters are replaced.",
+        tests=(
+            "test_colours_go_and_what_else_a_terminal_would_obey_is_replaced",
+            "test_no_text_leaves_anything_that_a_terminal_or_a_file_chokes_on",
+            "test_every_byte_there_is_may_be_logged",
+            "test_bytes_that_are_no_text_and_escape_sequences_are_made_harmless",
+            "test_text_of_nothing_but_line_ends_is_too_much_at_once",
+        ),
+    ),
+    "logs:restart": Requirement(
+        source=LOGS,
+        text="Logs survive a restart, bounded on disk, without anybody waiting for the disk; removed agents' do not.",
+        tests=(
+            "test_log_is_there_again_after_a_restart_and_goes_on",
+            "test_lines_are_on_disk_soon_without_a_stop",
+            "test_lines_of_a_removed_agent_do_not_come_back_but_those_of_its_successor_do",
+            "test_bytes_are_bounded_and_what_memory_keeps_survives_the_cleaning",
+            "test_lines_gather_while_the_disk_is_slow_and_too_many_are_left_out",
+            "test_last_room_of_the_disk_is_left_to_the_journal",
+            "test_disk_that_hangs_does_not_keep_the_server",
+        ),
+    ),
+    "logs:damage": Requirement(
+        source=LOGS,
+        text="A damaged file costs its lines from the damage on, one of another version is left alone; both are told.",
+        tests=(
+            "test_torn_end_costs_only_what_was_torn",
+            "test_any_flipped_bit_is_found_and_costs_nothing_before_it",
+            "test_file_of_another_version_is_left_alone_and_told",
+            "test_damaged_log_costs_lines_and_not_the_start",
+        ),
+    ),
+    "logs:search": Requirement(
+        source=LOGS,
+        text="The server searches what is kept and what comes, by patterns that take linear time; nobody is held up.",
+        tests=(
+            "test_pattern_that_would_never_end_elsewhere_ends",
+            "test_pattern_that_is_none_or_costs_too_much_is_refused_with_a_reason",
+            "test_search_lets_others_have_a_turn_and_stands_agents_that_come_and_go_meanwhile",
+            "test_search_that_takes_too_long_is_broken_off",
+            "test_lines_are_chosen_by_pattern_and_conversation_once_and_live",
+            "test_follower_gets_only_what_its_filter_lets_through_but_always_hears_of_gaps",
+        ),
+    ),
+    "server-log:names": Requirement(
+        source=LOGS,
+        text="The server's log has telemetry's names, and the ids of the request or message that a line is about.",
+        tests=(
+            "test_line_has_the_names_of_telemetry_for_time_severity_text_and_facts",
+            "test_what_a_service_logs_has_the_ids_of_its_request",
+            "test_lines_of_a_request_have_its_ids_and_those_of_others_do_not",
+            "test_error_of_ours_in_a_handling_is_logged_with_its_message",
+        ),
+    ),
+    "server-log:secrets": Requirement(
+        source=LOGS,
+        text="No token, password or key is in the server's log, be it in a fact, a text, a URL or a traceback.",
+        tests=(
+            "test_secrets_do_not_reach_the_log",
+            "test_traceback_keeps_all_but_the_secret",
+            "test_secret_in_a_text_is_taken_out_and_the_rest_stays",
+            "test_our_own_tokens_are_known_by_their_looks",
+            "test_fact_with_a_telling_name_is_not_shown",
+            "test_time_is_linear_in_the_text_whatever_it_is",
+        ),
     ),
     "speed:ring": Requirement(
         source="docs/decisions/0006-budget-of-a-message.md",
@@ -1544,6 +1631,83 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_span_of_the_caller_is_taken_up_with_its_trace",
             "test_span_of_a_caller_that_breaks_the_rules_is_not",
             "test_receipt_tells_the_span_of_the_message",
+        ),
+    ),
+    # --- live figures ----------------------------------------------------------------------------------------
+    "stats:figures": Requirement(
+        source=REST,
+        text="Live figures are of the window asked for, or say of which; what fails and what is in hand is told.",
+        tests=(
+            "test_busy_agent_has_rate_times_and_what_it_did_last",
+            "test_agent_that_fails_is_in_trouble_with_breaker_queue_and_incidents",
+            "test_message_that_is_in_hand_is_told_before_it_ends",
+            "test_more_records_than_are_looked_at_cut_the_window_short_and_keep_rates_right",
+            "test_node_without_a_recorder_has_counts_but_no_rates",
+        ),
+    ),
+    "stats:cost": Requirement(
+        source=LIMITS,
+        text="Looking costs a bounded number of records, read beside the event loop, once for all who look.",
+        tests=(
+            "test_all_who_ask_at_once_are_given_the_same_answer",
+            "test_records_are_read_beside_the_event_loop",
+            "test_more_records_than_are_looked_at_cut_the_window_short_and_keep_rates_right",
+        ),
+    ),
+    "top:screen": Requirement(
+        source=CLI,
+        text="caxton top sorts, narrows, pauses, looks into agents and conversations; with none and with 10,000.",
+        tests=(
+            "test_server_without_agents_is_shown_as_such",
+            "test_ten_thousand_agents_are_a_page_and_a_count",
+            "test_order_is_changed_by_key_and_by_heading",
+            "test_filter_narrows_and_escape_widens",
+            "test_pause_lets_everything_stand",
+            "test_agent_is_looked_into_and_left_again",
+            "test_conversation_is_looked_into_by_its_id",
+            "test_once_prints_a_table_and_leaves",
+            "test_once_can_be_put_in_order_and_narrowed",
+        ),
+    ),
+    "top:server-gone": Requirement(
+        source=CLI,
+        text="A live screen waits for a server that restarts and says so; one that hangs stops neither keys nor end.",
+        tests=(
+            "test_server_that_restarts_is_waited_for_and_told",
+            "test_connection_that_breaks_without_a_restart_is_no_restart",
+            "test_server_that_hangs_stops_neither_the_keys_nor_the_end",
+            "test_restart_is_told_and_makes_no_false_curve",
+        ),
+    ),
+    "top:terminal": Requirement(
+        source=CLI,
+        text="Without a terminal live screens say what to use instead; no text steers one; other commands load none.",
+        tests=(
+            "test_live_screen_without_a_terminal_says_what_to_use_instead",
+            "test_text_of_others_cannot_steer_the_terminal",
+            "test_commands_but_the_live_ones_do_without_textual",
+            "test_error_of_ours_ends_the_screen_and_shows_no_variables",
+        ),
+    ),
+    "monitor:dashboard": Requirement(
+        source=CLI,
+        text="caxton monitor draws what happened between two looks, limits as bars, what went wrong and what to do.",
+        tests=(
+            "test_curves_are_what_happened_between_two_looks",
+            "test_resources_are_bars_of_their_limits",
+            "test_what_went_wrong_stays_when_the_window_has_moved_on",
+            "test_warnings_stand_at_the_top_with_what_to_do",
+            "test_small_terminal_shows_fewer_curves",
+        ),
+    ),
+    "status:warnings": Requirement(
+        source=CLI,
+        text="caxton status names what somebody should look at, each with what to do, and nothing else.",
+        tests=(
+            "test_each_thing_is_told_once_with_what_to_do",
+            "test_little_is_not_told",
+            "test_server_that_is_well_is_told_nothing",
+            "test_status_warns_and_says_what_to_do",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

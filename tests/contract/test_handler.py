@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from caxton.agents.logs import LogBook
 from caxton.agents.tools import NoTools, ToolDoor
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.bus import Bus
 from caxton.bus.journal import Journal
 from caxton.bus.mailbox import Mailbox, Receiver
 from caxton.bus.turn import Turn
+from caxton.logs.book import LogBook
 from caxton.sandbox.engine import Engine
 from caxton.sandbox.limits import Limits
 from caxton.storage.database import Database

@@ -23,6 +23,15 @@ from caxton.core.views.messages import Receipt, Sighting
 from caxton.core.views.problem import Problem
 from caxton.core.views.server import ServerView
 from caxton.core.views.settings import AgentSettings, WorkspaceSettings
+from caxton.core.views.stats import (
+    AgentFigures,
+    AgentStatsView,
+    HandlingView,
+    NodeFigures,
+    StatsView,
+    TimesView,
+    WindowView,
+)
 from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
 from caxton.core.views.traces import TraceEvent, TraceSpan, TraceView
@@ -87,6 +96,8 @@ BODIES = [
     ConversationView, CriticalPath, DeadLetterDetail, DeadLetterView, DeadlockView, LogLine, OfferView,
     ParticipantView, PastWait, PurgeReceipt, Receipt, ReplayReceipt, ServerView, Sighting, StorageView, TaskBidder,
     TaskDetail, TaskResult, TaskView, TraceEvent, TraceSpan, TraceView, VerifyReport, WaitView, WorkspaceSettings,
+    TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
+    AgentFigures, AgentStatsView, HandlingView, NodeFigures, StatsView, TimesView, WindowView,
 ]  # fmt: skip
 
 

@@ -425,6 +425,51 @@ def test_time_that_is_none_is_refused(caxton: CliRunner, node: RunningNode, sinc
     assert caxton("logs", "--since", since).code == 4
 
 
+@pytest.mark.parametrize("since", ["yesterday", "1 hour ago", "1x", "-5m", "nan", "1h30", "9" * 30 + "d", "2026-11-20"])
+def test_nonsense_for_a_time_is_told_with_how_to_write_one(caxton: CliRunner, node: RunningNode, since: str) -> None:
+    outcome = caxton("logs", "--since", since)
+    assert outcome.code == 4
+    assert "--since" in outcome.err
+    assert "write it like 5s, 250ms or 2m" in outcome.err
+
+
+def test_logs_can_be_searched_by_pattern_and_conversation(caxton: CliRunner, node: RunningNode) -> None:
+    deployed(caxton, "ping", "pong")
+
+    def write(fakes: FakeNode) -> None:
+        fakes.logs.write("ping", "order-1 failed", conversation_id="c-1")
+        fakes.logs.write("ping", "order-2 done", conversation_id="c-1")
+        fakes.logs.write("pong", "order-3 failed", conversation_id="c-2")
+
+    node.do(write)
+    assert caxton("logs", "--grep", r"order-\d failed$").out == "[ping] order-1 failed\n[pong] order-3 failed\n"
+    assert caxton("logs", "--conversation", "c-1", "--grep", "failed").out == "[ping] order-1 failed\n"
+    assert caxton("agent", "logs", "pong", "--grep", "(?i)ORDER", "--ids").out == (
+        "[pong] order-3 failed conversation=c-2\n"
+    )
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=x)", "", "x" * 300])
+@pytest.mark.parametrize("follow", [[], ["--follow"]], ids=["once", "follow"])
+def test_pattern_that_is_none_is_refused_with_what_is_wrong(
+    caxton: CliRunner, node: RunningNode, pattern: str, follow: list[str]
+) -> None:
+    outcome = caxton("logs", "--grep", pattern, *follow)
+    assert outcome.code == 4
+    assert "grep" in outcome.err
+
+
+def test_silence_is_told_apart_from_a_filter_that_leaves_nothing(caxton: CliRunner, node: RunningNode) -> None:
+    deployed(caxton, "ping")
+    silent = caxton("logs", "--agent", "ping")
+    assert (silent.code, silent.out) == (0, "")
+    assert "nothing was logged in the last 7 days" in silent.err
+    filtered = caxton("logs", "--since", "0s", "--level", "error", "--grep", "x\x1b")
+    assert (filtered.code, filtered.out) == (0, "")
+    assert "no line is left with --since 0s --level error --grep x\\x1b" in filtered.err
+    assert caxton("logs", "-o", "json").err == caxton("logs", "-q").err == ""
+
+
 def test_logs_as_json_have_one_object_in_each_line(caxton: CliRunner, node: RunningNode) -> None:
     deployed(caxton, "ping")
     node.do(lambda fakes: fakes.logs.write("ping", "one\ntwo"))

@@ -175,17 +175,18 @@ async def test_lines_of_the_server_and_of_agents_arrive(tmp_path: Path, compiled
             extra = {"action": "test.line", "trace_id": TRACE, "answer": 42}
             logging.getLogger("caxton.test").warning("something %s", "odd", extra=extra)
             await node.deploy("flood", guest("log_flood"))
-            await node.post("flood", {"n": 1})
+            await node.post("flood", {"n": 1}, traceparent=f"00-{TRACE}-{CALLER}-01")
             await arrived(
                 collected,
                 lambda: {"test.line", ""} <= {record.event_name for record in collected.logs},
             )
     line = next(record for record in collected.logs if record.event_name == "test.line")
-    assert (line.body.string_value, line.severity_number, line.severity_text) == ("something odd", 13, "WARNING")
+    assert (line.body.string_value, line.severity_number, line.severity_text) == ("something odd", 13, "WARN")
     assert line.trace_id.hex() == TRACE
-    assert attributes_of(line) == {"answer": 42, names.LOGGER: "caxton.test"}
+    assert attributes_of(line) == {"answer": 42, "logger": "caxton.test"}
     said = next(record for record in collected.logs if not record.event_name)
     assert attributes_of(said)[names.AGENT] == "flood"
+    assert said.trace_id.hex() == TRACE
 
 
 SECRET = Headers(authorization="Bearer s3cret")

@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from caxton.agents.circuit import Circuit
-    from caxton.agents.logs import LogBook
     from caxton.agents.tools import Tools
     from caxton.bus.bus import Bus
     from caxton.bus.journal import Journal
     from caxton.core.clock import Clock
     from caxton.core.views.agents import AgentSpec, AgentView
     from caxton.core.views.settings import AgentPatch, AgentSettings
+    from caxton.logs.book import LogBook
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
@@ -122,6 +122,10 @@ class AgentService:
     @property
     def restarts(self) -> int:
         return self._restarts_of_removed + sum(agent.supervisor.restarts for agent in self._agents.values())
+
+    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
+        """Who looks after each agent of a workspace, by name."""
+        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
 
     def circuit_states(self) -> dict[str, int]:
         """Agents by the state of their circuit breaker."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
 from caxton.agents.circuit import Circuit
+from caxton.agents.log_context import context_of
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
     from caxton.agents.circuit import CircuitCounts
     from caxton.agents.definition import Definition
-    from caxton.agents.logs import LogBook
     from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Receiver
     from caxton.core.clock import Clock
+    from caxton.logs.book import LogBook
+    from caxton.logs.line import Context
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
 
@@ -198,6 +200,7 @@ class Supervisor:
         if runner is not None:
             runner.close()
             where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
+            runner.tell_dropped()
             runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
         self.circuit.ended(mailbox, has_succeeded=False)
         self._event(life.Crashed(mailbox.replica, self._clock.monotonic(), crash.reason))
@@ -222,7 +225,7 @@ class Supervisor:
             return  # somebody waits for the reply and is told
         what = f"timer {envelope.timer_id}" if envelope.timer_id >= 0 else f"message {envelope.message_id}"
         fate = "it is dropped" if envelope.timer_id >= 0 else "it is a dead letter"
-        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica)
+        self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica, context_of(envelope))
 
     # --- the machine's instructions --------------------------------------------------------------------------
 
@@ -422,8 +425,8 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("supervision failed", exc_info=error, extra={"action": "agents.error", "agent": self.name})
 
-    def _say(self, level: int, text: str, replica: int = 0) -> None:
-        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text)
+    def _say(self, level: int, text: str, replica: int = 0, context: Context | None = None) -> None:
+        self._log.append(self.receiver.workspace, self.name, replica, level, "host", text, context)
 
 
 def _discard(runners: dict[int, WasmRunner]) -> None:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.agents.definition import MAX_CAPABILITIES
+from caxton.agents.log_context import Contexts
 from caxton.bus.turn import ignore_refusal
 from caxton.core.errors import InvalidName
 from caxton.core.ids import parse_capability
+from caxton.logs.meter import Meter
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.trap import Trap
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from caxton.agents.logs import LogBook
     from caxton.agents.tools import ToolDoor
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
+    from caxton.logs.book import LogBook
     from caxton.sandbox.limits import Limits
     from caxton.sandbox.module import Module
 
@@ -33,12 +35,12 @@ class WasmRunner:
     def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock, tools: ToolDoor) -> None:
         self.turn = turn
         self.capabilities: tuple[str, ...] = ()
-        self._limits = limits
         self._log = log
         self._clock = clock
         self._tools = tools
         self._workspace, self._name = turn.receiver.workspace, turn.receiver.name
-        self._log_second = self._log_bytes = self._log_dropped = 0
+        self._meter = Meter(limits.log_bytes_per_s)
+        self._contexts = Contexts(turn)
         self.guest = Guest(module, limits, self)
         # The hottest calls go straight to the guest and the turn, without a frame of ours in between.
         self.deliver = self.guest.deliver
@@ -118,23 +120,24 @@ class WasmRunner:
 
     def log(self, level: int, text: bytes, source: str) -> None:
         """Append to the agent's log, within its bytes a second."""
-        second = self._clock.wall_us() // 1_000_000
-        if second != self._log_second:
-            dropped, self._log_second, self._log_bytes, self._log_dropped = self._log_dropped, second, 0, 0
-            if dropped:
-                self.say(
-                    3,
-                    f"{dropped} log lines were dropped: more than {self._limits.log_bytes_per_s} bytes a second",
-                )
-        self._log_bytes += len(text) + 1
-        if self._log_bytes > self._limits.log_bytes_per_s:
-            self._log_dropped += 1
+        meter = self._meter
+        if not meter.admits(text, self._clock.wall_us()):
+            if meter.dropped == 1:  # at once: it may never log again
+                self.say(3, "it logs more than it may in a second: the next lines are dropped")
             return
+        if meter.dropped:
+            self.tell_dropped()
         self._append(level, source, text.decode("utf-8", "replace"))
+
+    def tell_dropped(self) -> None:
+        """Say how many lines were dropped, if that was not said yet."""
+        told = self._meter.tell()
+        if told is not None:
+            self.say(3, told)
 
     def say(self, level: int, text: str) -> None:
         """A line of the host's own in the agent's log."""
         self._append(level, "host", text)
 
     def _append(self, level: int, source: str, text: str) -> None:
-        self._log.append(self._workspace, self._name, self.turn.replica, level, source, text)
+        self._log.append(self._workspace, self._name, self.turn.replica, level, source, text, self._contexts.now())

@@ -27,6 +27,7 @@ from caxton.api.reply import Reply, encode_json
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.api.settings import settings_routes
 from caxton.api.sniff import sniff_routes
+from caxton.api.stats import stats_routes
 from caxton.api.storage import storage_routes
 from caxton.api.tasks import task_routes
 from caxton.api.tracing import trace_routes
@@ -82,6 +83,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *conversation_routes(services.conversations),
         *settings_routes(services.workspaces),
         *trace_routes(services.traces),
+        *stats_routes(services.stats),
     ]
 
     @cache

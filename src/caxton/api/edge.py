@@ -15,10 +15,11 @@ from caxton.api.body import discard_body, may_have_body
 from caxton.api.errors import problem_reply, to_problem
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.core.errors import CaxtonError, MethodNotAllowed, ShuttingDown
+from caxton.observe.context import begin
 
 if TYPE_CHECKING:
     from caxton.api.hosts import HostPolicy
-    from caxton.api.reply import Asgi, Event, Receive, Reply, Scope, Send
+    from caxton.api.reply import Asgi, Event, Header, Receive, Reply, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Edge:
         request = ApiRequest(scope, receive, self._limits)
         scope[SCOPE_KEY] = request
         answer = _Answer(request, send)
+        work = begin(request.log_facts)
         try:
             self._check(request)
             await self._app(scope, receive, answer.send)
@@ -69,6 +71,7 @@ class Edge:
         finally:
             # The scope holds the request and the request the scope: left alone, each request waits for the collector.
             del scope[SCOPE_KEY]
+            work.end()
         answer.log()
 
     def _check(self, request: ApiRequest) -> None:
@@ -117,8 +120,7 @@ class _Answer:
                 "method": request.scope["method"],
                 "path": request.path,
                 "status": self.status,
-                "principal": request.principal.name,
-                "trace_id": request.trace_id,
+                **request.log_facts(),
                 "duration_s": time.monotonic() - self._started_at,
             }
             logger.debug("request", extra=facts)
@@ -126,7 +128,7 @@ class _Answer:
     async def _begin(self, event: Event) -> None:
         request = self._request
         self.status = event["status"]
-        headers = [*event["headers"], *_COMMON, (b"x-trace-id", request.trace_id.encode())]
+        headers = [*event["headers"], *_COMMON, *_ids(request)]
         if self.status >= 400 and not request.body_done and may_have_body(request):
             # After 408 and 503 nobody waits for more of the body, and who asks with Expect has not sent it yet.
             if self.status not in (408, 503) and b"expect" not in request.headers:
@@ -134,3 +136,7 @@ class _Answer:
             if request.scope["http_version"].startswith("1"):
                 headers.append((b"connection", b"close"))
         event["headers"] = headers
+
+
+def _ids(request: ApiRequest) -> tuple[Header, Header]:
+    return (b"x-trace-id", request.trace_id.encode()), (b"x-request-id", request.request_id.encode())

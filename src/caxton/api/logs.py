@@ -10,9 +10,11 @@ from caxton.api.events import EventStream, event
 from caxton.api.operation import EVENTS, Answer, Operation, Route
 from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import json_reply
-from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest
+from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest, InvalidValue, TooManyListeners
 from caxton.core.ids import AgentName, parse_agent_name
 from caxton.core.views.logs import LogLine  # noqa: TC001
+from caxton.logs.filter import LogFilter, pattern
+from caxton.logs.line import LEVELS
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
     from caxton.api.services import AgentService, LogService
 
-LEVELS = ("trace", "debug", "info", "warn", "error")
 MAX_AGENTS = 100
+MAX_ID_CHARS = 1024
+"""Of a conversation, as in a message."""
 
 
 def parse_agents(text: str) -> list[AgentName]:
@@ -34,9 +37,24 @@ def parse_agents(text: str) -> list[AgentName]:
     return [parse_agent_name(name) for name in names]
 
 
+def _pattern(text: str) -> str:
+    pattern(text)
+    return text
+
+
+def _conversation(text: str) -> str:
+    if not 0 < len(text) <= MAX_ID_CHARS:
+        raise InvalidValue("conversation", text[:MAX_ID_CHARS], f"give 1 to {MAX_ID_CHARS} characters")
+    return text
+
+
 LIMIT = integer("limit", "How many of the last lines at most.", default=100, low=1, high=10_000)
 SINCE = duration("since", "Only lines of the last while, like `1h`.", default_s=None)
 LEVEL = choice("level", "The least grave level wanted.", LEVELS)
+GREP = word("grep", "Only lines in which this pattern (RE2) is found.", _pattern)
+CONVERSATION = word(
+    "conversation", "Only lines written while a message of this conversation was in hand.", _conversation
+)
 FOLLOW = flag("follow", "Go on with each line as it is written, as server-sent events.")
 AGENTS = word("agents", "Names with commas between them; all agents when left out.", parse_agents)
 
@@ -59,18 +77,18 @@ ONE = Operation(
     path="/api/v1/agents/{name}/logs",
     action="logs:read",
     summary="The log of one agent.",
-    query=(LIMIT, SINCE, LEVEL, FOLLOW),
+    query=(LIMIT, SINCE, LEVEL, GREP, CONVERSATION, FOLLOW),
     answers=_ANSWERS,
-    errors=(AgentNotFound, InvalidName),
+    errors=(AgentNotFound, InvalidName, TooManyListeners),
 )
 MANY = Operation(
     method="GET",
     path="/api/v1/logs",
     action="logs:read",
     summary="The logs of several agents, or of all.",
-    query=(AGENTS, LIMIT, SINCE, LEVEL, FOLLOW),
+    query=(AGENTS, LIMIT, SINCE, LEVEL, GREP, CONVERSATION, FOLLOW),
     answers=_ANSWERS,
-    errors=(AgentNotFound, InvalidName),
+    errors=(AgentNotFound, InvalidName, TooManyListeners),
 )
 
 
@@ -78,43 +96,41 @@ def log_routes(logs: LogService, agents: AgentService, stopping: asyncio.Event) 
     """The routes of this module. An agent that is not there is an error: a slip would look like silence."""
 
     async def one(request: ApiRequest) -> Asgi:
-        return answer(request, [request.agent])
+        return await answer(request, [request.agent])
 
     async def many(request: ApiRequest) -> Asgi:
-        return answer(request, request.read(AGENTS))
+        return await answer(request, request.read(AGENTS))
 
-    def answer(request: ApiRequest, names: list[AgentName] | None) -> Asgi:
+    async def answer(request: ApiRequest, names: list[AgentName] | None) -> Asgi:
         for name in names or []:
             agents.get(request.workspace, name)
-        known = None if names is None else [str(name) for name in names]
+        wanted = _wanted(request, names)
         if _wants_stream(request):
-            return _stream(request, logs, known, stopping)
-        return json_reply(LogLines(lines=_tail(request, logs, known)))
+            return _stream(request, logs, wanted, stopping)
+        return json_reply(LogLines(lines=await logs.find(request.workspace, wanted, limit=request.read(LIMIT))))
 
     return [Route(ONE, one), Route(MANY, many)]
+
+
+def _wanted(request: ApiRequest, names: list[AgentName] | None) -> LogFilter:
+    return LogFilter(
+        agents=None if names is None else frozenset(names),
+        since_s=request.read(SINCE),
+        level=request.read(LEVEL),
+        conversation_id=request.read(CONVERSATION),
+        grep=request.read(GREP),
+    )
 
 
 def _wants_stream(request: ApiRequest) -> bool:
     return request.read(FOLLOW) or b"text/event-stream" in request.headers.get(b"accept", b"")
 
 
-def _tail(request: ApiRequest, logs: LogService, names: list[str] | None) -> list[LogLine]:
-    limit, since_s, level = request.read(LIMIT), request.read(SINCE), request.read(LEVEL)
-    return logs.tail(request.workspace, names, limit=limit, since_s=since_s, level=level)
-
-
-def _stream(request: ApiRequest, logs: LogService, names: list[str] | None, stopping: asyncio.Event) -> EventStream:
+def _stream(request: ApiRequest, logs: LogService, wanted: LogFilter, stopping: asyncio.Event) -> EventStream:
     """Lines from now on; before them those that `limit` or `since` ask for, or all after Last-Event-ID."""
-    after_seq = _last_event_id(request)
-    past: list[LogLine] = []
-    if after_seq is None:
-        newest = logs.tail(request.workspace, names, limit=1, since_s=None, level=None)
-        after_seq = newest[-1].seq if newest else 0
-        if request.has(LIMIT) or request.has(SINCE):
-            past = [line for line in _tail(request, logs, names) if line.seq <= after_seq]
-    events = _events(logs.follow(request.workspace, names, after_seq=after_seq), request.read(LEVEL))
-    first = b"".join(map(_event, past))
-    return EventStream(first, events, heartbeat_s=request.limits.heartbeat_s, stopping=stopping)
+    past = request.read(LIMIT) if request.has(LIMIT) or request.has(SINCE) else 0
+    lines = logs.follow(request.workspace, wanted, after_seq=_last_event_id(request), past=past)
+    return EventStream(b"", _events(lines), heartbeat_s=request.limits.heartbeat_s, stopping=stopping)
 
 
 def _last_event_id(request: ApiRequest) -> int | None:
@@ -126,17 +142,10 @@ def _last_event_id(request: ApiRequest) -> int | None:
     return int(text)
 
 
-def _event(line: LogLine) -> bytes:
-    return event("log", line, number=line.seq)
-
-
-async def _events(lines: AsyncIterator[LogLine], level: str | None) -> AsyncIterator[bytes]:
-    """Lines of `level` or graver, as events."""
-    wanted = frozenset(LEVELS[LEVELS.index(level) :]) if level else frozenset(LEVELS)
+async def _events(lines: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:
     try:
         async for line in lines:
-            if line.level in wanted:
-                yield _event(line)
+            yield event("log", line, number=line.seq)
     finally:
         close = getattr(lines, "aclose", None)
         if close is not None:

@@ -24,6 +24,7 @@ _SINGLE = frozenset({b"host", b"origin", b"authorization", b"content-type", b"co
 
 _TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _TRACE_ID = re.compile(rb"[0-9a-f]{32}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _NO_TRACE = b"0" * 32
 _NO_SPAN = b"0" * 16
 
@@ -55,6 +56,7 @@ class ApiRequest:
         "operation",
         "principal",
         "receive",
+        "request_id",
         "scope",
         "trace_id",
         "traceparent",
@@ -68,6 +70,7 @@ class ApiRequest:
         self.traceparent = _traceparent(self.headers)
         """W3C trace context of the request. The span in it is the caller's, or zeros if it named none."""
         self.trace_id = self.traceparent[3:35]
+        self.request_id = _request_id(self.headers)
         self.principal: Principal = ANONYMOUS
         self.operation: Operation | None = None
         self.body_done = False
@@ -117,6 +120,10 @@ class ApiRequest:
         """Whether the parameter was given."""
         return parameter.name in self._parameters()
 
+    def log_facts(self) -> dict[str, Any]:
+        """What each line of the server's log says that is written on behalf of this request."""
+        return {"request_id": self.request_id, "trace_id": self.trace_id, "principal": self.principal.name}
+
     def check_headers(self) -> None:
         """Raise `InvalidRequest` if a header that decides something is given twice."""
         pairs = self.scope["headers"]
@@ -150,3 +157,9 @@ def _traceparent(headers: dict[bytes, bytes]) -> str:
     else:
         trace_id = f"{_chance.getrandbits(128) or 1:032x}"
     return f"00-{trace_id}-{_NO_SPAN.decode()}-00"
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    """The caller's X-Request-Id if it is harmless, else a new one. Unlike a trace id it is this request's alone."""
+    given = headers.get(b"x-request-id")
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{_chance.getrandbits(64):016x}"

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from caxton.core.views.messages import Gap, Receipt, Sighting
     from caxton.core.views.server import ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
+    from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
     from caxton.core.views.traces import TraceFilter, TraceView
     from caxton.core.views.waits import CriticalPath, DeadlockView
+    from caxton.logs.filter import LogFilter
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
@@ -234,22 +236,19 @@ class WorkspaceService(Protocol):
 
 
 class LogService(Protocol):
-    """The agents' logs. `agents` None means all."""
+    """The agents' logs."""
 
-    def tail(
-        self,
-        workspace: WorkspaceName,
-        agents: list[str] | None,
-        *,
-        limit: int,
-        since_s: float | None,
-        level: str | None,
-    ) -> list[LogLine]:
-        """The last `limit` lines, oldest first: of the last `since_s` seconds, of `level` or graver."""
+    async def find(self, workspace: WorkspaceName, wanted: LogFilter, *, limit: int) -> list[LogLine]:
+        """The last `limit` lines that are wanted, oldest first. Raises `InvalidValue` if looking takes too long."""
         ...
 
-    def follow(self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int) -> AsyncIterator[LogLine]:
-        """Each line after `after_seq` as it is written. A slow reader misses lines; a host line says so."""
+    def follow(
+        self, workspace: WorkspaceName, wanted: LogFilter, *, after_seq: int | None = None, past: int = 0
+    ) -> AsyncIterator[LogLine]:
+        """Each wanted line as it is written; before them those after `after_seq`, or the last `past`.
+
+        A slow reader misses lines; a host line says so. Raises `TooManyListeners`.
+        """
         ...
 
 
@@ -289,6 +288,20 @@ class TraceService(Protocol):
 
         Raises `ConversationNotFound`, `MessageNotFound` if nothing at all is known of it.
         """
+        ...
+
+
+class StatsService(Protocol):
+    """Knows what is going on, over the last seconds."""
+
+    async def view(
+        self, workspace: WorkspaceName, wanted: StatsFilter, *, window_s: float, limit: int, offset: int
+    ) -> StatsView:
+        """The node, and one page of the agents that are wanted."""
+        ...
+
+    async def agent(self, workspace: WorkspaceName, name: AgentName, *, window_s: float, limit: int) -> AgentStatsView:
+        """One agent and the last `limit` things that it did. Raises `AgentNotFound`."""
         ...
 
 
@@ -340,3 +353,4 @@ class Services:
     conversations: ConversationService
     workspaces: WorkspaceService
     traces: TraceService
+    stats: StatsService

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, DeadLetters
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import Envelope, facts
 from caxton.bus.flight import SLOW_US, Flight
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
@@ -273,7 +273,9 @@ class Bus:
     @staticmethod
     def _host_error(box: Mailbox, error: Exception) -> HostError:
         """The wall behind which an error of ours costs one handler and not the pump."""
-        extra = {"action": "bus.host_error", "agent": box.receiver.name}
+        extra = {"action": "bus.host_error", "workspace": box.receiver.workspace, "agent": box.receiver.name}
+        if box.turn is not None and box.turn.envelope is not None:
+            extra |= facts(box.turn.envelope)
         logger.error("handling raised", exc_info=error, extra=extra)
         return HostError()
 
@@ -411,6 +413,7 @@ class Bus:
             return
         self.failures += 1
         receiver.failed += 1
+        turn.failed = envelope
         if isinstance(result, int):
             error, crash = failure_text(result), None
             receiver.supervisor.failed(box, result)
@@ -423,6 +426,7 @@ class Bus:
             kind = FAILED if crash is None else CRASHED
             self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error, trace=turn.trace)
             self.redelivery.failed(box, envelope, error, crash)
+        turn.failed = None
 
     def _has_ended(self, box: Mailbox, envelope: Envelope) -> bool:
         """Whether `envelope`, which has a time to live, ended while it waited."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,16 +19,8 @@ CLIENT_PREFIX = "client:"
 """Begins the names of those outside: `client:admin`. No agent can be called so."""
 
 
-_TRACE = b'"traceparent":"00-'
-_TRACE_AT = len(b'"traceparent":"')
 TRACE_CHARS = len("00-") + 32 + len("-")
 """Of a `traceparent`, up to the span."""
-
-
-def trace_of(body: bytes) -> str:
-    """The beginning of the `traceparent` in an encoded message, up to the span; empty if there is none."""
-    at = body.rfind(_TRACE)
-    return "" if at < 0 else body[at + _TRACE_AT : at + _TRACE_AT + TRACE_CHARS].decode("ascii", "replace")
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -66,3 +58,22 @@ class Envelope(msgspec.Struct, gc=False):
     """Not a message but the firing of this timer."""
     said: AclMessage | None = None
     """What the referee wants to know of it, until it takes effect; None for what no referee looks at."""
+
+
+def trace_of(envelope: Envelope) -> str:
+    """The beginning of its `traceparent`, up to the span; empty if it has none."""
+    if envelope.trace:
+        return envelope.trace
+    body = envelope.body
+    at = body.rfind(b'"traceparent":"00-')
+    return "" if at < 0 else body[at + 15 : at + 51].decode("ascii", "replace")
+
+
+def facts(envelope: Envelope) -> dict[str, Any]:
+    """Which message it is, for the server's log."""
+    return {
+        "message_id": envelope.message_id,
+        "conversation_id": envelope.conversation_id,
+        "trace_id": trace_of(envelope)[3:35] or None,
+        "attempt": envelope.attempt,
+    }

@@ -62,7 +62,7 @@ class Flight:
                 (
                     kind, envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
                     envelope.conversation_id, envelope.body[ACT_AT:ACT_END],
-                    trace or envelope.trace or trace_of(envelope.body), envelope.attempt,
+                    trace or trace_of(envelope), envelope.attempt,
                     envelope.accepted_us, handed_us, self._clock.wall_us(), len(envelope.body),
                     None if detail is None else detail[:MAX_DETAIL_CHARS],
                 )

@@ -133,7 +133,7 @@ def load_kept(database: Database, journal: Journal) -> None:
 
 
 def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
-    envelope.trace = trace_of(envelope.body)
+    envelope.trace = trace_of(envelope)
     bus.flight.note(LOST, envelope)
     if envelope.attempt >= envelope.max_attempts:
         bus.redelivery.end(receiver, envelope, POISON, None)

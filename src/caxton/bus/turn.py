@@ -91,6 +91,7 @@ class Turn:
         "_sent_this_second",
         "cancelled",
         "envelope",
+        "failed",
         "has_state",
         "kv",
         "now_us",
@@ -117,6 +118,8 @@ class Turn:
         self._second = self._sent_this_second = 0
         self._kv_growth = 0
         self.envelope: Envelope | None = None
+        self.failed: Envelope | None = None
+        """What was in hand, while those who supervise the handler hear that it failed."""
         self.now_us = 0
         self.trace = ""
         self.sends: list[tuple[Receiver | None, Envelope]] = []
@@ -260,9 +263,13 @@ class Turn:
 
     def _begin_trace(self) -> str:
         """Everything sent in this turn belongs to the trace of the message in hand, or begins one."""
-        body = b"" if self.envelope is None else self.envelope.body
-        self.trace = trace_of(body) or f"00-{self._bus.new_trace_id()}-"
+        found = "" if self.envelope is None else trace_of(self.envelope)
+        self.trace = found or f"00-{self._bus.new_trace_id()}-"
         return self.trace
+
+    def trace_id(self) -> str:
+        """Of the message in hand, 32 hex digits; what the turn sends belongs to the same."""
+        return (self.trace or self._begin_trace())[3:35]
 
     # --- state -----------------------------------------------------------------------------------------------
 

@@ -121,11 +121,17 @@ def show_logs(
     follow: logs.FollowOption = False,
     since: logs.SinceOption = None,
     level: logs.LevelOption = None,
+    grep: logs.GrepOption = None,
+    conversation: logs.ConversationOption = None,
     limit: logs.LimitOption = logs.DEFAULT_LIMIT,
     timestamps: logs.TimestampsOption = False,
+    ids: logs.IdsOption = False,
 ) -> None:
     """Show an agent's log."""
-    view = logs.View(agents=[name], since=since, level=level, limit=limit, timestamps=timestamps)
+    view = logs.View(
+        agents=[name], since=since, level=level, limit=limit, timestamps=timestamps, grep=grep,
+        conversation=conversation, ids=ids,
+    )  # fmt: skip
     logs.show(cli, view, follow=follow)
 
 

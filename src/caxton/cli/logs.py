@@ -41,6 +41,17 @@ LevelOption = Annotated[Level | None, typer.Option("--level", help="Only lines a
 LimitOption = Annotated[
     int, typer.Option("--limit", min=1, max=10_000, metavar="N", help="At most so many lines of the past.")
 ]
+GrepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--grep", metavar="PATTERN", help="Only lines in which this is found, like 'order-[0-9]+' or '(?i)refused'."
+    ),
+]
+ConversationOption = Annotated[
+    str | None,
+    typer.Option("--conversation", metavar="ID", help="Only lines about messages of this conversation."),
+]
+IdsOption = Annotated[bool, typer.Option("--ids", help="Show which message each line is about: trace, conversation.")]
 TimestampsOption = Annotated[bool, typer.Option("--timestamps", help="Show when each line was written (UTC).")]
 
 
@@ -53,6 +64,9 @@ class View:
     level: Level | None
     limit: int
     timestamps: bool
+    grep: str | None = None
+    conversation: str | None = None
+    ids: bool = False
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +76,7 @@ def register(app: typer.Typer) -> None:
         "logs",
         "caxton logs --agents ping,pong --follow",
         "caxton logs --agent ping --since 1h --level warn --timestamps",
+        "caxton logs --grep 'order-[0-9]+ failed' --conversation c-42 --ids",
         "caxton logs --output json | jq .text",
     )(logs)
 
@@ -78,18 +93,21 @@ def logs(
     follow: FollowOption = False,
     since: SinceOption = None,
     level: LevelOption = None,
+    grep: GrepOption = None,
+    conversation: ConversationOption = None,
     limit: LimitOption = DEFAULT_LIMIT,
     timestamps: TimestampsOption = False,
+    ids: IdsOption = False,
 ) -> None:
     """Show what agents have logged; lines with a mark are Caxton's own remarks about an agent."""
     names = [*(agent or []), *(name.strip() for name in (agents or "").split(",") if name.strip())]
     if agents is not None and not names:
         raise InvalidUsage("--agents names no agent; write it like --agents ping,pong", command="caxton logs")
-    show(
-        cli,
-        View(agents=names or None, since=since, level=level, limit=limit, timestamps=timestamps),
-        follow=follow,
-    )
+    view = View(
+        agents=names or None, since=since, level=level, limit=limit, timestamps=timestamps, grep=grep,
+        conversation=conversation, ids=ids,
+    )  # fmt: skip
+    show(cli, view, follow=follow)
 
 
 def show(cli: Cli, view: View, *, follow: bool) -> None:
@@ -98,10 +116,29 @@ def show(cli: Cli, view: View, *, follow: bool) -> None:
         parse_duration(view.since, what="--since")
     level = view.level.value if view.level else None
     screen = cli.screen
+    is_empty = True
     with cli.client(None if follow else "Fetching the log") as client:
         fetch = client.follow_logs if follow else client.logs
-        for line in fetch(view.agents, limit=view.limit, since=view.since, level=level):
+        for line in fetch(
+            view.agents, limit=view.limit, since=view.since, level=level, grep=view.grep,
+            conversation_id=view.conversation,
+        ):  # fmt: skip
             print_line(screen, line, view)
+            is_empty = False
+    if is_empty:
+        screen.hint(_nothing(view))
+
+
+def _nothing(view: View) -> str:
+    """Why there may be no line: silence, or a filter that leaves nothing."""
+    given = {
+        "--since": view.since,
+        "--level": view.level.value if view.level else None,
+        "--grep": view.grep,
+        "--conversation": view.conversation,
+    }
+    filters = " ".join(f"{name} {printable(value)}" for name, value in given.items() if value is not None)
+    return f"no line is left with {filters}" if filters else "nothing was logged in the last 7 days"
 
 
 def print_line(screen: Screen, line: "LogLine", view: View) -> None:
@@ -118,4 +155,9 @@ def print_line(screen: Screen, line: "LogLine", view: View) -> None:
         prefix = f"{prefix} {screen.sign(_MARKS.get(line.level, Mark.INFO))}"
     # Each line with its own prefix: a guest must not write lines that look like another's.
     for text in line.text.split("\n") or [""]:
-        screen.line(f"{prefix} {printable(text)}")
+        screen.line(f"{prefix} {printable(text)}{_ids(line) if view.ids else ''}")
+
+
+def _ids(line: "LogLine") -> str:
+    given = {"trace": line.trace_id, "conversation": line.conversation_id, "message": line.message_id}
+    return "".join(f" {name}={printable(value)}" for name, value in given.items() if value)

@@ -19,11 +19,13 @@ from caxton.cli import (
     doctor,
     logs,
     message,
+    monitor,
     server,
     sniff,
     status,
     storage,
     task,
+    top,
     trace,
 )
 from caxton.cli.command import Cli, OutputFormat, ReaderLeft, command, new_app, root
@@ -72,7 +74,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor,
+    doctor, top, monitor,
 ):  # fmt: skip
     part.register(app)
 

@@ -15,6 +15,7 @@ from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
 from caxton.client.sniff import SniffCalls
+from caxton.client.stats import StatsCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
@@ -48,6 +49,7 @@ class CaxtonClient(
     SniffCalls,
     StorageCalls,
     WorkspaceCalls,
+    StatsCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

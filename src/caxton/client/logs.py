@@ -30,6 +30,8 @@ class LogCalls(Transport):
         limit: int | None = None,
         since: str | None = None,
         level: str | None = None,
+        grep: str | None = None,
+        conversation_id: str | None = None,
     ) -> list[LogLine]:
         """The latest log lines of these agents (None: of all), oldest first.
 
@@ -38,8 +40,10 @@ class LogCalls(Transport):
             limit: how many lines at most.
             since: only lines of the last while, like `1h`.
             level: the least important level wanted.
+            grep: only lines in which this pattern (RE2) is found.
+            conversation_id: only lines written while a message of this conversation was in hand.
         """
-        query = {"agents": _joined(agents), "limit": limit, "since": since, "level": level}
+        query = _query(agents, limit, since, level, grep, conversation_id)
         return self._get("/api/v1/logs", _Lines, query).lines
 
     def follow_logs(
@@ -49,6 +53,8 @@ class LogCalls(Transport):
         limit: int | None = None,
         since: str | None = None,
         level: str | None = None,
+        grep: str | None = None,
+        conversation_id: str | None = None,
         after_seq: int | None = None,
         patience_s: float = 30.0,
     ) -> Iterator[LogLine]:
@@ -59,11 +65,13 @@ class LogCalls(Transport):
             limit: begin with at most so many lines of the past; none of them when `since` is None as well.
             since: begin with the lines of the last while, like `1h`.
             level: the least important level wanted.
+            grep: only lines in which this pattern (RE2) is found.
+            conversation_id: only lines written while a message of this conversation was in hand.
             after_seq: begin after this line instead; `limit` and `since` do not count then.
             patience_s: how long the server may be away before `ServerUnreachable` is raised.
         """
         waits = Waits(patience_s)
-        query = {"agents": _joined(agents), "limit": limit, "since": since, "level": level, "follow": True}
+        query = {**_query(agents, limit, since, level, grep, conversation_id), "follow": True}
         while True:
             try:
                 for line in self._follow_once(said(query), after_seq, waits):
@@ -87,5 +95,11 @@ class LogCalls(Transport):
                     yield self._parse(event.data.encode(), LogLine)
 
 
-def _joined(agents: Sequence[str] | None) -> str | None:
-    return None if agents is None else ",".join(parse_agent_name(name) for name in agents)
+def _query(
+    agents: Sequence[str] | None, limit: int | None, since: str | None, level: str | None, grep: str | None,
+    conversation_id: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    names = None if agents is None else ",".join(parse_agent_name(name) for name in agents)
+    return {
+        "agents": names, "limit": limit, "since": since, "level": level, "grep": grep, "conversation": conversation_id,
+    }  # fmt: skip

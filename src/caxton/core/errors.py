@@ -204,12 +204,12 @@ class TooManyInstances(CaxtonError):
 
 
 class TooManyListeners(CaxtonError):
-    """As many listen to what agents say as may."""
+    """As many listen to what agents say, or follow their logs, as may."""
 
     code = "TOO_MANY_LISTENERS"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} listen to the messages of this server already, which is the limit; end one of them")
+    def __init__(self, limit: int, to: str = "to the messages") -> None:
+        super().__init__(f"{limit} listen {to} of this server already, which is the limit; end one of them")
         self.limit = limit
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from caxton.agents.log_context import Contexts
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
@@ -23,11 +24,11 @@ from caxton.sandbox.codes import OK, RATE_LIMITED, WOULD_BLOCK
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from caxton.agents.logs import LogBook
     from caxton.bus.bus import Bus
     from caxton.bus.envelope import Envelope
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Mailbox
+    from caxton.logs.book import LogBook
     from caxton.storage.database import Database
 
 MAX_NATIVE_MESSAGES_PER_S = 1_000_000
@@ -181,4 +182,5 @@ class _Supervisor:
     def _say(self, level: int, text: str) -> None:
         if self._log is not None:
             turn = self.handler.turn
-            self._log.append(turn.receiver.workspace, turn.receiver.name, 0, level, "host", text)
+            workspace, name = turn.receiver.workspace, turn.receiver.name
+            self._log.append(workspace, name, 0, level, "host", text, Contexts(turn).now())

@@ -116,6 +116,8 @@ class Engine:
         self.handle = pointer(self.wasmtime_engine.ptr())
         self.ticks = 0
         self.current: Caller | None = None
+        self.facts: Callable[[], dict[str, Any]] = dict
+        """Which agent and message the current guest is busy with, for the server's log."""
         self._linker = wasmtime.Linker(self.wasmtime_engine)
         self.linker = pointer(self._linker.ptr())
         self._kept: list[Any] = []  # callbacks and types that the library refers to
@@ -214,7 +216,7 @@ class Engine:
 
     def host_function_failed(self, error: Exception) -> Any:
         """The wall behind which an error of ours ends one guest and not the server."""
-        logger.error("host function failed", exc_info=error, extra={"action": "sandbox.host_error"})
+        logger.error("host function failed", exc_info=error, extra={"action": "sandbox.host_error", **self.facts()})
         return self.stop_guest("host_error", "a host function failed; the server log has the details")
 
     def _on_deadline(self, _context: object, _data: object, delta: Any, kind: Any) -> Any:

@@ -42,6 +42,9 @@ MIN_DEAD_LETTER_BYTES = 1 << 20
 MAX_SIZE = 1 << 50
 """No disk has more."""
 
+MIN_LOG_BYTES = 1 << 20
+"""Some two thousand lines."""
+
 MIN_JOURNAL_BYTES = 16 << 20
 """A module may have 10 MiB."""
 
@@ -213,6 +216,13 @@ SETTINGS = (
         "How much the journal may hold before new messages are refused.",
     ),
     Setting(
+        "storage.max_logs",
+        "CAXTON_MAX_LOGS",
+        64 << 20,
+        _size(MIN_LOG_BYTES),
+        "How much all agents' logs may take before the oldest lines go.",
+    ),
+    Setting(
         "recorder.size",
         "CAXTON_RECORDER_SIZE",
         64 << 20,
@@ -301,6 +311,7 @@ class Settings:
     max_instances: int
     max_dead_letter_bytes: int
     max_journal_bytes: int
+    max_log_bytes: int
     recorder_bytes: int
     body_bytes: int
     conversation_mode: Mode
@@ -353,6 +364,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_instances=values["server.max_instances"],
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
+        max_log_bytes=values["storage.max_logs"],
         recorder_bytes=values["recorder.size"],
         body_bytes=values["recorder.bodies"],
         conversation_mode=values["conversations.mode"],

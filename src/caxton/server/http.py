@@ -233,6 +233,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
             dead_letters=rooms.dead_letters, tasks=rooms.tasks,
         logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
         traces=rooms.traces,
+        stats=rooms.stats,
     )  # fmt: skip
     app = build_app(
         services,

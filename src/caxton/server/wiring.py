@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from caxton.agents.logs import LogBook
+from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
+from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -19,11 +20,16 @@ from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
 from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
+from caxton.logs.book import LogBook
+from caxton.logs.files import LogFiles
+from caxton.logs.pages import MAX_TOTAL_BYTES as MAX_LOG_BYTES
+from caxton.logs.writer import LogWriter
 from caxton.natives import native
 from caxton.natives.facilitator import Facilitator
 from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
+from caxton.observe.log import INSTANCE_ID
 from caxton.observe.time import SystemClock
 from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
@@ -36,6 +42,7 @@ from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
+from caxton.services.stats import Sources, StatsService
 from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
@@ -77,6 +84,8 @@ class Rooms:
     postbox: Postbox
     receipts: Receipts
     log: LogBook
+    log_files: LogFiles
+    log_writer: LogWriter
     agents: AgentService
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
@@ -89,6 +98,7 @@ class Rooms:
     disk: DiskGuard
     upkeep: Upkeep
     status: NodeStatus
+    stats: StatsService
     telemetry: Telemetry | None
     """None if nothing is exported."""
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
@@ -115,6 +125,8 @@ class Rooms:
 
     def _load(self) -> dict[str, bytes]:
         """All that the journal holds; returns the modules that the agents need."""
+        self.log.restore(self.log_files.load())
+        self.log.sink = self.log_writer
         free_reserved_names(self.database)
         load_names(self.database, self.bus)
         self.native_receivers = native.recover(self.bus, self.database, self.natives, self.log)
@@ -165,6 +177,7 @@ class Rooms:
             self.bus.flight.bodies.close()
         self.disk.close()
         self.agents.close()
+        self.log_writer.close()
         self.journal.close()
         for lookup in self.lookups:
             lookup.close()
@@ -176,6 +189,7 @@ def build(
     data_dir: Path, *, cache_key: bytes, max_instances: int, on_storage_failure: Callable[[Exception], None],
     clock: Clock | None = None, max_dead_letter_bytes: int = MAX_DEAD_LETTER_BYTES,
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
+    max_log_bytes: int = MAX_LOG_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES,
     natives: Sequence[NativeAgent] = (), tools: Tools | None = None, telemetry: TelemetrySettings | None = None,
@@ -204,7 +218,8 @@ def build(
     pump.attach(bus)
     receipts = Receipts(journal, clock)
     postbox = Postbox(bus, journal, receipts, pump.wake)
-    log = LogBook(clock)
+    log = LogBook(clock, max_bytes=max_log_bytes)
+    log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     agents = AgentService(
@@ -212,6 +227,7 @@ def build(
         clock=clock, max_instances=max_instances, tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
+    engine.facts = lambda: _facts_of_guest(engine)
 
     def forget(workspace: str, name: str) -> None:
         facilitator.forget(name)
@@ -225,20 +241,26 @@ def build(
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
+    sources = Sources(
+        bus=bus, agents=agents, postbox=postbox, journal=journal, database=database, disk=disk, conversations=room,
+        recorder=recorder, state=lambda: status.state,
+    )  # fmt: skip
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         recorder=recorder,
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),
-        postbox=postbox, receipts=receipts, log=log, agents=agents,
+        postbox=postbox, receipts=receipts, log=log, log_files=log_files, log_writer=LogWriter(log_files),
+        agents=agents,
         capabilities=CapabilityService(bus, facilitator.properties), facilitator=facilitator,
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
         upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status, telemetry=_telemetry(telemetry, bus, postbox, log, status),
+        status=status, stats=StatsService(sources, clock),
+        telemetry=_telemetry(telemetry, bus, postbox, log, status),
     )  # fmt: skip
     return status.rooms
 
@@ -246,10 +268,15 @@ def build(
 def _telemetry(
     settings: TelemetrySettings | None, bus: Bus, postbox: Postbox, log: LogBook, status: NodeStatus
 ) -> Telemetry | None:
-    found = open_telemetry(settings, bus.id_prefix.rstrip("-"), status.families)
+    found = open_telemetry(settings, INSTANCE_ID, status.families)
     if found is not None:
         bus.recorder.on_batch.append(found.on_batch)
         postbox.on_traced = found.on_traced
         if found.lines is not None:
-            log.on_line.append(found.lines.of_agent)
+            log.on_record.append(found.lines.of_agent)
     return found
+
+
+def _facts_of_guest(engine: Engine) -> dict[str, Any]:
+    host = getattr(engine.current, "host", None)
+    return facts_of(host.turn) if isinstance(host, WasmRunner) else {}

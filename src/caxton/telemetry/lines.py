@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from caxton.logs.line import LEVELS
+from caxton.observe.log import fields
 from caxton.telemetry import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.core.views.logs import LogLine
+    from caxton.logs.line import Record
 
 MAX_LINES_PER_S = 1_000
 """Of everybody together. Agents may log far more; it can all be read with `caxton logs`."""
@@ -20,19 +22,15 @@ MAX_LINES_PER_S = 1_000
 MAX_TEXT_CHARS = 8_192
 MAX_ATTRIBUTES = 64
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
 _OUR_OWN = ("caxton.telemetry", "opentelemetry", "grpc", "urllib3", "requests")
 """Loggers of the export itself: a line about a failed export must not cause the next one."""
 
-_AGENT_SEVERITY = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17}
+_OF_THE_LINE = frozenset(
+    {"timestamp", "severity_text", "body", "event.name", "trace_id", "span_id", "service.instance.id"}
+)
+"""Facts that are no attributes: they have fields of their own, or are the server's."""
 
-_IN_HAND = {
-    names.MESSAGING_MESSAGE_ID: "message_id",
-    names.MESSAGING_MESSAGE_CONVERSATION_ID: "conversation_id",
-    names.ATTEMPT: "attempt",
-}
-"""What a line says of the message that was in hand when it was written."""
+_AGENT_SEVERITY = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +57,11 @@ class LineIntake(logging.Handler):
     Args:
         put: where they go.
         miss: told that a line was left out, since there were too many in this second.
-        clean: takes out of a line's extra facts what nobody should see.
     """
 
-    def __init__(
-        self, put: Callable[[list[Line]], None], miss: Callable[[int], None],
-        clean: Callable[[dict[str, object]], dict[str, object]] = dict,
-    ) -> None:  # fmt: skip
+    def __init__(self, put: Callable[[list[Line]], None], miss: Callable[[int], None]) -> None:
         super().__init__()
-        self._put, self._miss, self._clean = put, miss, clean
+        self._put, self._miss = put, miss
         self._second = self._taken = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -77,17 +71,17 @@ class LineIntake(logging.Handler):
         if not self._has_room():
             self._miss(1)
             return
-        facts = {key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")}
         try:
-            text = record.getMessage()
-        except Exception:  # wrong arguments; logging itself has complained
-            text = str(record.msg)
-        self._put([server_line(record, text[:MAX_TEXT_CHARS], self._clean(facts))])
+            facts = fields(record)
+        except Exception:  # wrong arguments: the handler that writes the log tells where
+            self._miss(1)
+            return
+        self._put([server_line(facts, record.levelno, int(record.created * 1e9))])
 
-    def of_agent(self, workspace: str, line: LogLine) -> None:
+    def of_agent(self, record: Record) -> None:
         """One line of an agent's log."""
         if self._has_room():
-            self._put([agent_line(workspace, line, time.time_ns())])
+            self._put([agent_line(record)])
         else:
             self._miss(1)
 
@@ -99,37 +93,35 @@ class LineIntake(logging.Handler):
         return self._taken <= MAX_LINES_PER_S
 
 
-def server_line(record: logging.LogRecord, text: str, facts: dict[str, object]) -> Line:
-    """A line of the server's log; `facts` are what was given as `extra`."""
-    attributes = {key: _plain(value) for key, value in list(facts.items())[:MAX_ATTRIBUTES] if value is not None}
-    event = str(attributes.pop("event.name", "") or attributes.pop("action", ""))
-    trace_id, span_id = str(attributes.pop("trace_id", "")), str(attributes.pop("span_id", ""))
-    attributes[names.LOGGER] = record.name
-    if record.exc_info and record.exc_info[1] is not None:
-        error = record.exc_info[1]
-        attributes[names.EXCEPTION_TYPE] = type(error).__name__
-        attributes[names.EXCEPTION_MESSAGE] = str(error)[:MAX_TEXT_CHARS]
-        attributes[names.EXCEPTION_STACKTRACE] = logging.Formatter().formatException(record.exc_info)[-MAX_TEXT_CHARS:]
+def server_line(facts: dict[str, Any], level: int, at_ns: int) -> Line:
+    """A line of the server's log; `facts` as it is written, without secrets (`observe.log.fields`)."""
+    rest = {key: value for key, value in facts.items() if key not in _OF_THE_LINE}
+    attributes = {key: _plain(value) for key, value in list(rest.items())[:MAX_ATTRIBUTES]}
     return Line(
-        at_ns=int(record.created * 1e9), severity=_severity(record.levelno), severity_text=record.levelname, text=text,
-        event=event, trace_id=trace_id, span_id=span_id, attributes=attributes,
+        at_ns=at_ns, severity=_severity(level), severity_text=facts["severity_text"],
+        text=str(facts["body"])[:MAX_TEXT_CHARS], event=str(facts.get("event.name", "")),
+        trace_id=str(facts.get("trace_id", "")), span_id=str(facts.get("span_id", "")), attributes=attributes,
     )  # fmt: skip
 
 
-def agent_line(workspace: str, line: LogLine, at_ns: int) -> Line:
+def agent_line(record: Record) -> Line:
     """A line of an agent's log."""
+    level, context = LEVELS[record.level], record.context
     attributes: dict[str, str | int | float | bool] = {
-        names.WORKSPACE: workspace,
-        names.AGENT: line.agent,
-        names.REPLICA: line.replica,
-        names.LOG_SOURCE: line.source,
+        names.WORKSPACE: record.workspace,
+        names.AGENT: record.agent,
+        names.REPLICA: record.replica,
+        names.LOG_SOURCE: record.source,
     }
-    for key, name in _IN_HAND.items():
-        if (value := getattr(line, name, None)) is not None:
-            attributes[key] = value
+    if context is not None:
+        attributes[names.ATTEMPT] = context.attempt
+        if context.message_id:
+            attributes[names.MESSAGING_MESSAGE_ID] = context.message_id
+        if context.conversation_id is not None:
+            attributes[names.MESSAGING_MESSAGE_CONVERSATION_ID] = context.conversation_id
     return Line(
-        at_ns=at_ns, severity=_AGENT_SEVERITY.get(line.level, 9), severity_text=line.level.upper(), text=line.text,
-        trace_id=getattr(line, "trace_id", None) or "", span_id=getattr(line, "span_id", None) or "",
+        at_ns=record.at_us * 1000, severity=_AGENT_SEVERITY[level], severity_text=level.upper(), text=record.text,
+        trace_id="" if context is None else context.trace_id, span_id="" if context is None else context.span_id,
         attributes=attributes,
     )  # fmt: skip
 
@@ -140,4 +132,4 @@ def _severity(level: int) -> int:
 
 
 def _plain(value: object) -> str | int | float | bool:
-    return value if isinstance(value, (str, int, float, bool)) else str(value)[:MAX_TEXT_CHARS]
+    return value if isinstance(value, (int, float)) else str(value)[:MAX_TEXT_CHARS]

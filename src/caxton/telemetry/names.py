@@ -33,9 +33,6 @@ GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
 
 ERROR_TYPE: Final = "error.type"
-EXCEPTION_TYPE: Final = "exception.type"
-EXCEPTION_MESSAGE: Final = "exception.message"
-EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 
 WORKSPACE: Final = "caxton.workspace.id"
 PERFORMATIVE: Final = "caxton.fipa.performative"
@@ -43,7 +40,6 @@ ATTEMPT: Final = "caxton.delivery.attempt"
 AGENT: Final = "caxton.agent.id"
 REPLICA: Final = "caxton.agent.replica"
 LOG_SOURCE: Final = "caxton.log.source"
-LOGGER: Final = "caxton.logger"
 KEPT_BECAUSE: Final = "caxton.sampling.reason"
 
 SYSTEM: Final = "caxton"

@@ -153,11 +153,6 @@ class Telemetry:
         """A client posted the message within a span of its own, that it names."""
         self._callers.append((message_id, traceparent))
 
-    def on_line(self, workspace: str, line: Any) -> None:
-        """A line of an agent's log."""
-        if self.lines is not None:
-            self.lines.of_agent(workspace, line)
-
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(METRICS_EVERY_S, self._tick)
         self._measure()

@@ -16,6 +16,7 @@ from caxton.core.errors import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.agents import AgentSpec, AgentView, Resources
 from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
+from caxton.logs.filter import LogFilter
 from caxton.messages.message import AclMessage
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
@@ -141,7 +142,8 @@ class LocalNode:
         """Wait until `count` lines of the agent's log contain `text`."""
         seen = 0
         with anyio.fail_after(PATIENCE_S):
-            async with aclosing(self.rooms.log.follow(DEFAULT_WORKSPACE, [agent], after_seq=0)) as lines:
+            wanted = LogFilter(agents=frozenset({agent}))
+            async with aclosing(self.rooms.log.follow(DEFAULT_WORKSPACE, wanted, after_seq=0)) as lines:
                 async for line in lines:
                     seen += text in line.text
                     if seen >= count:

@@ -151,6 +151,7 @@ class Api:
             "server",
             "workspaces",
             "traces",
+            "stats",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from caxton.api.edge import Edge
 from caxton.api.hosts import HostPolicy
 from caxton.api.request import ApiRequest, Limits
+from caxton.observe.log import set_up_logging
 from tests.unit.api.conftest import Call
 
 if TYPE_CHECKING:
@@ -134,6 +136,39 @@ async def test_a_trace_id_that_is_none_is_replaced_by_a_new_one(headers: dict[st
     assert int(first, 16)
     assert first != second
     assert first not in str(headers)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_taken"),
+    [("order-4711:retry=2", True), ("x" * 128, True), ("x" * 129, False), ("", False), ("a b", False), ("é", False)],
+)
+async def test_the_callers_request_id_is_taken_up_if_it_is_harmless(given: str, is_taken: bool, api: Api) -> None:
+    first, second = [
+        (await api("GET", "/nothing", x_request_id=given, traceparent=PARENT)).headers["x-request-id"] for _ in "12"
+    ]
+    if is_taken:
+        assert first == second == given
+    else:
+        assert len(first) == 16
+        assert first != second
+
+
+async def test_what_a_service_logs_has_the_ids_of_its_request(
+    api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(workspace: WorkspaceName) -> Any:
+        logging.getLogger("caxton.services").warning("looked at")
+        raise RuntimeError
+
+    set_up_logging("info", readable=False)
+    monkeypatch.setattr(api.node.agents, "list", explode)
+    assert (await api("GET", "/api/v1/agents", x_request_id="r-1", traceparent=PARENT)).status == 500
+    logging.getLogger("caxton.services").warning("later")
+    first, broken, later = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    for line in (first, broken):
+        assert (line["request_id"], line["trace_id"], line["principal"]) == ("r-1", "ab" * 16, "tester")
+    assert (broken["event.name"], broken["error.type"]) == ("api.internal_error", "RuntimeError")
+    assert "request_id" not in later
 
 
 @pytest.mark.parametrize("path", ["/health", "/nothing"])

@@ -76,8 +76,8 @@ async def test_a_viewer_gets_past_the_guard_exactly_where_the_policy_says(operat
 @pytest.mark.parametrize("make", FORGERIES.values(), ids=FORGERIES.keys())
 async def test_every_forged_token_gets_the_same_answer(make: Callable[[Forge], str], api: Api) -> None:
     token = make(Forge(api.key, int(api.clock.wall_s))).encode("utf-8").decode("latin-1")
-    answer = await api("GET", "/api/v1/agents", token=token or " ", x_trace_id="a" * 32)
-    none = await api("GET", "/api/v1/agents", token=None, x_trace_id="a" * 32)
+    answer = await api("GET", "/api/v1/agents", token=token or " ", x_trace_id="a" * 32, x_request_id="r")
+    none = await api("GET", "/api/v1/agents", token=None, x_trace_id="a" * 32, x_request_id="r")
     assert (answer.status, answer.headers, answer.body) == (none.status, none.headers, none.body)
     assert answer.status == 401
 

@@ -87,11 +87,48 @@ class Listener(Call):
         ("agents=echo,../x", "INVALID_NAME"),
         (f"agents={','.join(['echo'] * 101)}", "INVALID_REQUEST"),
         ("agent=echo", "INVALID_REQUEST"),
+        ("since=", "INVALID_VALUE"),
+        ("since=-1h", "INVALID_VALUE"),
+        ("since=1h30", "INVALID_VALUE"),
+        ("since=" + "9" * 40, "INVALID_VALUE"),
+        ("grep=(", "INVALID_VALUE"),
+        ("grep=", "INVALID_VALUE"),
+        ("grep=%ff", "INVALID_REQUEST"),
+        (f"grep={'x' * 201}", "INVALID_VALUE"),
+        ("conversation=", "INVALID_VALUE"),
+        (f"conversation={'x' * 1025}", "INVALID_VALUE"),
     ],
 )
 async def test_a_question_that_breaks_a_rule_is_refused(query: str, code: str, api: Api) -> None:
+    for follow in ("", "&follow=1"):
+        if follow and query.startswith("follow"):
+            continue
+        answer = await api("GET", ALL, query=query + follow)
+        assert (answer.status, answer.code) == (400, code)
+
+
+async def test_one_follower_too_many_is_told_when_to_come_again(api: Api) -> None:
+    api.node.logs.most = 0
+    answer = await api("GET", ALL, query="follow=true")
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (429, "TOO_MANY_LISTENERS", "10")
+
+
+async def test_lines_are_chosen_by_pattern_and_conversation_once_and_live(api: Api) -> None:
+    def write(begin: int) -> None:
+        api.node.logs.write("echo", f"order-{begin} failed", conversation_id="c 1")
+        api.node.logs.write("echo", f"order-{begin + 1} failed", conversation_id="c 2")
+        api.node.logs.write("echo", f"order-{begin + 2} done", conversation_id="c 1")
+
+    query = r"conversation=c+1&grep=order-%5Cd%2B+f"
+    write(1)
     answer = await api("GET", ALL, query=query)
-    assert (answer.status, answer.code) == (400, code)
+    assert [line["text"] for line in answer.json["lines"]] == ["order-1 failed"]
+    listener = Listener(api, ALL, query=query + "&follow=true&limit=5")
+    assert await listener.lines(1) == ["order-1 failed"]
+    write(11)
+    write(21)
+    assert await listener.lines(3) == ["order-1 failed", "order-11 failed", "order-21 failed"]
+    await listener.hang_up()
 
 
 @pytest.mark.parametrize("follow", ["", "&follow=true"])

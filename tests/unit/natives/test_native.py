@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from caxton.agents.logs import LogBook
 from caxton.bus.dead_letters import FAILED
 from caxton.bus.retry import MAX_DELAY_S
+from caxton.logs.book import LogBook
 from caxton.messages.codec import encode_message
 from caxton.natives import native
 from caxton.sandbox.codes import OK, WOULD_BLOCK

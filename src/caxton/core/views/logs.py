@@ -19,3 +19,12 @@ class LogLine(msgspec.Struct, kw_only=True):
     source: str
     """`guest` (log), `stdout`, `stderr`, or `host` for what Caxton says about the agent."""
     text: str
+    message_id: str | None = None
+    """The message that was in hand. This and the following are null where none was."""
+    conversation_id: str | None = None
+    trace_id: str | None = None
+    """32 hex digits: all that the message led to has the same."""
+    span_id: str | None = None
+    """16 hex digits: of the message in hand."""
+    attempt: int | None = None
+    """Which handing over of the message this was, from 1; of the timer, if one was in hand."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from caxton.core.errors import TooManyListeners
 from caxton.core.views.logs import LogLine
 from caxton.testing.fakes.agents import check_workspace
 from caxton.testing.fakes.server import STARTED_AT
@@ -13,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from caxton.core.ids import WorkspaceName
-
-
-LEVELS = ("trace", "debug", "info", "warn", "error")
+    from caxton.logs.filter import LogFilter
 
 
 class FakeLogs:
@@ -24,42 +24,47 @@ class FakeLogs:
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
         self.followers = 0
+        self.most = 64
+        """Who may follow at once."""
         self._changed = asyncio.Event()
 
-    def write(self, agent: str, text: str, *, level: str = "info", source: str = "guest") -> LogLine:
+    def write(
+        self, agent: str, text: str, *, level: str = "info", source: str = "guest", conversation_id: str | None = None
+    ) -> LogLine:
         """Add a line."""
         seq = len(self.lines) + 1
-        line = LogLine(seq=seq, at=STARTED_AT, agent=agent, replica=0, level=level, source=source, text=text)
+        line = LogLine(
+            seq=seq, at=STARTED_AT, agent=agent, replica=0, level=level, source=source, text=text,
+            conversation_id=conversation_id,
+        )  # fmt: skip
         self.lines.append(line)
         self._changed.set()
         self._changed = asyncio.Event()
         return line
 
-    def tail(
-        self,
-        workspace: WorkspaceName,
-        agents: list[str] | None,
-        *,
-        limit: int,
-        since_s: float | None,
-        level: str | None,
-    ) -> list[LogLine]:
-        """The clock stands still here: `since_s` cuts nothing off unless it is 0."""
+    async def find(self, workspace: WorkspaceName, wanted: LogFilter, *, limit: int) -> list[LogLine]:
+        """The clock stands still here: an age cuts nothing off unless it is 0."""
         check_workspace(workspace)
-        gravest = 0 if level is None else LEVELS.index(level)
-        lines = [line for line in self._of(agents) if LEVELS.index(line.level) >= gravest]
-        return [] if since_s == 0 else lines[-limit:]
+        return self._of(wanted)[-limit:]
 
-    async def follow(
-        self, workspace: WorkspaceName, agents: list[str] | None, *, after_seq: int
+    def follow(
+        self, workspace: WorkspaceName, wanted: LogFilter, *, after_seq: int | None = None, past: int = 0
     ) -> AsyncIterator[LogLine]:
         """Never skips: a fake has room for all lines."""
         check_workspace(workspace)
+        if self.followers >= self.most:
+            raise TooManyListeners(self.most, "to the logs")
+        first = self._of(wanted)[-past:] if past and after_seq is None else []
+        return self._follow(first, replace(wanted, since_s=None), len(self.lines) if after_seq is None else after_seq)
+
+    async def _follow(self, first: list[LogLine], wanted: LogFilter, after_seq: int) -> AsyncIterator[LogLine]:
         self.followers += 1
         try:
+            for line in first:
+                yield line
             while True:
                 changed = self._changed
-                for line in [line for line in self._of(agents) if line.seq > after_seq]:
+                for line in [line for line in self._of(wanted) if line.seq > after_seq]:
                     after_seq = line.seq
                     yield line
                 if changed is self._changed:
@@ -67,5 +72,5 @@ class FakeLogs:
         finally:
             self.followers -= 1
 
-    def _of(self, agents: list[str] | None) -> list[LogLine]:
-        return [line for line in self.lines if agents is None or line.agent in agents]
+    def _of(self, wanted: LogFilter) -> list[LogLine]:
+        return [] if wanted.since_s == 0 else [line for line in self.lines if wanted.shows(line)]

@@ -17,6 +17,7 @@ from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
 from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
+from caxton.testing.fakes.stats import FakeStats
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
 from caxton.testing.fakes.tracing import FakeTraces
@@ -39,6 +40,7 @@ class FakeNode:
     storage: FakeStorage = field(default_factory=FakeStorage)
     server: FakeServer = field(init=False)
     traces: FakeTraces = field(init=False)
+    stats: FakeStats = field(init=False)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
@@ -47,6 +49,7 @@ class FakeNode:
         self.traces = FakeTraces(self.messages.kept)
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
+        self.stats = FakeStats(self.agents, self.server)
 
     @property
     def services(self) -> Services:
@@ -56,5 +59,5 @@ class FakeNode:
             agents=self.agents, capabilities=self.capabilities, messages=self.messages,
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
-            workspaces=self.workspaces, traces=self.traces,
+            workspaces=self.workspaces, traces=self.traces, stats=self.stats,
         )  # fmt: skip
