@@ -1710,5 +1710,94 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_status_warns_and_says_what_to_do",
         ),
     ),
+    # --- looking into agents ---------------------------------------------------------------------------------
+    "debug:figures": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="One line tells an agent's memory, queue and tool calls, from the instances and the flight recorder.",
+        tests=(
+            "test_the_line_is_that_of_the_founding_documents",
+            "test_figures_are_those_of_the_flight_recorder_and_the_instances",
+            "test_each_kind_counts_where_it_belongs",
+            "test_memory_that_has_grown_is_seen",
+        ),
+    ),
+    "debug:mailbox": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="What waits is shown in its order, with what is in hand and since when; bounded.",
+        tests=(
+            "test_mail_is_shown_in_its_order_with_what_is_in_hand",
+            "test_message_that_is_to_be_repeated_is_shown_as_paused_with_those_behind_it",
+            "test_stopped_agent_has_mail_and_state_and_no_inside",
+        ),
+    ),
+    "debug:inside": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="State and memory are shown within bounds, never steer a terminal, and not to everybody.",
+        tests=(
+            "test_state_is_shown_as_text_or_in_hex_and_cut",
+            "test_state_is_filtered_by_prefix_and_bounded",
+            "test_memory_is_that_of_the_guest_and_its_end_is_a_wall",
+            "test_only_those_may_look_who_may_see_that_much",
+            "test_values_out_of_bounds_are_refused",
+        ),
+    ),
+    "debug:stack": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A busy guest is found where it is, by function and source line, and notices nothing.",
+        tests=(
+            "test_spinning_guest_is_found_where_it_spins_and_with_what",
+            "test_module_with_debug_information_is_shown_by_lines_of_its_source",
+            "test_guest_that_is_looked_at_all_the_time_computes_the_same_and_goes_on_working",
+            "test_idle_agent_is_not_running",
+            "test_guest_that_gets_no_slice_is_said_to_be_so",
+            "test_no_bytes_make_it_fail",
+        ),
+    ),
+    "debug:profile": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A profile has every function that ran, of short handlings too; while nobody profiles nothing is sampled.",
+        tests=(
+            "test_profile_has_the_functions_that_ran_and_a_sample_for_each_slice",
+            "test_short_handlings_are_seen_too",
+            "test_profile_of_a_busy_agent_has_its_functions_and_ends_when_the_node_stops",
+            "test_profile_goes_on_with_the_instance_that_follows_a_crash",
+            "test_whoever_leaves_ends_the_profile",
+            "test_nobody_looking_leaves_slices_as_they_are",
+            "test_wasmtime_without_a_profiler_is_said_so",
+        ),
+    ),
+    "debug:bundle": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="An archive for a bug report has no secret, wherever one stood; bodies, state and memory are not in it.",
+        tests=(
+            "test_bug_report_has_every_part_and_no_secret_planted_anywhere",
+            "test_archive_has_no_secret_though_every_source_was_full_of_them",
+            "test_secret_is_removed_and_something_says_so",
+            "test_archive_is_made_without_a_server_too",
+        ),
+    ),
+    "health:reasons": Requirement(
+        source=REST,
+        text="/ready lists every reason why no work is taken, with what to do.",
+        tests=(
+            "test_a_server_that_starts_lives_and_is_not_ready",
+            "test_every_reason_is_told_the_gravest_first",
+            "test_every_cause_that_closes_the_intake_has_words_of_its_own",
+        ),
+    ),
+    "doctor:measures": Requirement(
+        source=CLI,
+        text="doctor runs a guest, measures syncs and clocks, looks at memory, key files, versions and the recorder.",
+        tests=(
+            "test_self_check_finds_nothing_wrong_here",
+            "test_each_sync_is_really_asked_for_and_nothing_is_left_behind",
+            "test_slow_disk_is_warned_of",
+            "test_clock_that_was_never_set_fails",
+            "test_limit_on_address_space_fails",
+            "test_key_file_open_to_others_fails_with_the_way_to_close_it",
+            "test_recorder_that_is_off_foreign_or_of_another_version_is_warned_of",
+            "test_server_of_another_version_or_that_takes_no_work_is_warned_of",
+        ),
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

@@ -95,6 +95,8 @@ NOT_LIMITS = {
     "sandbox.ffi.VAL_BYTES": "of the library's memory layout",
     "sandbox.limits.FIBER_STACK_BYTES": "the host's; that of the guest is MAX_WASM_STACK_BYTES",
     "sandbox.module.PAGE_BYTES": "of WebAssembly",
+    "sandbox.source_lines.MAX_PATH_CHARS": "how much of a file's name is shown",
+    "core.redact.MIN_KNOWN_CHARS": "shorter words are no secrets",
     "sandbox.trap.MAX_FRAMES": "how much of a backtrace is kept",
     "sandbox.trap.MAX_NAME_CHARS": "how much of a function's name is kept",
     "security.files.MAX_BYTES": "of the server's own key files",

@@ -103,6 +103,10 @@ class AgentService:
         """Raises `AgentNotFound`."""
         return self._view(self._find(workspace, name))
 
+    def supervisor(self, workspace: WorkspaceName, name: AgentName) -> Supervisor:
+        """Who has its instances, for those who look into them. Raises `AgentNotFound`."""
+        return self._find(workspace, name).supervisor
+
     def counts(self) -> dict[str, int]:
         """Agents by status."""
         counts: dict[str, int] = {}

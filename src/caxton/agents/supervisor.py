@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from caxton.logs.book import LogBook
     from caxton.logs.line import Context
     from caxton.sandbox.engine import Engine
+    from caxton.sandbox.guest import Guest
     from caxton.sandbox.module import Module
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Supervisor:
         self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
+        self.on_instance: Callable[[Guest], None] | None = None
+        """Told of each instance that comes up from now on."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
 
@@ -96,7 +99,12 @@ class Supervisor:
 
     @property
     def memory_bytes(self) -> int:
-        return sum(runner.guest.memory_bytes for runner in self._runners.values())
+        return sum(runner.guest.memory_now() for runner in self._runners.values())
+
+    @property
+    def guests(self) -> dict[int, Guest]:
+        """The instances that are up, by replica."""
+        return {replica: runner.guest for replica, runner in self._runners.items()}
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
@@ -358,6 +366,8 @@ class Supervisor:
         """The instances are the agent's from now on, and what they did while starting happens."""
         for replica, runner in runners.items():
             self._runners[replica] = runner
+            if self.on_instance is not None:
+                self.on_instance(runner.guest)
             self._bus.apply(runner.turn)
         offers = dict(self.definition.capabilities)
         for runner in self._runners.values():

@@ -14,6 +14,7 @@ from caxton.api.agents import agent_routes
 from caxton.api.capabilities import capability_routes
 from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
+from caxton.api.debugging import debug_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import problem_reply
 from caxton.api.guard import Verifier, make_guard
@@ -84,6 +85,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *settings_routes(services.workspaces),
         *trace_routes(services.traces),
         *stats_routes(services.stats),
+        *debug_routes(services.debugging, services.bundle),
     ]
 
     @cache

@@ -76,6 +76,9 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     e.JournalFull: HTTPStatus.INSUFFICIENT_STORAGE,
     e.JournalDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.OutsideMemory: HTTPStatus.BAD_REQUEST,
+    e.ProfileRunning: HTTPStatus.CONFLICT,
+    e.ProfilerUnavailable: HTTPStatus.NOT_IMPLEMENTED,
 }
 """A class without a line of its own has that of its nearest ancestor; at the top stands 500."""
 

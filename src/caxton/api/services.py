@@ -20,9 +20,10 @@ if TYPE_CHECKING:
         PurgeReceipt,
         ReplayReceipt,
     )
+    from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
     from caxton.core.views.logs import LogLine
     from caxton.core.views.messages import Gap, Receipt, Sighting
-    from caxton.core.views.server import ServerView
+    from caxton.core.views.server import Reason, ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
@@ -328,12 +329,50 @@ class ServerService(Protocol):
         """The server as a whole."""
         ...
 
-    def ready(self) -> bool:
-        """Whether it takes work."""
+    def reasons(self) -> list[Reason]:
+        """Why it does not take work; none: it does."""
         ...
 
     def metrics(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        ...
+
+
+class DebugService(Protocol):
+    """Looks into agents. Every method raises `AgentNotFound`."""
+
+    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
+        """What it uses, and did in the last `window_s`."""
+        ...
+
+    def mailbox(self, workspace: WorkspaceName, name: AgentName, *, limit: int) -> MailboxDebug:
+        """What waits and what is in hand."""
+        ...
+
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+        """Its keys that begin with `prefix`."""
+        ...
+
+    def memory(
+        self, workspace: WorkspaceName, name: AgentName, *, replica: int, offset: int, length: int
+    ) -> MemoryDebug:
+        """Bytes of an instance's memory. Raises `AgentStateConflict`, `InvalidValue`, `OutsideMemory`."""
+        ...
+
+    async def stack(self, workspace: WorkspaceName, name: AgentName) -> StackDebug:
+        """Where each replica is."""
+        ...
+
+    async def profile(self, workspace: WorkspaceName, name: AgentName, *, duration_s: float) -> bytes:
+        """A profile in JSON. Raises `AgentStateConflict`, `ProfileRunning`, `ProfilerUnavailable`, `ShuttingDown`."""
+        ...
+
+
+class BundleService(Protocol):
+    """Gathers what a bug report needs."""
+
+    async def collect(self, workspace: WorkspaceName) -> BundleView:
+        """The server's part of it, without secrets."""
         ...
 
 
@@ -354,3 +393,5 @@ class Services:
     workspaces: WorkspaceService
     traces: TraceService
     stats: StatsService
+    debugging: DebugService
+    bundle: BundleService

@@ -14,12 +14,14 @@ from caxton.cli import (
     capability,
     config,
     conversation,
+    debug,
     deploy,
     dlq,
     doctor,
     logs,
     message,
     monitor,
+    profile,
     server,
     sniff,
     status,
@@ -75,6 +77,7 @@ def print_version(cli: Cli) -> None:
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
     doctor, top, monitor,
+    doctor, debug, profile,
 ):  # fmt: skip
     part.register(app)
 

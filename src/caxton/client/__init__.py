@@ -11,6 +11,7 @@ from caxton.client.agents import AgentCalls
 from caxton.client.capabilities import CapabilityCalls
 from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
+from caxton.client.debugging import DebugCalls
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
 from caxton.client.server import ServerCalls
@@ -50,6 +51,7 @@ class CaxtonClient(
     StorageCalls,
     WorkspaceCalls,
     StatsCalls,
+    DebugCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

@@ -7,7 +7,10 @@ the value, what to do next. Text of strangers (guests, clients) appears only as 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_QUOTED = 80
 """Longest piece of somebody else's text that an error repeats; a terminal line."""
@@ -630,9 +633,9 @@ class ServerNotReady(CaxtonError):
 
     code = "SERVER_NOT_READY"
 
-    def __init__(self, status: str) -> None:
-        super().__init__(f"the server is {status}; retry in a moment")
-        self.status = status
+    def __init__(self, status: str, reasons: Sequence[object] = ()) -> None:
+        super().__init__(f"the server is {status}; its reasons say what to do")
+        self.status, self.reasons = status, list(reasons)
 
 
 class InvalidConfig(CaxtonError):
@@ -844,3 +847,49 @@ class ServerStopTimeout(CaxtonError):
             f"the server (process id {pid}) is still stopping after {timeout_s:g} s; wait, or kill it with --force"
         )
         self.pid, self.timeout_s = pid, timeout_s
+
+
+class FileUnwritable(CaxtonError):
+    """A file that a command was to write cannot be written."""
+
+    code = "FILE_UNWRITABLE"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}; name another file with --output")
+        self.path, self.reason = path, reason
+
+
+class OutsideMemory(CaxtonError):
+    """A part of a guest's memory was asked for that is not there."""
+
+    code = "OUTSIDE_MEMORY"
+
+    def __init__(self, name: str, offset: int, length: int, memory_bytes: int) -> None:
+        super().__init__(
+            f"{length} bytes at {offset:#x} are outside the memory of agent {name!r}, which has {memory_bytes} bytes "
+            f"(up to {memory_bytes:#x}); ask for less or for an earlier offset"
+        )
+        self.name, self.offset, self.length, self.memory_bytes = name, offset, length, memory_bytes
+
+
+class ProfileRunning(CaxtonError):
+    """The agent is being profiled already."""
+
+    code = "PROFILE_RUNNING"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"agent {name!r} is being profiled already; try again when that profile has ended")
+        self.name = name
+
+
+class ProfilerUnavailable(CaxtonError):
+    """The WebAssembly engine was built without its profiler."""
+
+    code = "PROFILER_UNAVAILABLE"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"this build of wasmtime {version} has no guest profiler; reinstall Caxton with its locked packages, "
+            "meanwhile 'caxton debug agent NAME --stack' shows where a busy guest is"
+        )
+        self.version = version

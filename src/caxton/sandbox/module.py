@@ -104,11 +104,12 @@ class Module:
         self._module = wasmtime.Module.deserialize(engine.wasmtime_engine, compiled)
         check_interface(self._module)
         exports = {item.name: item.type for item in self._module.exports}
+        self.handle = pointer(self._module.ptr())
         self.exports = frozenset(exports)
         memory = exports["memory"]
         self.min_memory_bytes = memory.limits.min * PAGE_BYTES if isinstance(memory, wasmtime.MemoryType) else 0
         out = ffi.new("void **")
-        error = lib.wasmtime_linker_instantiate_pre(engine.linker, pointer(self._module.ptr()), out)
+        error = lib.wasmtime_linker_instantiate_pre(engine.linker, self.handle, out)
         if error != NULL:
             raise InvalidWasm(take_error(error).reason)
         self.prepared = out[0]

@@ -234,6 +234,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
         traces=rooms.traces,
         stats=rooms.stats,
+        debugging=rooms.debugging, bundle=rooms.bundle,
     )  # fmt: skip
     app = build_app(
         services,

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -82,6 +83,7 @@ class Node:
             on_storage_failure=self._storage_failed,
             telemetry=self._settings.telemetry,
         )
+        rooms.bundle.settings = asdict(self._settings)
         try:
             return await self._serve(rooms, on_ready)
         finally:

@@ -37,9 +37,11 @@ from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.pump import Pump
 from caxton.server.status import NodeStatus
+from caxton.services.bundle import BundleService
 from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
+from caxton.services.debugging import DebugService
 from caxton.services.messaging import MessageService
 from caxton.services.sniffing import SniffService
 from caxton.services.stats import Sources, StatsService
@@ -97,6 +99,8 @@ class Rooms:
     traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
+    debugging: DebugService
+    bundle: BundleService
     status: NodeStatus
     stats: StatsService
     telemetry: Telemetry | None
@@ -163,6 +167,7 @@ class Rooms:
         self.dead_letters.refuse()
         self.conversations.refuse()
         self.workspaces.refuse()
+        self.debugging.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
@@ -238,6 +243,12 @@ def build(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
+    upkeep = Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk)
+
+    def module_of(sha256: str) -> bytes | None:
+        found = lookups[0].query("SELECT bytes FROM modules WHERE sha256 = ?", (sha256,))
+        return found[0][0] if found else None
+
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
@@ -258,8 +269,13 @@ def build(
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status, stats=StatsService(sources, clock),
+        stats=StatsService(sources, clock),
+        upkeep=upkeep, debugging=DebugService(agents, recorder, clock, module_of),
+        bundle=BundleService(
+            agents=agents, log=log, recorder=recorder, upkeep=upkeep, data_dir=data_dir, view=status.view,
+            reasons=status.reasons, metrics=status.metrics,
+        ),
+        status=status,
         telemetry=_telemetry(telemetry, bus, postbox, log, status),
     )  # fmt: skip
     return status.rooms

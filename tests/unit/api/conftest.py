@@ -152,6 +152,8 @@ class Api:
             "workspaces",
             "traces",
             "stats",
+            "debugging",
+            "bundle",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

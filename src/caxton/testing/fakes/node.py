@@ -12,6 +12,7 @@ from caxton.api.services import Services
 from caxton.testing.fakes.agents import FakeAgents
 from caxton.testing.fakes.capabilities import FakeCapabilities
 from caxton.testing.fakes.conversations import FakeConversations
+from caxton.testing.fakes.debugging import FakeBundle, FakeDebugging
 from caxton.testing.fakes.letters import FakeDeadLetters
 from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
@@ -41,6 +42,8 @@ class FakeNode:
     server: FakeServer = field(init=False)
     traces: FakeTraces = field(init=False)
     stats: FakeStats = field(init=False)
+    debugging: FakeDebugging = field(init=False)
+    bundle: FakeBundle = field(default_factory=FakeBundle)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
@@ -50,6 +53,7 @@ class FakeNode:
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
         self.stats = FakeStats(self.agents, self.server)
+        self.debugging = FakeDebugging(self.agents)
 
     @property
     def services(self) -> Services:
@@ -60,4 +64,5 @@ class FakeNode:
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
             workspaces=self.workspaces, traces=self.traces, stats=self.stats,
+            debugging=self.debugging, bundle=self.bundle,
         )  # fmt: skip
