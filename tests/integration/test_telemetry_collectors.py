@@ -64,7 +64,7 @@ async def test_useless_collector_costs_a_counter_and_no_message(
                 assert (await node.ask("echo", {"n": n}))["content"] == {"n": n}
             logging.getLogger("caxton.test").warning("odd")
             await until(lambda: all(telemetry.dropped.values()))
-            assert telemetry.dropped["traces"] == 50 * 3  # a sending, its handling, and the reply
+            await until(lambda: telemetry.dropped["traces"] == 50 * 3)  # a sending, its handling, and the reply
             assert telemetry.exported == {"traces": 0, "metrics": 0, "logs": 0}
     told = [line for line in caplog.records if getattr(line, "action", "") == "telemetry.undelivered"]
     assert sorted(vars(line)["signal"] for line in told) == ["logs", "metrics", "traces"]  # once each, not each time

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from caxton.core.views.server import Reason, ServerView
 from caxton.observe.metrics import Metrics, Snapshot
+from caxton.server.figures import figures_of
 from caxton.server.readiness import reasons
 from caxton.version import VERSION
 
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from prometheus_client.metrics_core import Metric
-
     from caxton.core.clock import Clock
     from caxton.server.wiring import Rooms
+    from caxton.telemetry.figures import Named, Samples
 
 
 class NodeStatus:
@@ -46,9 +46,9 @@ class NodeStatus:
     def metrics(self) -> bytes:
         return self._metrics.render()
 
-    def families(self) -> Iterable[Metric]:
+    async def figures(self) -> Iterable[tuple[Named, Samples]]:
         """The same as what `metrics` renders."""
-        return self._metrics.collect()
+        return figures_of(self._metrics.collect())
 
     def view(self) -> ServerView:
         now = self._snapshot()

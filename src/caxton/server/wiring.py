@@ -284,7 +284,7 @@ def build(
 def _telemetry(
     settings: TelemetrySettings | None, bus: Bus, postbox: Postbox, log: LogBook, status: NodeStatus
 ) -> Telemetry | None:
-    found = open_telemetry(settings, INSTANCE_ID, status.families)
+    found = open_telemetry(settings, INSTANCE_ID, status.figures)
     if found is not None:
         bus.recorder.on_batch.append(found.on_batch)
         postbox.on_traced = found.on_traced

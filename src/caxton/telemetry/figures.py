@@ -1,4 +1,4 @@
-"""The families of `/metrics` as OpenTelemetry's metrics: same names, same figures.
+"""The figures of `/metrics` as OpenTelemetry's metrics: same names, same figures.
 
 Loads OpenTelemetry: import it late.
 
@@ -8,7 +8,8 @@ that the rules and boards in `ops/` use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -30,8 +31,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from opentelemetry.sdk.resources import Resource
-    from prometheus_client.metrics_core import Metric as Family
-    from prometheus_client.samples import Sample
+
+
+class Named(Protocol):
+    """What a metric is."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Literal["counter", "gauge", "histogram"]: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
+class Spread(Protocol):
+    """How often a value was how large."""
+
+    @property
+    def bounds(self) -> Sequence[float]: ...
+    @property
+    def counts(self) -> Sequence[int]:
+        """Of the values up to each bound and above the one before; the last is of those above all."""
+        ...
+
+    @property
+    def total(self) -> float: ...
+
+
+Samples: TypeAlias = "float | Spread | Mapping[str, float | Spread] | Mapping[tuple[str, ...], float | Spread]"
+"""The value of a metric without labels; else values by that of the label, or of the labels in their order."""
 
 _UNITS = {"_seconds": "s", "_bytes": "By", "_ratio": "1"}
 
@@ -43,61 +73,55 @@ class FigureBuilder:
         self._resource, self._since_ns = resource, since_ns
         self._scope = InstrumentationScope(names.SCOPE)
 
-    def build(self, families: Iterable[Family], now_ns: int) -> MetricsData:
-        """All figures at `now_ns`."""
-        metrics = [metric for family in families if (metric := self._metric(family, now_ns)) is not None]
+    def build(self, figures: Iterable[tuple[Named, Samples]], now_ns: int) -> MetricsData:
+        """All figures at `now_ns`. A metric without any sample is left out."""
+        points = [(named, _points(named, samples)) for named, samples in figures]
+        metrics = [self._metric(named, some, now_ns) for named, some in points if some]
         scope = ScopeMetrics(scope=self._scope, metrics=metrics, schema_url="")
         found = ResourceMetrics(
             resource=self._resource, scope_metrics=[scope], schema_url=self._resource.schema_url or ""
         )
         return MetricsData(resource_metrics=[found])
 
-    def _metric(self, family: Family, now_ns: int) -> Metric | None:
-        name, data = family.name, None
-        if family.type == "counter":
-            name = f"{family.name}_total"
-            points = self._points(family, name, now_ns)
-            data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True) if points else None
-        elif family.type == "histogram":
-            points = self._histograms(family, now_ns)
-            data = Histogram(points, AggregationTemporality.CUMULATIVE) if points else None
+    def _metric(self, named: Named, points: list[Point], now_ns: int) -> Metric:
+        if named.kind == "histogram":
+            spreads = [self._histogram(labels, cast("Spread", value), now_ns) for labels, value in points]
+            data = Histogram(spreads, AggregationTemporality.CUMULATIVE)
         else:
-            points = self._points(family, name, now_ns)
-            data = Gauge(points) if points else None
-        return None if data is None else Metric(name, family.documentation, _unit(family.name), data)
+            numbers = [
+                NumberDataPoint(labels, self._since_ns, now_ns, _number(cast("float", value)))
+                for labels, value in points
+            ]
+            is_counter = named.kind == "counter"
+            data = Sum(numbers, AggregationTemporality.CUMULATIVE, is_monotonic=True) if is_counter else Gauge(numbers)
+        return Metric(named.name, named.text, _unit(named.name), data)
 
-    def _points(self, family: Family, name: str, now_ns: int) -> list[NumberDataPoint]:
-        return [
-            NumberDataPoint(dict(sample.labels), self._since_ns, now_ns, _number(sample.value))
-            for sample in family.samples
-            if sample.name == name
-        ]
-
-    def _histograms(self, family: Family, now_ns: int) -> list[HistogramDataPoint]:
-        series: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
-        for sample in family.samples:
-            key = tuple(sorted((k, v) for k, v in sample.labels.items() if k != "le"))
-            series.setdefault(key, []).append(sample)
-        return [self._histogram(family.name, dict(key), samples, now_ns) for key, samples in series.items()]
-
-    def _histogram(
-        self, name: str, labels: dict[str, str], samples: Sequence[Sample], now_ns: int
-    ) -> HistogramDataPoint:
-        """Prometheus counts what is at most a bound, OpenTelemetry what is between two."""
-        buckets = sorted((float(s.labels["le"]), int(s.value)) for s in samples if s.name == f"{name}_bucket")
-        total = next((s.value for s in samples if s.name == f"{name}_sum"), 0.0)
-        counts = [count - before for (_, count), before in zip(buckets, [0, *(c for _, c in buckets)], strict=False)]
-        count = buckets[-1][1] if buckets else 0
-        bounds = [bound for bound, _ in buckets[:-1]]
+    def _histogram(self, labels: dict[str, str], value: Spread, now_ns: int) -> HistogramDataPoint:
         nobody_knows = cast("float", None)  # the least and the largest; the encoder leaves them out
         return HistogramDataPoint(
-            labels, self._since_ns, now_ns, count, total, counts, bounds, nobody_knows, nobody_knows
-        )
+            labels, self._since_ns, now_ns, sum(value.counts), value.total, value.counts, value.bounds,
+            nobody_knows, nobody_knows,
+        )  # fmt: skip
+
+
+Point: TypeAlias = "tuple[dict[str, str], float | Spread]"
+"""Labels and a value."""
+
+
+def _points(named: Named, samples: Samples) -> list[Point]:
+    if not isinstance(samples, Mapping):
+        return [({}, samples)]
+    return [
+        (dict(zip(named.labels, (key,) if isinstance(key, str) else key, strict=True)), value)
+        for key, value in samples.items()
+    ]
 
 
 def _unit(name: str) -> str:
-    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
+    base = name.removesuffix("_total")
+    return next((unit for suffix, unit in _UNITS.items() if base.endswith(suffix)), "")
 
 
 def _number(value: float) -> int | float:
-    return int(value) if float(value).is_integer() else float(value)
+    """The encoder knows these two types and no others, such as bool."""
+    return float(value) if isinstance(value, float) else int(value)

@@ -15,7 +15,7 @@ import os
 import time
 from collections import deque
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caxton.core.errors import InvalidConfig
 from caxton.telemetry.lines import LineIntake
@@ -24,12 +24,13 @@ from caxton.telemetry.outline import Outliner
 from caxton.telemetry.selection import Raw, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from prometheus_client.metrics_core import Metric
+    from collections.abc import Awaitable, Callable, Iterable
 
     from caxton.telemetry.exporters import Way
+    from caxton.telemetry.figures import Named, Samples
     from caxton.telemetry.settings import TelemetrySettings
+
+Figures: TypeAlias = "Callable[[], Awaitable[Iterable[tuple[Named, Samples]]]]"
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +56,13 @@ class Telemetry:
     Args:
         settings: with an endpoint.
         instance_id: of this run of the server.
-        figures: the families of `/metrics` as they are now; called on the event loop's thread.
+        figures: those of `/metrics` as they are now; awaited within the event loop.
 
     Raises:
         InvalidConfig: OpenTelemetry's own variables (`OTEL_…`) cannot be read.
     """
 
-    def __init__(self, settings: TelemetrySettings, instance_id: str, figures: Callable[[], Iterable[Metric]]) -> None:
+    def __init__(self, settings: TelemetrySettings, instance_id: str, figures: Figures) -> None:
         # C code that says what it likes on stderr, and handlers around fork that a server with threads must not have.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -80,7 +81,7 @@ class Telemetry:
         """Records, each counted by one thread."""
         self._some, self._stopping = Event(), Event()
         self._selector = Thread(target=self._select_for_ever, name="caxton-otlp-select", daemon=True)
-        self._timer: asyncio.TimerHandle | None = None
+        self._measuring: asyncio.Task[None] | None = None
         self._is_closed = False
         self.lines: LineIntake | None = None
         """Takes agents' lines, if logs are exported."""
@@ -135,7 +136,7 @@ class Telemetry:
         if self.lines is not None:
             logging.getLogger().addHandler(self.lines)
         if "metrics" in self._outboxes:
-            self._tick()
+            self._measuring = asyncio.get_running_loop().create_task(self._measure_for_ever())
 
     def on_batch(self, records: list[Raw]) -> None:
         """Records of the flight recorder. The list is kept."""
@@ -153,16 +154,15 @@ class Telemetry:
         """A client posted the message within a span of its own, that it names."""
         self._callers.append((message_id, traceparent))
 
-    def _tick(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(METRICS_EVERY_S, self._tick)
-        self._measure()
+    async def _measure_for_ever(self) -> None:
+        while True:
+            await self._measure()
+            await asyncio.sleep(METRICS_EVERY_S)
 
-    def _measure(self) -> None:
-        outbox = self._outboxes.get("metrics")
-        if outbox is None:
-            return
+    async def _measure(self) -> None:
+        outbox = self._outboxes["metrics"]
         try:
-            outbox.put([(list(self._figures()), time.time_ns())])
+            outbox.put([(list(await self._figures()), time.time_ns())])
         except Exception as exc:
             logger.error("figures could not be taken", exc_info=exc, extra={"action": "telemetry.error"})
             outbox.miss(1)
@@ -200,18 +200,21 @@ class Telemetry:
 
     async def aclose(self) -> None:
         """Deliver what waits, within `CLOSE_S` and if the collector took what came before. May be called twice."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._measure()
+        if self._end_measuring():
+            await self._measure()
         await asyncio.to_thread(self._close, time.monotonic() + CLOSE_S)
 
     def close(self) -> None:
         """Give up what waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._end_measuring()
         self._close(time.monotonic())
+
+    def _end_measuring(self) -> bool:
+        """Whether there was any."""
+        task, self._measuring = self._measuring, None
+        if task is not None:
+            task.cancel()
+        return task is not None
 
     def _close(self, until: float) -> None:
         if self._is_closed:
@@ -237,9 +240,7 @@ class Telemetry:
             logger.warning("telemetry cannot be delivered and is dropped until it can", extra=facts)
 
 
-def open_telemetry(
-    settings: TelemetrySettings | None, instance_id: str, figures: Callable[[], Iterable[Metric]]
-) -> Telemetry | None:
+def open_telemetry(settings: TelemetrySettings | None, instance_id: str, figures: Figures) -> Telemetry | None:
     """The export, or None if no collector is named: then OpenTelemetry is not even loaded. Raises `InvalidConfig`."""
     if settings is None or settings.endpoint is None:
         return None

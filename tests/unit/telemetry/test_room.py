@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from caxton.core.errors import InvalidConfig
 from caxton.telemetry import room
@@ -16,14 +17,18 @@ from tests.unit.telemetry.records import record
 NOWHERE = "http://127.0.0.1:9"
 
 
+async def no_figures() -> list[Any]:
+    return []
+
+
 def telemetry(**settings: Any) -> Telemetry:
     """One that was not started, so that nothing is taken from it and nothing sent."""
-    return Telemetry(TelemetrySettings(endpoint=NOWHERE, **settings), "instance", list)
+    return Telemetry(TelemetrySettings(endpoint=NOWHERE, **settings), "instance", no_figures)
 
 
 def test_nothing_is_made_without_an_endpoint() -> None:
-    assert open_telemetry(None, "i", list) is None
-    assert open_telemetry(TelemetrySettings(), "i", list) is None
+    assert open_telemetry(None, "i", no_figures) is None
+    assert open_telemetry(TelemetrySettings(), "i", no_figures) is None
 
 
 def test_variable_of_the_exporters_that_cannot_be_read_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,12 +68,14 @@ def test_bad_record_costs_its_batch_and_not_the_export(caplog: pytest.LogCapture
 
 
 async def test_figures_that_cannot_be_taken_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> Any:
+    async def broken() -> Any:
         raise ValueError("no figures")
 
     monkeypatch.setattr(room, "METRICS_EVERY_S", 1e6)
     found = Telemetry(TelemetrySettings(endpoint=NOWHERE, signals=("metrics",)), "i", broken)
     found.start()
+    await checkpoint()
+    await checkpoint()
     assert found.dropped == {"metrics": 1}
     found.close()
     found.close()  # twice does nothing
