@@ -180,7 +180,7 @@ MUTANTS = (
     Mutant(
         "what was in hand at a crash counts no attempt",
         "bus/recovery.py",
-        "        bus.redelivery.count_attempt(receiver, envelope)\n",
+        "        bus.redelivery.count_attempt(receiver, envelope, RESTARTED)\n",
         "",
     ),
     Mutant(
@@ -397,7 +397,7 @@ MUTANTS = (
     Mutant(
         "what was in hand at a crash counts no attempt, seen from outside",
         "bus/recovery.py",
-        "        bus.redelivery.count_attempt(receiver, envelope)\n",
+        "        bus.redelivery.count_attempt(receiver, envelope, RESTARTED)\n",
         "",
         ("tests/faults/test_poison.py",),
     ),
@@ -706,7 +706,7 @@ MUTANTS = (
     Mutant(
         "facts with telling names are shown",
         "observe/redact.py",
-        "REDACTED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
+        "REMOVED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
         "_value(value, depth + 1)",
         OBSERVE,
     ),

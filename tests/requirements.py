@@ -19,6 +19,8 @@ WAITS = "docs/howto/find-out-who-waits.md"
 RULES = "docs/howto/talk-by-the-rules.md"
 TASKS = "docs/howto/delegate-a-task.md"
 DIRECTORY = "docs/reference/directory.md"
+METRICS = "docs/reference/metrics.md"
+MONITORING = "docs/howto/set-up-monitoring.md"
 SDK_C = "sdk/c/README.md"
 TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
@@ -1797,6 +1799,85 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_key_file_open_to_others_fails_with_the_way_to_close_it",
             "test_recorder_that_is_off_foreign_or_of_another_version_is_warned_of",
             "test_server_of_another_version_or_that_takes_no_work_is_warned_of",
+        ),
+    ),
+    # --- metrics and monitoring ------------------------------------------------------------------------------
+    "metrics:catalogue": Requirement(
+        source=METRICS,
+        text="Every figure is given under its name with its own labels, and none of them is a name or an id.",
+        tests=(
+            "test_every_metric_has_a_line_and_every_line_its_metric",
+            "test_every_metric_of_the_catalogue_is_given_with_its_own_labels",
+            "test_nothing_that_agents_clients_or_messages_bring_along_is_a_label",
+            "test_requests_count_under_their_route_and_not_their_path",
+            "test_what_strangers_make_up_makes_no_series",
+        ),
+    ),
+    "metrics:truth": Requirement(
+        source=METRICS,
+        text="They count what happened: messages, failures, repetitions, refusals, deployments, commits, waiting.",
+        tests=(
+            "test_messages_are_counted_from_sending_to_settling",
+            "test_failures_crashes_and_repetitions_are_told_apart",
+            "test_redelivery_after_a_crash_of_the_node_is_told_apart",
+            "test_refused_messages_are_counted_by_reason",
+            "test_deployments_are_counted_by_how_they_end",
+            "test_commits_say_how_many_messages_they_wrote_and_how_long_the_disk_took",
+            "test_age_is_that_of_the_oldest_message_that_waits_anywhere",
+            "test_loop_that_is_held_up_is_late_by_as_much",
+        ),
+    ),
+    "metrics:errors": Requirement(
+        source=METRICS,
+        text="Errors are those of the server and its agents; wrong requests and answers to probes are not.",
+        tests=(
+            "test_wrong_requests_are_refusals_and_not_errors",
+            "test_what_fails_within_is_an_error_by_its_code",
+            "test_answers_to_probes_are_no_errors",
+            "test_every_error_is_counted_from_zero_on_since_only_what_grows_raises_an_alarm",
+        ),
+    ),
+    "metrics:cost": Requirement(
+        source=METRICS,
+        text="A scrape gives way to messages, however many agents there are.",
+        tests=("test_census_of_many_agents_gives_way_to_others",),
+    ),
+    "metrics:up": Requirement(
+        source=METRICS,
+        text="Prometheus finds each agent that is meant to run and is told whether it is up.",
+        tests=(
+            "test_each_agent_that_is_meant_to_run_is_a_target_at_the_address_that_was_asked",
+            "test_agent_of_which_no_instance_is_up_is_down",
+            "test_agents_that_crash_and_requests_that_fail_set_off_alarms",
+        ),
+    ),
+    "metrics:token": Requirement(
+        source=REST,
+        text="There is a token that reads metrics and nothing else.",
+        tests=(
+            "test_a_monitor_reads_metrics_and_nothing_else",
+            "test_token_for_monitoring_reads_metrics_and_nothing_else",
+            "test_token_of_more_rights_in_the_monitors_place_is_replaced",
+        ),
+    ),
+    "monitoring:alarms": Requirement(
+        source=MONITORING,
+        text="Alarms go off when they should and not otherwise, in a real Prometheus on a real server.",
+        tests=(
+            "test_alarms_of_the_founding_documents_are_there_as_they_were_written",
+            "test_every_alarm_has_a_case_in_which_it_goes_off_and_one_in_which_it_does_not",
+            "test_every_alarm_goes_off_when_it_should_and_not_otherwise",
+            "test_dead_letters_and_open_circuits_set_off_alarms",
+        ),
+    ),
+    "monitoring:boards": Requirement(
+        source=MONITORING,
+        text="Boards and alarms ask for what the server gives, and every figure is on a board.",
+        tests=(
+            "test_metrics_and_labels_that_are_asked_for_exist",
+            "test_values_of_labels_that_are_asked_for_are_on_the_page",
+            "test_every_metric_is_on_a_board",
+            "test_queries_of_a_board_can_be_read",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ NOT_LIMITS = {
     "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
     "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
+    "server.lag.EVERY_S": "how often it is looked how late the loop is",
     "agents.definition.PAGE_BYTES": "of WebAssembly",
     "natives.desk.MAX_REASON_CHARS": "how much of a parser's text an answer repeats",
     "natives.facilitator.MAX_NAME_CHARS": "how much of a mistaken name an answer repeats",

@@ -88,7 +88,7 @@ def test_a_routes_line_names_its_parameters_and_who_may(operation: Operation) ->
     _, who, query, *_ = ROUTES[f"{operation.method} {operation.path}"]
     assert_same("parameters", code=operation.known - {"workspace"}, page=words(query))
     roles = ACTIONS[operation.action]
-    least = next(role for role in ("viewer", "operator", "admin") if role in roles)
+    least = next(role for role in ("monitor", "viewer", "operator", "admin") if role in roles)
     assert who == ("anybody" if operation.action in PUBLIC else f"`{least}`")
 
 

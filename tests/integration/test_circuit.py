@@ -247,12 +247,12 @@ async def test_circuits_are_in_the_metrics(node: LocalNode) -> None:
     for kind in (AgentFailed, CircuitOpen):
         with pytest.raises(kind):
             await node.ask("a")
-    text = node.rooms.status.metrics().decode()
+    text = (await node.rooms.status.metrics()).decode()
     for line in (
-        'caxton_circuit_breaker_state{state="open"} 1.0',
-        'caxton_circuit_breaker_state{state="off"} 1.0',
-        'caxton_circuit_breaker_state{state="closed"} 0.0',
-        'caxton_circuit_breaker_transitions_total{to="open"} 1.0',
-        'caxton_callers_refused_total{code="CIRCUIT_OPEN"} 1.0',
+        'caxton_circuit_breaker_state{target="agent",state="open"} 1',
+        'caxton_circuit_breaker_state{target="agent",state="off"} 1',
+        'caxton_circuit_breaker_state{target="agent",state="closed"} 0',
+        'caxton_circuit_breaker_transitions_total{to="open"} 1',
+        'caxton_callers_refused_total{code="CIRCUIT_OPEN"} 1',
     ):
         assert line in text.splitlines()

@@ -217,8 +217,7 @@ async def test_mail_is_shown_in_its_order_with_what_is_in_hand(node: LocalNode) 
 
 async def test_message_that_is_to_be_repeated_is_shown_as_paused_with_those_behind_it(node: LocalNode) -> None:
     await node.deploy("a", FAILS)
-    await node.post("a", conversation_id="bad")
-    await node.post("a", conversation_id="behind")
+    await asyncio.gather(node.post("a", conversation_id="bad"), node.post("a", conversation_id="behind"))
     await until(lambda: node.receiver("a").mailboxes[0].inbox.paused)
     mail = node.rooms.debugging.mailbox(DEFAULT_WORKSPACE, name_of("a"), limit=10)
     assert [(one.conversation_id, one.state) for one in mail.messages] == [("bad", "paused"), ("behind", "paused")]
@@ -411,6 +410,7 @@ async def test_bug_report_has_every_part_and_no_secret_planted_anywhere(node: Lo
     assert "could not be had" not in whole
     records: list[dict[str, Any]] = [json.loads(line) for line in files["records.jsonl"].splitlines()]
     assert "m-9" in {record["message_id"] for record in records}
+    assert {record["act"] for record in records} == {"inform"}
     assert json.loads(files["settings.json"])["port"] == 8080
     assert "from a client" in files["logs.jsonl"]
     assert "collect" in files["threads.txt"]

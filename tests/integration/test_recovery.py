@@ -155,6 +155,6 @@ async def test_what_the_node_says_of_itself_is_true(node: LocalNode) -> None:
     view = node.rooms.status.view()
     assert (view.status, view.agents, view.instances) == ("ready", {"running": 1}, 1)
     assert (view.messages_handled, view.messages_pending, view.dead_letters) == (1, 0, 0)
-    metrics = node.rooms.status.metrics().decode()
-    assert "caxton_messages_settled_total 1.0" in metrics
-    assert 'caxton_agents{status="running"} 1.0' in metrics
+    metrics = (await node.rooms.status.metrics()).decode()
+    assert 'caxton_messages_settled_total{outcome="handled"} 1\n' in metrics
+    assert 'caxton_agents{state="running"} 1\n' in metrics

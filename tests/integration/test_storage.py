@@ -87,7 +87,7 @@ async def test_full_disk_is_the_nodes_status_and_keeps_deployments_out(
         node.rooms.disk.look()
         status = node.rooms.status
         assert (status.view().status, status.ready()) == ("read-only", False)
-        assert b'caxton_intake_closed{cause="disk-full"} 1.0' in status.metrics()
+        assert b'caxton_intake_closed{cause="disk-full"} 1\n' in await status.metrics()
         for refused in (node.post("sink", 1), node.deploy("b", guest("sink")), node.replace("sink", None)):
             with pytest.raises(StorageFull, match="5 MiB left"):
                 await refused

@@ -11,6 +11,7 @@ import pytest
 
 from caxton.core.errors import AgentFailed
 from caxton.core.ids import DEFAULT_WORKSPACE
+from caxton.server.metrics import CATALOGUE
 from caxton.telemetry import names
 from caxton.telemetry.settings import Headers, TelemetrySettings
 from caxton.testing.guests import example, guest
@@ -154,18 +155,21 @@ async def test_figures_arrive_under_the_names_of_the_metrics_page(
             await node.ask("echo", {"n": 1})
             assert node.rooms.telemetry is not None
             await node.rooms.telemetry.aclose()  # which takes the last figures
-            text = node.rooms.status.metrics().decode()
+            text = (await node.rooms.status.metrics()).decode()
     found = collected.metrics
     settled = found["caxton_messages_settled_total"].sum
-    assert (settled.is_monotonic, settled.aggregation_temporality, settled.data_points[0].as_int) == (True, 2, 1)
+    by_outcome = {attributes_of(point)["outcome"]: point.as_int for point in settled.data_points}
+    assert (settled.is_monotonic, settled.aggregation_temporality, by_outcome["handled"]) == (True, 2, 1)
     (latency,) = found["caxton_message_latency_seconds"].histogram.data_points
     assert (latency.count, sum(latency.bucket_counts)) == (1, 1)
     assert len(latency.bucket_counts) == len(latency.explicit_bounds) + 1
     assert found["caxton_uptime_seconds"].gauge.data_points[0].as_double > 0
-    states = {attributes_of(point)["state"] for point in found["caxton_circuit_breaker_state"].gauge.data_points}
-    assert "half_open" in states
-    families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
-    assert not {name for name in families if name not in found} - {"caxton_dead_letters"}
+    breakers = [attributes_of(point) for point in found["caxton_circuit_breaker_state"].gauge.data_points]
+    assert {"target": "agent", "state": "half_open"} in breakers
+    with_samples = {line.partition(" ")[0].partition("{")[0] for line in text.splitlines() if line[0] != "#"}
+    plain = {figure.metric.name for figure in CATALOGUE if figure.metric.kind != "histogram"}
+    assert (plain & with_samples) - set(found) == set()
+    assert "caxton_telemetry_dropped_total" in found
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from caxton.agents.circuit import CircuitCounts
+from caxton.agents.counts import AgentCounts
 from caxton.agents.definition import Definition, check_replicas, define
 from caxton.agents.modules import Modules
 from caxton.agents.settings import patched, settings_of
@@ -85,8 +85,8 @@ class AgentService:
         self._log, self._clock, self._max_instances = log, clock, max_instances
         self._tools = ToolDoor(NoTools() if tools is None else tools, bus.flight, clock)
         self._agents: dict[tuple[str, str], _Agent] = {}
-        self._booting = self._restarts_of_removed = 0
-        self.circuits = CircuitCounts()
+        self._booting = 0
+        self.counted = AgentCounts()
         self.on_removed: Callable[[str, str], None] = lambda _workspace, _name: None
         """An agent, or its name, is gone; what this changes is on disk together with it."""
         self._modules = Modules(engine, compiler, self._modules_in_use)
@@ -125,15 +125,28 @@ class AgentService:
 
     @property
     def restarts(self) -> int:
-        return self._restarts_of_removed + sum(agent.supervisor.restarts for agent in self._agents.values())
-
-    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
-        """Who looks after each agent of a workspace, by name."""
-        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
+        return sum(self.counted.restarts.values())
 
     def circuit_states(self) -> dict[str, int]:
         """Agents by the state of their circuit breaker."""
         return Counter(agent.supervisor.circuit.phase for agent in self._agents.values())
+
+    def all_supervisors(self) -> list[Supervisor]:
+        """Of all agents, in no order."""
+        return [agent.supervisor for agent in self._agents.values()]
+
+    def meant_to_run(self, workspace: WorkspaceName) -> list[str]:
+        """Names of the agents that nobody has stopped, whether or not they run."""
+        self._check_workspace(workspace)
+        ended = ("stopped", "draining")
+        agents = self._agents.items()
+        return sorted(
+            name for (w, name), agent in agents if w == workspace and agent.supervisor.state.phase not in ended
+        )
+
+    def supervisors(self, workspace: WorkspaceName) -> dict[str, Supervisor]:
+        """Who looks after each agent of a workspace, by name."""
+        return {name: agent.supervisor for (where, name), agent in self._agents.items() if where == workspace}
 
     def circuit(self, workspace: str, name: str) -> Circuit | None:
         """What guards it, or None when there is no such agent."""
@@ -160,6 +173,10 @@ class AgentService:
             InvalidWasm, WasmTooLarge, CompileLimitExceeded: `module` cannot be hosted.
             DeploymentFailed: it did not start.
         """
+        with self.counted.deployment():
+            return await self._deploy(workspace, spec, module)
+
+    async def _deploy(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes) -> AgentView:
         self._check_workspace(workspace)
         self._bus.intake.check()
         definition = define(spec)
@@ -178,6 +195,10 @@ class AgentService:
 
     async def replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
         """Put a new version: module, settings or both. If it does not start, the old one has never stopped."""
+        with self.counted.deployment():
+            return await self._replace(workspace, spec, module)
+
+    async def _replace(self, workspace: WorkspaceName, spec: AgentSpec, module: bytes | None) -> AgentView:
         self._bus.intake.check()
         definition = define(spec)
         async with self._turn(workspace, definition.name):
@@ -299,7 +320,6 @@ class AgentService:
             if forget:
                 self._bus.names.forget(workspace, name)
             del self._agents[workspace, name]
-            self._restarts_of_removed += agent.supervisor.restarts
             self._log.forget(workspace, name)
             delete_agent(self._journal, workspace, name)
             delete_unused_modules(self._journal)
@@ -398,7 +418,7 @@ class AgentService:
             return self._configure(Receiver(directory, definition.name, supervisor), definition)
 
         return Supervisor(
-            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.circuits,
+            receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.counted,
             self._tools,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.agents import lifecycle as life
 from caxton.agents.circuit import Circuit
+from caxton.agents.counts import BOOT_FAILED, CRASHED
 from caxton.agents.log_context import context_of
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
@@ -19,7 +20,7 @@ from caxton.sandbox.trap import Trap
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
 
-    from caxton.agents.circuit import CircuitCounts
+    from caxton.agents.counts import AgentCounts
     from caxton.agents.definition import Definition
     from caxton.agents.tools import ToolDoor
     from caxton.bus.bus import Bus
@@ -54,7 +55,7 @@ class Supervisor:
 
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
-        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: CircuitCounts,
+        definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: AgentCounts,
         tools: ToolDoor,
     ) -> None:  # fmt: skip
         self.definition = definition
@@ -64,7 +65,8 @@ class Supervisor:
         self.running_since: float | None = None
         self.receiver = receiver_of(self)
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
-        self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts, self._say)
+        self._counts = counts
+        self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts.circuits, self._say)
         self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
@@ -210,8 +212,9 @@ class Supervisor:
             where = f" in {' < '.join(crash.functions[:8])}" if crash.functions else ""
             runner.tell_dropped()
             runner.say(4, f"crashed ({crash.kind}): {crash.reason}{where}")
+        self._counts.traps[crash.kind] += 1
         self.circuit.ended(mailbox, has_succeeded=False)
-        self._event(life.Crashed(mailbox.replica, self._clock.monotonic(), crash.reason))
+        self._lost(CRASHED, mailbox.replica, crash.reason)
 
     def failed(self, mailbox: Mailbox, status: int) -> None:
         runner = self._runners.get(mailbox.replica)
@@ -235,6 +238,12 @@ class Supervisor:
         fate = "it is dropped" if envelope.timer_id >= 0 else "it is a dead letter"
         self._say(4, f"{what} failed {envelope.attempt} times: {fate}", mailbox.replica, context_of(envelope))
 
+    def _lost(self, why: str, replica: int, reason: str) -> None:
+        """An instance is gone; the machine decides whether it gets another one."""
+        restarts = self.restarts
+        self._event(life.Crashed(replica, self._clock.monotonic(), reason))
+        self._counts.restarts[why] += self.restarts - restarts
+
     # --- the machine's instructions --------------------------------------------------------------------------
 
     def _event(self, event: life.Event) -> None:
@@ -250,6 +259,7 @@ class Supervisor:
         self.receiver.is_running = phase == "running"
         self.running_since = self._clock.monotonic() if phase == "running" else None
         if phase == "failed" and before == "running":
+            self._counts.escalations += 1
             self._say(4, f"failed: {self.state.reason}; its mail waits, 'caxton agent start {self.name}' revives it")
         logger.info(
             "agent phase changed",
@@ -298,7 +308,7 @@ class Supervisor:
             runners = await self._boot_runners(self.definition, self.module, [replica])
         except BootError as exc:
             if self._misses(replica):
-                self._event(life.Crashed(replica, self._clock.monotonic(), exc.reason))
+                self._lost(BOOT_FAILED, replica, exc.reason)
             return
         if not self._misses(replica):
             _discard(runners)
@@ -357,6 +367,7 @@ class Supervisor:
         if isinstance(ended, Trap):
             where = f" in {' < '.join(ended.functions[:8])}" if ended.functions else ""
             runner.say(4, f"did not start ({ended.kind}): {ended.reason}{where}")
+            self._counts.traps[ended.kind] += 1
             raise BootError(f"{ended.reason}{where}")
         if ended:
             runner.say(4, f"did not start: {ended}")

@@ -16,12 +16,13 @@ from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
 from caxton.api.debugging import debug_routes
 from caxton.api.edge import Edge
-from caxton.api.errors import problem_reply
+from caxton.api.errors import code_of, problem_reply
 from caxton.api.guard import Verifier, make_guard
 from caxton.api.health import health_routes
 from caxton.api.hosts import HostPolicy
 from caxton.api.logs import log_routes
 from caxton.api.messages import message_routes
+from caxton.api.meter import Meter
 from caxton.api.openapi import DESCRIBE, describe
 from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply, encode_json
@@ -30,6 +31,7 @@ from caxton.api.settings import settings_routes
 from caxton.api.sniff import sniff_routes
 from caxton.api.stats import stats_routes
 from caxton.api.storage import storage_routes
+from caxton.api.targets import target_routes
 from caxton.api.tasks import task_routes
 from caxton.api.tracing import trace_routes
 from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
@@ -54,6 +56,7 @@ def build_app(
     stopping: asyncio.Event,
     allowed_hosts: Iterable[str] = (),
     limits: Limits = DEFAULT_LIMITS,
+    meter: Meter | None = None,
 ) -> Asgi:
     """The API as an ASGI application.
 
@@ -64,15 +67,18 @@ def build_app(
         stopping: set when the server begins to stop: streams end and new requests are refused.
         allowed_hosts: names and addresses that this server answers to, beside those of loopback.
         limits: what a request may cost.
+        meter: counts for the metrics.
     """
+    meter = Meter() if meter is None else meter
     routes = all_routes(services, version=version, stopping=stopping)
-    return Edge(build_litestar(routes, verifier), HostPolicy(allowed_hosts), limits, stopping)
+    return Edge(build_litestar(routes, verifier, meter), HostPolicy(allowed_hosts), limits, stopping, meter)
 
 
 def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> list[Route]:
     """Every route of the API, its own description last."""
     routes = [
         *health_routes(services.server),
+        *target_routes(services.agents),
         *agent_routes(services.agents),
         *capability_routes(services.capabilities),
         *message_routes(services.messages),
@@ -98,14 +104,14 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
     return [*routes, Route(DESCRIBE, description)]
 
 
-def build_litestar(routes: Iterable[Route], verifier: Verifier) -> Litestar:
+def build_litestar(routes: Iterable[Route], verifier: Verifier, meter: Meter | None = None) -> Litestar:
     """The framework's part: it finds the route, runs the guard and turns exceptions into answers.
 
     Its own OpenAPI, logging and body parsing stay off: see docs/reference/rest.md for what is there instead.
     """
     return Litestar(
         [as_handler(route) for route in routes],
-        guards=[make_guard(verifier)],
+        guards=[make_guard(verifier, Meter() if meter is None else meter)],
         exception_handlers={Exception: _answer_error},
         openapi_config=None,
         logging_config=None,
@@ -138,7 +144,9 @@ def as_handler(route: Route) -> HTTPRouteHandler:
 
 def _answer_error(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     known = cast("ApiRequest", cast("dict[str, Any]", request.scope)[SCOPE_KEY])
-    reply = problem_reply(_ours(known, exc), trace_id=known.trace_id, path=known.path)
+    exc = _ours(known, exc)
+    known.error_code = code_of(exc)
+    reply = problem_reply(exc, trace_id=known.trace_id, path=known.path)
     (_, media_type), *headers = reply.headers
     return Response(
         reply.body,

@@ -12,18 +12,18 @@ import time
 from typing import TYPE_CHECKING
 
 from caxton.api.body import discard_body, may_have_body
-from caxton.api.errors import problem_reply, to_problem
+from caxton.api.errors import code_of, problem_reply, to_problem
+from caxton.api.meter import CLIENT_GONE, METHODS
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.core.errors import CaxtonError, MethodNotAllowed, ShuttingDown
 from caxton.observe.context import begin
 
 if TYPE_CHECKING:
     from caxton.api.hosts import HostPolicy
+    from caxton.api.meter import Meter
     from caxton.api.reply import Asgi, Event, Header, Receive, Reply, Scope, Send
 
 logger = logging.getLogger(__name__)
-
-METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
 
 _COMMON = (
     (b"server", b"caxton"),
@@ -41,13 +41,15 @@ class Edge:
         hosts: the names that this server answers to.
         limits: what a request may cost.
         stopping: set when the server begins to stop; from then on everything is refused.
+        meter: counts the answers.
     """
 
-    def __init__(self, app: Asgi, hosts: HostPolicy, limits: Limits, stopping: asyncio.Event) -> None:
+    def __init__(self, app: Asgi, hosts: HostPolicy, limits: Limits, stopping: asyncio.Event, meter: Meter) -> None:
         self._app = app
         self._hosts = hosts
         self._limits = limits
         self._stopping = stopping
+        self._meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,13 +57,14 @@ class Edge:
             return
         request = ApiRequest(scope, receive, self._limits)
         scope[SCOPE_KEY] = request
-        answer = _Answer(request, send)
+        answer = _Answer(request, send, self._meter)
         work = begin(request.log_facts)
         try:
             self._check(request)
             await self._app(scope, receive, answer.send)
         except asyncio.CancelledError:
             if not self._stopping.is_set():
+                answer.gone()
                 raise
             await answer.problem(ShuttingDown())
         except CaxtonError as exc:
@@ -87,11 +90,12 @@ class Edge:
 class _Answer:
     """Watches one answer go out, and adds what every answer has."""
 
-    __slots__ = ("_request", "_send", "_started_at", "status")
+    __slots__ = ("_meter", "_request", "_send", "_started_at", "status")
 
-    def __init__(self, request: ApiRequest, send: Send) -> None:
+    def __init__(self, request: ApiRequest, send: Send, meter: Meter) -> None:
         self._request = request
         self._send = send
+        self._meter = meter
         self._started_at = time.monotonic()
         self.status = 0
         """0 until the answer has begun."""
@@ -106,10 +110,18 @@ class _Answer:
         """Answer with an error, unless an answer has begun: then the error is only logged."""
         request = self._request
         if self.status:
+            if not isinstance(exc, CaxtonError):
+                self._meter.broke_off()
             to_problem(exc, trace_id=request.trace_id, path=request.path)
             return
+        request.error_code = code_of(exc)
         reply: Reply = problem_reply(exc, trace_id=request.trace_id, path=request.path)
         await reply(request.scope, request.receive, self.send)
+
+    def gone(self) -> None:
+        """Nobody waits for the answer any more."""
+        if not self.status:
+            self._meter.answered(self._request, CLIENT_GONE, time.monotonic() - self._started_at)
 
     def log(self) -> None:
         """One line about the request, for those who look that closely."""
@@ -128,6 +140,7 @@ class _Answer:
     async def _begin(self, event: Event) -> None:
         request = self._request
         self.status = event["status"]
+        self._meter.answered(request, self.status, time.monotonic() - self._started_at)
         headers = [*event["headers"], *_COMMON, *_ids(request)]
         if self.status >= 400 and not request.body_done and may_have_body(request):
             # After 408 and 503 nobody waits for more of the body, and who asks with Expect has not sent it yet.

@@ -68,6 +68,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.AgentFailed: HTTPStatus.BAD_GATEWAY,
     e.ReplyTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     e.ReplyInterrupted: HTTPStatus.GATEWAY_TIMEOUT,
+    e.AgentDown: HTTPStatus.SERVICE_UNAVAILABLE,
     e.CircuitOpen: HTTPStatus.SERVICE_UNAVAILABLE,
     e.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
     e.ServerNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -103,6 +104,11 @@ RETRY_AFTER_S: dict[type[e.CaxtonError], int] = {
 def status_of(kind: type[e.CaxtonError]) -> HTTPStatus:
     """The HTTP status that goes with a class of errors."""
     return next(STATUS[ancestor] for ancestor in kind.__mro__ if ancestor in STATUS)
+
+
+def code_of(exc: BaseException) -> str:
+    """The code that an answer to `exc` has."""
+    return exc.code if isinstance(exc, e.CaxtonError) else e.InternalError.code
 
 
 def to_problem(exc: BaseException, *, trace_id: str, path: str | None = None) -> Problem:

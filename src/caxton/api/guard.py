@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from caxton.api.request import SCOPE_KEY, ApiRequest
-from caxton.core.errors import Unauthorized
+from caxton.core.errors import Forbidden, Unauthorized
 from caxton.security.policy import PUBLIC, authorize
 from caxton.security.principal import ANONYMOUS, Principal
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from litestar.connection import ASGIConnection
     from litestar.handlers.base import BaseRouteHandler
+
+    from caxton.api.meter import Meter
 
     Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
@@ -29,14 +31,22 @@ class Verifier(Protocol):
         ...
 
 
-def make_guard(verifier: Verifier) -> Guard:
+def make_guard(verifier: Verifier, meter: Meter) -> Guard:
     """A guard for all routes of an application. It is async: the framework gives others a thread each."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         request = cast("ApiRequest", connection.scope[SCOPE_KEY])  # pyright: ignore[reportTypedDictNotRequiredAccess, reportGeneralTypeIssues]
-        request.principal = authenticate(request, verifier)
         request.operation = handler.opt.get("operation")
-        check(request, handler.opt.get("action", UNDECLARED))
+        action = handler.opt.get("action", UNDECLARED)
+        try:
+            request.principal = authenticate(request, verifier)
+            check(request, action)
+        except Unauthorized:
+            meter.unauthorized(has_token=b"authorization" in request.headers)
+            raise
+        except Forbidden:
+            meter.forbidden(action)
+            raise
 
     return guard
 

@@ -66,7 +66,7 @@ SERVER = Operation(
     answers=(Answer(kind=ServerView, doc="Its state and its counts."),),
 )
 
-_METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def health_routes(server: ServerService) -> list[Route]:
@@ -81,7 +81,7 @@ def health_routes(server: ServerService) -> list[Route]:
         return json_reply(Ready(status="ready", reasons=[]))
 
     async def metrics(request: ApiRequest) -> Reply:
-        return Reply(server.metrics(), headers=(_METRICS_TYPE,))
+        return Reply(await server.metrics(), headers=(METRICS_TYPE,))
 
     async def view(request: ApiRequest) -> Reply:
         return json_reply(server.view())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -79,7 +80,7 @@ def operation_id(operation: Operation) -> str:
 def _kinds(operations: list[Operation]) -> list[Any]:
     bodies = [operation.body.kind for operation in operations if operation.body]
     answers = [answer.kind for operation in operations for answer in operation.answers]
-    return [kind for kind in (*bodies, *answers, AgentSpec, Problem, Receipt) if isinstance(kind, type)]
+    return [kind for kind in (*bodies, *answers, AgentSpec, Problem, Receipt) if isinstance(kind, type | GenericAlias)]
 
 
 def _schema(kind: Any) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class ApiRequest:
     __slots__ = (
         "_query",
         "body_done",
+        "error_code",
         "headers",
         "limits",
         "operation",
@@ -73,6 +74,8 @@ class ApiRequest:
         self.request_id = _request_id(self.headers)
         self.principal: Principal = ANONYMOUS
         self.operation: Operation | None = None
+        self.error_code: str | None = None
+        """Of the error that it is answered with."""
         self.body_done = False
         """Whether the body was read to its end."""
         self._query: dict[str, str] | None = None

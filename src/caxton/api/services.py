@@ -54,6 +54,10 @@ class AgentService(Protocol):
         """One agent; raises `AgentNotFound`."""
         ...
 
+    def meant_to_run(self, workspace: WorkspaceName) -> Sequence[str]:
+        """Names of the agents that nobody has stopped, whether or not they run."""
+        ...
+
     async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
         """Stop after the messages in work, or at once with `force`."""
         ...
@@ -333,8 +337,8 @@ class ServerService(Protocol):
         """Why it does not take work; none: it does."""
         ...
 
-    def metrics(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    async def metrics(self) -> bytes:
+        """All metrics in Prometheus' text format; made in steps, between which others have their turn."""
         ...
 
 

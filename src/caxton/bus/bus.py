@@ -33,6 +33,7 @@ from caxton.bus.suspects import Suspects
 from caxton.bus.tap import Tap
 from caxton.bus.timers import Timers
 from caxton.core.crash import ARMED, crash_point
+from caxton.observe.metrics import DURATION_BUCKETS
 from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, FAILED, REPLIED, SETTLED, TIMER
 from caxton.recorder.recorder import Recorder
 from caxton.storage.inflight import timer_key
@@ -52,9 +53,6 @@ logger = logging.getLogger(__name__)
 
 MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
-
-LATENCY_BUCKETS = 32
-"""Bucket n counts messages that waited from 2^(n-1) to 2^n µs from acceptance to handing over."""
 
 
 _LOW_HALF = (1 << 64) - 1
@@ -104,8 +102,14 @@ class Bus:
         self.mail = HostMail(self, journal)
         self.referee: Referee = NoReferee()
         self.is_draining = False
-        self.settled = self.failures = 0
-        self.latency_us = [0] * LATENCY_BUCKETS
+        self.failures = self.crashes = 0
+        """Handlings that failed, and those of them that ended their handler."""
+        self.latency_us = [0] * DURATION_BUCKETS
+        """How long messages waited from acceptance to handing over, as `observe.metrics.powers` reads it."""
+        self.handled_us = [0] * DURATION_BUCKETS
+        self.failed_us = [0] * DURATION_BUCKETS
+        """How long handlings took that succeeded, and that failed."""
+        self.timers_handled = 0
 
     def close(self) -> None:
         """Nothing happens by itself any more."""
@@ -119,6 +123,11 @@ class Bus:
             for envelope in [*receiver.held, *(e for box in receiver.mailboxes for e in box.inbox)]:
                 if envelope.timer_id < 0 and not envelope.written and not envelope.settled_us:
                     self._journal.born[envelope.seq] = envelope
+
+    @property
+    def settled(self) -> int:
+        """Handlings that succeeded, of messages and timers."""
+        return sum(self.handled_us)
 
     # --- numbers and times -----------------------------------------------------------------------------------
 
@@ -221,8 +230,7 @@ class Bus:
             if envelope.timer_id < 0:
                 if envelope.written:
                     self._note(envelope.seq)
-                bucket = (now_us - envelope.accepted_us).bit_length()
-                self.latency_us[bucket if bucket < LATENCY_BUCKETS else -1] += 1
+                self.latency_us[(now_us - envelope.accepted_us).bit_length()] += 1
                 result = handler.deliver(envelope.body)
             elif envelope.timer_id in box.receiver.timers:
                 self._note(timer_key(envelope.workspace, envelope.receiver, envelope.timer_id))
@@ -289,7 +297,8 @@ class Bus:
             crash_point("settle.applied")
         box.handled += 1
         receiver.handled += 1
-        self.settled += 1
+        ended_us = self._wall_us()
+        self.handled_us[(ended_us - turn.now_us).bit_length()] += 1
         if receiver.is_watched:
             receiver.supervisor.succeeded(box)
         if envelope is None:
@@ -297,6 +306,7 @@ class Bus:
         if envelope.timer_id >= 0:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
+            self.timers_handled += 1
             self.flight.note(TIMER, envelope, handed_us=turn.now_us, trace=turn.trace)
             return
         size = len(envelope.body)
@@ -412,6 +422,7 @@ class Bus:
                 receiver.supervisor.found_no_room(box)
             return
         self.failures += 1
+        self.failed_us[(self._wall_us() - turn.now_us).bit_length()] += 1
         receiver.failed += 1
         turn.failed = envelope
         if isinstance(result, int):
@@ -419,6 +430,7 @@ class Bus:
             receiver.supervisor.failed(box, result)
         else:
             error, crash = result.reason, result
+            self.crashes += 1
             box.handler = None
             box.is_open = False
             receiver.supervisor.crashed(box, crash)

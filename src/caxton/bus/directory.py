@@ -9,6 +9,7 @@ from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.mailbox import Receiver
 from caxton.bus.topics import Topics, is_topic
 from caxton.core.errors import InvalidMessage, UnknownReceiver
+from caxton.messages.performative import PERFORMATIVES
 
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
@@ -62,11 +63,18 @@ class Directory:
         """What all receivers together have waiting."""
         self.outside_bytes = 0
         """Of messages to clients that are not on disk yet."""
+        self.sent: dict[str, int] = dict.fromkeys(PERFORMATIVES, 0)
+        """Messages by what they say, one for each receiver: also those of handlings that failed afterwards."""
 
     @property
     def is_full(self) -> bool:
         """Whether the workspace has used up its quota."""
         return self.messages >= self.max_messages or self.bytes >= self.max_bytes
+
+    def count_sent(self, performative: str, receivers: int = 1) -> None:
+        """A message was sent from outside, or by the node. What agents send, their turn counts itself."""
+        if performative in self.sent:
+            self.sent[performative] += receivers
 
     def written(self, size: int) -> None:
         """A message of `size` bytes to a client is on disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import trace_of
@@ -34,6 +35,8 @@ class Flight:
         self.said: list[Envelope] = []
         """What was handled in this round of the pump and belongs to a conversation. Always the same list."""
         self._second = self._refusals = 0
+        self.refusals = Counter[str]()
+        """In this run, by code; every one counts."""
 
     def end_round(self) -> None:
         """The pump's round ends: what it was told is kept."""
@@ -79,6 +82,7 @@ class Flight:
 
         `sent_us`: when the handling began that wanted to send it, if one did.
         """
+        self.refusals[code] += 1
         now_us = self._clock.wall_us()
         if now_us // 1_000_000 != self._second:
             self._second, self._refusals = now_us // 1_000_000, 0

@@ -46,6 +46,7 @@ class HostMail:
             seq, workspace, message.sender, receiver, message.message_id, message.conversation_id, body,
             message.timestamp, kept=target is None, trace=message.traceparent[:36],
         )  # fmt: skip
+        directory.count_sent(message.performative)
         self._journal.born[seq] = envelope
         if target is None:
             directory.outside_bytes += len(body)

@@ -17,6 +17,7 @@ from caxton.bus.letter_rows import dead_letter_row
 from caxton.bus.retention import Retention
 from caxton.core.crash import crash_point
 from caxton.core.errors import StorageFailed
+from caxton.observe.metrics import Histogram
 from caxton.storage.checksum import kv_checksum, message_checksum
 from caxton.storage.database import DiskFull
 from caxton.storage.inflight import InFlight
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from caxton.storage.database import Database, Row, Statement
 
 logger = logging.getLogger(__name__)
+
+BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Bounds for messages in one transaction."""
 
 IDLE_COMMIT_S = 0.05
 """When nobody outside waits: a longer interval costs nothing but handlers repeated after a crash."""
@@ -133,6 +137,8 @@ class Journal:
         self.failed = self._is_closed = False
         self.commits = 0
         self.rows_written = 0
+        self.batches = Histogram(BATCHES)
+        """Messages that were written together, in one transaction each."""
 
     # --- changes ---------------------------------------------------------------------------------------------
 
@@ -363,6 +369,8 @@ class Journal:
 
     def _take_born(self) -> list[Row]:
         rows: list[Row] = []
+        if self.born:
+            self.batches.add(len(self.born))
         for e in self.born.values():
             e.written = True
             rows.append(

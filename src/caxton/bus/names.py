@@ -29,6 +29,10 @@ class Names:
             found = self._directories[workspace] = Directory(workspace)
         return found
 
+    def directories(self) -> list[Directory]:
+        """Of all workspaces that anybody looked at."""
+        return list(self._directories.values())
+
     def receivers(self) -> list[Receiver]:
         """Of all workspaces; also what keeps the mail of a name without an agent."""
         return [r for directory in self._directories.values() for r in directory.receivers.values()]

@@ -46,7 +46,7 @@ class Postbox:
 
     def __init__(self, bus: Bus, journal: Journal, receipts: Receipts, on_work: Callable[[], None]) -> None:
         self._bus, self._journal, self._receipts, self._on_work = bus, journal, receipts, on_work
-        self.accepted = self.refused = 0
+        self.accepted = self.duplicates = 0
         self.on_traced: Callable[[str, str], None] | None = None
         """Told the id of a message and the `traceparent` of who posted it, if that names a span."""
 
@@ -77,6 +77,7 @@ class Postbox:
             check_message_id(message.message_id)
             digest = digest_of(message)
             if (earlier := self._receipts.find(key, digest)) is not None:
+                self.duplicates += 1
                 _address(message, earlier.conversation_id)
                 if waiter is not None:
                     self._bus.replies.wait(workspace, message, waiter)
@@ -106,6 +107,7 @@ class Postbox:
             self._bus.replies.wait(workspace, message, waiter)
         crash_point("accept.queued")
         self.accepted += len(targets)
+        directory.count_sent(message.performative, len(targets))
         self._on_work()
         return Accepted(is_new=True, durable=durable)
 
@@ -170,11 +172,9 @@ class Postbox:
 
     def _check_room(self, directory: Directory, targets: list[Receiver], size: int) -> None:
         if directory.is_full:
-            self.refused += 1
             raise WorkspaceFull(directory.workspace, directory.max_messages, directory.max_bytes)
         for target in targets:
             if target.is_full(size):
-                self.refused += 1
                 raise MailboxFull(target.name, target.max_messages, target.max_bytes)
 
     def _stamp(self, message: AclMessage, targets: list[Receiver]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import POISON, REMOVED
 from caxton.bus.envelope import Envelope, trace_of
-from caxton.bus.redelivery import with_attempt
+from caxton.bus.redelivery import RESTARTED, with_attempt
 from caxton.recorder.record import LOST
 from caxton.storage.inflight import timer_key
 from caxton.storage.verify import is_good_kv, is_good_message, quarantine, unreadable_rows
@@ -139,7 +139,7 @@ def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
         bus.redelivery.end(receiver, envelope, POISON, None)
     else:
         envelope.is_suspect = True
-        bus.redelivery.count_attempt(receiver, envelope)
+        bus.redelivery.count_attempt(receiver, envelope, RESTARTED)
         if envelope.timer_id < 0:
             bus.queues.enqueue(receiver, envelope)
         else:

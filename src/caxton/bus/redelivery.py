@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
 
 
+AGAIN = HANDLER_FAILED, CRASHED, NO_ROOM, RESTARTED = "failed", "crashed", "no-room", "restarted"
+"""Why a message is handed over again: its handler returned something else than 0; trapped; could not send since
+somebody had no room; or the node ended with it in hand."""
+
 MAX_BLOCKED = 25
 """So often a handler may find no room before that counts as its failure: about nine minutes."""
 
@@ -32,6 +36,8 @@ class Redelivery:
 
     def __init__(self, bus: Bus, journal: Journal, clock: Clock) -> None:
         self._bus, self._journal, self._clock = bus, journal, clock
+        self.counted: dict[str, int] = dict.fromkeys(AGAIN, 0)
+        """Attempts beyond the first in this run, by why there is one."""
         self._random = random.Random()  # noqa: S311 - jitter, not secrets
         self._lifetimes = Timers(clock, self._expire, lambda lifetime: bool(lifetime[1].settled_us))
 
@@ -54,7 +60,7 @@ class Redelivery:
         elif self.is_over(envelope):
             self.end(receiver, envelope, EXPIRED, error, crash)
         else:
-            self.count_attempt(receiver, envelope)
+            self.count_attempt(receiver, envelope, HANDLER_FAILED if crash is None else CRASHED)
             self._pause(box, envelope)
 
     def wait(self, box: Mailbox, envelope: Envelope) -> bool:
@@ -69,12 +75,13 @@ class Redelivery:
         if too_long or envelope.max_attempts == 1 or self.is_over(envelope):
             return False
         envelope.blocked += 1
-        self.count_attempt(box.receiver, envelope)  # it says that it comes again
+        self.count_attempt(box.receiver, envelope, NO_ROOM)  # it says that it comes again
         self._pause(box, envelope)
         return True
 
-    def count_attempt(self, receiver: Receiver, envelope: Envelope) -> None:
-        """The next time that `envelope` is handed over it says so."""
+    def count_attempt(self, receiver: Receiver, envelope: Envelope, why: str) -> None:
+        """The next time that `envelope` is handed over it says so. `why`: one of `AGAIN`."""
+        self.counted[why] += 1
         envelope.attempt += 1
         if envelope.timer_id < 0:
             receiver.give_room(len(envelope.body))

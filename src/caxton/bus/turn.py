@@ -88,6 +88,7 @@ class Turn:
         "_receiver",
         "_receivers",
         "_second",
+        "_sent",
         "_sent_this_second",
         "cancelled",
         "envelope",
@@ -110,6 +111,7 @@ class Turn:
         self._mailbox = mailbox
         self._receiver = mailbox.receiver
         self._directory = mailbox.receiver.directory
+        self._sent = mailbox.receiver.directory.sent
         self._receivers = self._directory.receivers
         self._outside_bytes = 0
         """Of what is staged for clients."""
@@ -225,6 +227,7 @@ class Turn:
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str, *, is_copy: bool = False) -> None:
         receiver, now_us = self._receiver, self.now_us
+        self._sent[message.performative] += 1
         seq = self._next_seq()
         if not is_copy:  # all copies of a message are the same message
             message.sender = receiver.name

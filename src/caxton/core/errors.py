@@ -176,6 +176,17 @@ class AgentStateConflict(CaxtonError):
         self.name, self.state = name, state
 
 
+class AgentDown(CaxtonError):
+    """The agent is meant to run and no instance of it does; what monitoring is told."""
+
+    code = "AGENT_DOWN"
+
+    def __init__(self, name: str, state: str, reason: str | None) -> None:
+        why = f": {quoted(reason)}" if reason else ""
+        super().__init__(f"agent {name!r} is {state}{why}; 'caxton logs --agent {name}' has its log")
+        self.name, self.state, self.reason = name, state, reason
+
+
 class AgentFailed(CaxtonError):
     """The agent took a message and failed on it."""
 

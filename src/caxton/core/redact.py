@@ -17,19 +17,22 @@ REMOVED = "[removed]"
 MIN_KNOWN_CHARS = 6
 """A known secret that is shorter would blank out ordinary words."""
 
-_WORDS = (
-    r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|apikey|authorization|credential|private[_-]?key|signing[_-]?key"
-    r"|access[_-]?key|cookie|session[_-]?id"
-)
+SECRET_NAMES = (
+    "password", "passwd", "passphrase", "secret", "token", "api_key", "authorization", "bearer", "credential",
+    "private_key", "signing_key", "access_key", "cookie", "session_id",
+)  # fmt: skip
+"""What has a name with one of these in it is a secret, in any case, with `_`, `-` or nothing between the words."""
+
+_WORDS = "|".join(name.replace("_", "[_-]?") for name in SECRET_NAMES)
 _NAME = re.compile(_WORDS, re.IGNORECASE)
 
 _PEM = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[^-]|-(?!----END)){0,20000}(?:-----END [A-Z ]{0,60}-----)?"
 )
 _HEADER = re.compile(r"\b((?:set-)?cookie|(?:proxy-)?authorization)(\s{0,8}[:=]\s{0,8})[^\r\n\"'\\]+", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]*\.?[\w-]*")
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{5,}+\.[\w-]*+\.?[\w-]*+")
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
-_IN_URL = re.compile(r"(://)[^\s/@:\"']{0,200}:[^\s/@\"']{1,200}@")
+_IN_URL = re.compile(r"(://)[^\s/@\"']{1,400}@")
 _PLAIN = re.compile(r"null|true|false|-?\d{1,15}(?:\.\d{1,15})?[\]]*")
 _VENDORS = re.compile(
     r"\b(?:sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}"
@@ -71,6 +74,11 @@ def redact(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redact(member) for member in cast("list[Any]", value)]
     return value
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is a secret."""
+    return _NAME.search(name) is not None
 
 
 def _may_be_secret(value: object) -> bool:

@@ -1,1 +1,1 @@
-"""What the outside sees of the inside: logs and metrics. The only importer of structlog and prometheus_client."""
+"""What the outside sees of the inside: logs and metrics. The only importer of structlog."""

@@ -19,6 +19,9 @@ OPERATOR = "operator"
 VIEWER = "viewer"
 """May look and not touch."""
 
+MONITOR = "monitor"
+"""May read metrics and nothing else. The role of the token that is made for Prometheus."""
+
 _LOOK = frozenset({ADMIN, OPERATOR, VIEWER})
 _TOUCH = frozenset({ADMIN, OPERATOR})
 
@@ -26,7 +29,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "health:read": _LOOK,
     "openapi:read": _LOOK,
     "server:read": _LOOK,
-    "metrics:read": _LOOK,
+    "metrics:read": _LOOK | {MONITOR},
     "agents:read": _LOOK,
     "agents:write": _TOUCH,
     "logs:read": _LOOK,

@@ -18,6 +18,7 @@ import jwt
 
 from caxton.core.errors import DataDirUnusable, Unauthorized
 from caxton.security.files import read_private, write_private
+from caxton.security.policy import ADMIN, MONITOR
 from caxton.security.principal import Principal
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ ISSUER = "caxton"
 AUDIENCE = "caxton-api"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  (a media type)
 ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105  (a file name)
+MONITOR_TOKEN_FILE = "monitor.token"  # noqa: S105  (a file name)
 
 ADMIN_LIFETIME_S = 365 * 86400
 """The admin's token lives in a file beside the key that makes it, so a short life would protect nothing."""
@@ -75,24 +77,32 @@ def ensure_admin_token(data_dir: Path, key: SigningKey, clock: Clock) -> str:
 
     The file is 0600 afterwards. Raises `DataDirUnusable`.
     """
-    path = data_dir / ADMIN_TOKEN_FILE
+    return _ensure_token(data_dir / ADMIN_TOKEN_FILE, ADMIN, key, clock)
+
+
+def ensure_monitor_token(data_dir: Path, key: SigningKey, clock: Clock) -> str:
+    """As `ensure_admin_token`, but in `data_dir`/monitor.token, of somebody who may only read metrics."""
+    return _ensure_token(data_dir / MONITOR_TOKEN_FILE, MONITOR, key, clock)
+
+
+def _ensure_token(path: Path, role: str, key: SigningKey, clock: Clock) -> str:
     now_s = clock.wall_us() // 1_000_000
     try:
         token = (read_private(path) or b"").decode("ascii", "replace").strip()
-        if not _is_lasting(token, key, now_s):
-            token = issue_token(key, "admin", ["admin"], now_s=now_s, lifetime_s=ADMIN_LIFETIME_S)
+        if not _is_lasting(token, role, key, now_s):
+            token = issue_token(key, role, [role], now_s=now_s, lifetime_s=ADMIN_LIFETIME_S)
             write_private(path, token.encode())
     except OSError as exc:
         raise DataDirUnusable(str(path), os.strerror(exc.errno or 0)) from exc
     return token
 
 
-def _is_lasting(token: str, key: SigningKey, now_s: int) -> bool:
+def _is_lasting(token: str, role: str, key: SigningKey, now_s: int) -> bool:
     try:
         principal, expires_s = _verify(token, {key.kid: key}, now_s)
     except Unauthorized:
         return False
-    return "admin" in principal.roles and expires_s - now_s >= RENEW_BELOW_S
+    return principal.roles == frozenset({role}) and expires_s - now_s >= RENEW_BELOW_S
 
 
 class TokenVerifier:

@@ -242,6 +242,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         version=VERSION,
         stopping=stopping,
         allowed_hosts=[*settings.allowed_hosts, _as_host_header(settings.host)],
+        meter=rooms.meter,
     )
     options = HttpOptions(host=settings.host, port=settings.port, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
     return HttpServer(app, options, stopping=stopping)

@@ -15,7 +15,7 @@ from caxton.conversations.settings import ConversationSettings
 from caxton.core.errors import StorageFailed
 from caxton.observe.log import set_up_logging
 from caxton.security.keys import load_or_create_key
-from caxton.security.tokens import TokenVerifier, ensure_admin_token
+from caxton.security.tokens import TokenVerifier, ensure_admin_token, ensure_monitor_token
 from caxton.server.config import Settings, load
 from caxton.server.datadir import DataDir
 from caxton.server.http import HttpServer, http_door
@@ -93,6 +93,7 @@ class Node:
         settings = self._settings
         key = load_or_create_key(settings.data_dir)
         token = ensure_admin_token(settings.data_dir, key, rooms.clock)
+        ensure_monitor_token(settings.data_dir, key, rooms.clock)
         http = http_door(settings, rooms, TokenVerifier([key], rooms.clock))
         http.bind()
         await rooms.start()

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from caxton.core.views.server import Reason, ServerView
-from caxton.observe.metrics import Metrics, Snapshot
-from caxton.server.figures import figures_of
+from caxton.observe.process import read_process
+from caxton.server.census import take_census
+from caxton.server.metrics import Moment, read, text_of
 from caxton.server.readiness import reasons
 from caxton.version import VERSION
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caxton.core.clock import Clock
+    from caxton.observe.metrics import Metric, Samples
     from caxton.server.wiring import Rooms
-    from caxton.telemetry.figures import Named, Samples
 
 
 class NodeStatus:
@@ -26,10 +27,10 @@ class NodeStatus:
 
     def __init__(self, clock: Clock, data_dir: Path) -> None:
         self.state = "starting"
-        self.started_at = datetime.fromtimestamp(clock.wall_us() / 1e6, UTC).isoformat(timespec="milliseconds")
+        self._started_us = clock.wall_us()
+        self.started_at = datetime.fromtimestamp(self._started_us / 1e6, UTC).isoformat(timespec="milliseconds")
         self._clock, self._data_dir = clock, data_dir
         self._started = clock.monotonic()
-        self._metrics = Metrics(self._snapshot)
         self.rooms: Rooms | None = None
 
     def reasons(self) -> list[Reason]:
@@ -43,41 +44,36 @@ class NodeStatus:
     def _status(self) -> str:
         return "read-only" if self.state == "ready" and self.reasons() else self.state
 
-    def metrics(self) -> bytes:
-        return self._metrics.render()
+    async def metrics(self) -> bytes:
+        return text_of(await self.moment())
 
-    async def figures(self) -> Iterable[tuple[Named, Samples]]:
+    async def moment(self) -> Moment:
+        """What all figures are read from, now."""
+        rooms = self._rooms()
+        return Moment(
+            rooms=rooms, census=await take_census(rooms.agents.all_supervisors(), rooms.bus.names.receivers()),
+            process=read_process(), version=VERSION, now_us=self._clock.wall_us(), started_s=self._started_us / 1e6,
+            uptime_s=self._uptime_s(),
+        )  # fmt: skip
+
+    async def figures(self) -> Iterable[tuple[Metric, Samples]]:
         """The same as what `metrics` renders."""
-        return figures_of(self._metrics.collect())
+        return read(await self.moment())
 
     def view(self) -> ServerView:
-        now = self._snapshot()
+        rooms = self._rooms()
+        bus, agents = rooms.bus, rooms.agents
         return ServerView(
-            status=self._status(), version=VERSION, pid=os.getpid(), started_at=self.started_at, uptime_s=now.uptime_s,
-            data_dir=str(self._data_dir), agents=now.agents, instances=now.instances, messages_handled=now.settled,
-            messages_pending=now.mailbox_messages, dead_letters=now.dead_letters,
+            status=self._status(), version=VERSION, pid=os.getpid(), started_at=self.started_at,
+            uptime_s=self._uptime_s(), data_dir=str(self._data_dir), agents=agents.counts(),
+            instances=agents.instances, messages_handled=bus.settled,
+            messages_pending=sum(receiver.messages for receiver in bus.names.receivers()),
+            dead_letters=bus.letters.count,
         )  # fmt: skip
 
-    def _snapshot(self) -> Snapshot:
-        rooms = self.rooms
-        assert rooms is not None  # noqa: S101
-        bus, agents, talks = rooms.bus, rooms.agents, rooms.conversation_room
-        return Snapshot(
-            version=VERSION, agents=agents.counts(), instances=agents.instances, wasm_memory_bytes=agents.memory_bytes,
-            restarts=agents.restarts, accepted=rooms.postbox.accepted, settled=bus.settled, failures=bus.failures,
-            dead_letters=bus.letters.count, dead_letters_bytes=bus.letters.bytes,
-            dead_letters_buried=dict(bus.letters.buried), dead_letters_replayed=bus.letters.replayed,
-            refused=rooms.postbox.refused,
-            mailbox_messages=sum(receiver.messages for receiver in bus.names.receivers()),
-            latency_us=list(bus.latency_us),
-            circuits=agents.circuit_states(), circuit_transitions=dict(agents.circuits.transitions),
-            callers_refused=dict(agents.circuits.refused), commits=rooms.journal.commits,
-            rows_written=rooms.journal.rows_written, journal_bytes=rooms.database.usage.live_bytes,
-            wal_bytes=rooms.database.usage.wal_bytes, disk_free_bytes=rooms.disk.free_bytes,
-            commit_us=list(rooms.database.commit_us), storage_failures=dict(rooms.database.failures),
-            storage_causes=bus.intake.causes,
-            conversations_open=talks.book.open, conversations_ended=dict(talks.table.ended),
-            conversation_violations=talks.referee.violations, conversation_deadlines=talks.deadlines.passed,
-            conversation_late=talks.referee.late, deadlocks=len(talks.watch.found), deadlocks_found=talks.watch.total,
-            uptime_s=round(self._clock.monotonic() - self._started, 3),
-        )  # fmt: skip
+    def _rooms(self) -> Rooms:
+        assert self.rooms is not None  # noqa: S101 - it is set as soon as the rooms are built
+        return self.rooms
+
+    def _uptime_s(self) -> float:
+        return round(self._clock.monotonic() - self._started, 3)

@@ -9,6 +9,7 @@ from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names
 from caxton.agents.wasm_runner import WasmRunner
+from caxton.api.meter import Meter
 from caxton.bus.bus import Bus
 from caxton.bus.dead_letters import MAX_BYTES as MAX_DEAD_LETTER_BYTES
 from caxton.bus.disk import MAX_JOURNAL_BYTES, DiskGuard
@@ -35,6 +36,7 @@ from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
+from caxton.server.lag import LoopLag
 from caxton.server.pump import Pump
 from caxton.server.status import NodeStatus
 from caxton.services.bundle import BundleService
@@ -79,6 +81,9 @@ class Rooms:
     pump: Pump
     bus: Bus
     recorder: Recorder
+    compiler: Compiler
+    meter: Meter
+    lag: LoopLag
     lookups: tuple[Lookup, ...]
     conversation_room: Conversations
     conversations: ConversationService
@@ -117,6 +122,7 @@ class Rooms:
             raise JournalDamaged(str(self.database.path), f"{type(exc).__name__}: {exc}") from exc
         self.database.start()
         self.disk.start()
+        self.lag.start()
         self.dead_letters.start()
         self.conversation_room.start()
         crash_point("start.loaded")
@@ -174,6 +180,7 @@ class Rooms:
         if self.telemetry is not None:
             self.telemetry.close()
         self.pump.close()
+        self.lag.close()
         self.dead_letters.close()
         self.conversation_room.close()
         self.bus.close()
@@ -227,8 +234,9 @@ def build(
     log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
+    compiler = Compiler(data_dir / "compiled", cache_key)
     agents = AgentService(
-        engine=engine, compiler=Compiler(data_dir / "compiled", cache_key), bus=bus, journal=journal, log=log,
+        engine=engine, compiler=compiler, bus=bus, journal=journal, log=log,
         clock=clock, max_instances=max_instances, tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
@@ -258,7 +266,7 @@ def build(
     )  # fmt: skip
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
-        recorder=recorder,
+        recorder=recorder, compiler=compiler, meter=Meter(), lag=LoopLag(),
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
         workspaces=WorkspaceService(room, journal),

@@ -22,7 +22,7 @@ from caxton.core.views.debugging import BundleView
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from caxton.agents.service import AgentService
@@ -51,7 +51,7 @@ class BundleService:
 
     def __init__(
         self, *, agents: AgentService, log: LogBook, recorder: Recorder, upkeep: Upkeep, data_dir: Path,
-        view: Callable[[], ServerView], reasons: Callable[[], list[Reason]], metrics: Callable[[], bytes],
+        view: Callable[[], ServerView], reasons: Callable[[], list[Reason]], metrics: Callable[[], Awaitable[bytes]],
     ) -> None:  # fmt: skip
         self._agents, self._log, self._recorder, self._upkeep, self._data_dir = agents, log, recorder, upkeep, data_dir
         self._view, self._reasons, self._metrics = view, reasons, metrics
@@ -66,12 +66,12 @@ class BundleService:
             "versions.json": lambda: _json(versions()),
             "settings.json": lambda: _json(self.settings),
             "server.json": lambda: _json({"server": self._view(), "reasons": self._reasons()}),
-            "metrics.txt": lambda: self._metrics().decode(),
             "agents.json": lambda: _json(agents),
             "logs.jsonl": lambda: _lines(lines),
             "threads.txt": stacks,
         }
         texts = {name: _said(make) for name, make in files.items()}
+        texts["metrics.txt"] = (await self._metrics()).decode()
         try:
             texts["storage.json"] = _json(await self._upkeep.view())
         except CaxtonError as exc:

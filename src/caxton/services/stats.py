@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import AgentNotFound, WorkspaceNotFound
+from caxton.core.errors import AgentNotFound, MailboxFull, WorkspaceFull, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
 from caxton.core.views.stats import AgentFigures, AgentStatsView, HandlingView, NodeFigures, StatsFilter, StatsView
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from caxton.recorder.recorder import Recorder
     from caxton.storage.database import Database
 
-MAX_RECORDS = 50_000
-"""Of a window that are looked at, the last ones: they take a tenth of a second of a thread."""
+MAX_RECORDS = 20_000
+"""Of a window that are looked at, the last ones: they take some tens of milliseconds of a thread."""
 
 FRESH_S = 0.5
 """For so long an answer is given again: ten who watch cost as much as one."""
@@ -194,7 +194,8 @@ class StatsService:
             queue_limit=directory.max_messages, memory_bytes=sum(one.memory_bytes for one in agents),
             memory_limit_bytes=sum(one.memory_limit_bytes for one in agents), process_bytes=space.process_bytes,
             cpu_s=round(time.process_time(), 3), handled=bus.settled, failed=bus.failures,
-            accepted=rooms.postbox.accepted, refused=rooms.postbox.refused, restarts=rooms.agents.restarts,
+            accepted=rooms.postbox.accepted, restarts=rooms.agents.restarts,
+            refused=bus.flight.refusals[MailboxFull.code] + bus.flight.refusals[WorkspaceFull.code],
             commits=rooms.journal.commits, journal_bytes=usage.live_bytes, journal_limit_bytes=limits[_JOURNAL],
             wal_bytes=usage.wal_bytes, wal_limit_bytes=limits[_WAL], disk_free_bytes=space.free_bytes,
             disk_total_bytes=space.total_bytes, disk_low_bytes=limits[_FREE],

@@ -18,6 +18,7 @@ import apsw
 
 from caxton.core.crash import crash_point
 from caxton.core.errors import DataDirUnusable, JournalDamaged, StorageFailed
+from caxton.observe.metrics import DURATION_BUCKETS, Histogram
 from caxton.storage.schema import check_schema, migrate
 from caxton.storage.wal import check_header, check_log
 from caxton.storage.wide import in_few_steps
@@ -46,8 +47,8 @@ BUSY_TIMEOUT_MS = 5000
 
 MEASURE_EVERY_S = 0.1
 
-DURATION_BUCKETS = 32
-"""Bucket n counts commits that took from 2^(n-1) to 2^n µs."""
+SYNCS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds for an fsync, seconds: from a good disk to one that is dying."""
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -114,6 +115,9 @@ class Database:
         self.usage = Usage()
         """Measured after commits, not more often than `MEASURE_EVERY_S`."""
         self.commit_us = [0] * DURATION_BUCKETS
+        """How long transactions took, as `observe.metrics.powers` reads it."""
+        self.syncs = Histogram(SYNCS)
+        """How long the last step of each took: its pages are written to the log, and that is synced."""
         self.failures = {"full": 0, "io": 0, "other": 0}
         """Transactions and checkpoints that failed: no room, the disk (fsync included), anything else."""
         self._connection.set_wal_hook(self._committed_to_wal)
@@ -216,7 +220,7 @@ class Database:
         except Exception as exc:
             raise self._judge(exc) from exc
         took_us = int((time.perf_counter() - began) * 1e6)
-        self.commit_us[min(took_us.bit_length(), DURATION_BUCKETS - 1)] += 1
+        self.commit_us[took_us.bit_length()] += 1
 
     def _judge(self, error: Exception) -> Exception:
         """Count what went wrong, and remember it if nothing may be believed to be safe after it."""
@@ -242,7 +246,9 @@ class Database:
                 for sql, rows in in_few_steps(asked):
                     connection.executemany(sql, rows)
             crash_point("commit.before")
+            began = time.perf_counter()
             connection.execute("COMMIT")
+            self.syncs.add(time.perf_counter() - began)
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -9,7 +9,7 @@ that the rules and boards in `ops/` use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -28,40 +28,12 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from caxton.telemetry import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from opentelemetry.sdk.resources import Resource
 
-
-class Named(Protocol):
-    """What a metric is."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> Literal["counter", "gauge", "histogram"]: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def labels(self) -> tuple[str, ...]: ...
-
-
-class Spread(Protocol):
-    """How often a value was how large."""
-
-    @property
-    def bounds(self) -> Sequence[float]: ...
-    @property
-    def counts(self) -> Sequence[int]:
-        """Of the values up to each bound and above the one before; the last is of those above all."""
-        ...
-
-    @property
-    def total(self) -> float: ...
-
-
-Samples: TypeAlias = "float | Spread | Mapping[str, float | Spread] | Mapping[tuple[str, ...], float | Spread]"
-"""The value of a metric without labels; else values by that of the label, or of the labels in their order."""
+    from caxton.observe.metrics import Distribution, Samples
+    from caxton.observe.metrics import Metric as Named
 
 _UNITS = {"_seconds": "s", "_bytes": "By", "_ratio": "1"}
 
@@ -85,7 +57,7 @@ class FigureBuilder:
 
     def _metric(self, named: Named, points: list[Point], now_ns: int) -> Metric:
         if named.kind == "histogram":
-            spreads = [self._histogram(labels, cast("Spread", value), now_ns) for labels, value in points]
+            spreads = [self._histogram(labels, cast("Distribution", value), now_ns) for labels, value in points]
             data = Histogram(spreads, AggregationTemporality.CUMULATIVE)
         else:
             numbers = [
@@ -96,7 +68,7 @@ class FigureBuilder:
             data = Sum(numbers, AggregationTemporality.CUMULATIVE, is_monotonic=True) if is_counter else Gauge(numbers)
         return Metric(named.name, named.text, _unit(named.name), data)
 
-    def _histogram(self, labels: dict[str, str], value: Spread, now_ns: int) -> HistogramDataPoint:
+    def _histogram(self, labels: dict[str, str], value: Distribution, now_ns: int) -> HistogramDataPoint:
         nobody_knows = cast("float", None)  # the least and the largest; the encoder leaves them out
         return HistogramDataPoint(
             labels, self._since_ns, now_ns, sum(value.counts), value.total, value.counts, value.bounds,
@@ -104,7 +76,7 @@ class FigureBuilder:
         )  # fmt: skip
 
 
-Point: TypeAlias = "tuple[dict[str, str], float | Spread]"
+Point: TypeAlias = "tuple[dict[str, str], float | Distribution]"
 """Labels and a value."""
 
 

@@ -26,11 +26,11 @@ from caxton.telemetry.selection import Raw, Selection
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from caxton.observe.metrics import Metric, Samples
     from caxton.telemetry.exporters import Way
-    from caxton.telemetry.figures import Named, Samples
     from caxton.telemetry.settings import TelemetrySettings
 
-Figures: TypeAlias = "Callable[[], Awaitable[Iterable[tuple[Named, Samples]]]]"
+Figures: TypeAlias = "Callable[[], Awaitable[Iterable[tuple[Metric, Samples]]]]"
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import pytest
 
 from caxton.api.edge import Edge
 from caxton.api.hosts import HostPolicy
+from caxton.api.meter import Meter
 from caxton.api.request import ApiRequest, Limits
 from caxton.observe.log import set_up_logging
 from tests.unit.api.conftest import Call
@@ -277,7 +278,7 @@ async def test_an_exception_after_the_answer_began_is_logged_and_goes_no_further
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError
 
-    edge = Edge(app, HostPolicy(), Limits(), asyncio.Event())
+    edge = Edge(app, HostPolicy(), Limits(), asyncio.Event(), Meter())
     call = Call(headers=[("host", "localhost")])
     with caplog.at_level(logging.ERROR):
         await edge(call.scope(), call.receive, call.send)

@@ -9,6 +9,7 @@ import pytest
 from caxton.api.app import all_routes, as_handler, build_litestar
 from caxton.api.edge import Edge
 from caxton.api.hosts import HostPolicy
+from caxton.api.meter import Meter
 from caxton.api.operation import Operation, Route
 from caxton.api.reply import Reply
 from caxton.api.request import Limits
@@ -126,7 +127,7 @@ async def test_a_route_that_declares_no_action_is_denied_to_everybody(
     handler.opt = {}
     inner = build_litestar([], TokenVerifier([api.key], api.clock))
     inner.register(handler)
-    api.app = Edge(inner, HostPolicy(), Limits(), api.stopping)
+    api.app = Edge(inner, HostPolicy(), Limits(), api.stopping, Meter())
     token = None if roles is None else api.token_for(*roles)
     assert (await api("GET", "/health", token=token)).status == status
 

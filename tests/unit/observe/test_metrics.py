@@ -1,139 +1,97 @@
-"""Metrics: the Prometheus text says what the snapshot says."""
+"""Metrics: the text says what was counted, and Prometheus' own reader reads it so."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from caxton.observe.metrics import Metrics, Snapshot
+from caxton.observe.metrics import DURATION_BUCKETS, Distribution, Histogram, Metric, powers, render
 
-SNAPSHOT = Snapshot(
-    version="1.2.3",
-    agents={"running": 3, "failed": 1},
-    instances=4,
-    wasm_memory_bytes=262144,
-    restarts=2,
-    accepted=10,
-    settled=20,
-    failures=3,
-    circuits={"closed": 2, "open": 1, "off": 1},
-    circuit_transitions={"open": 5, "half_open": 4, "closed": 1},
-    callers_refused={"CIRCUIT_OPEN": 7},
-    dead_letters=1,
-    dead_letters_bytes=1,
-    dead_letters_buried={"failed": 1},
-    dead_letters_replayed=1,
-    refused=5,
-    mailbox_messages=7,
-    latency_us=[0] * 32,
-    commits=9,
-    rows_written=90,
-    journal_bytes=4096,
-    wal_bytes=8192,
-    disk_free_bytes=1 << 30,
-    commit_us=[0] * 32,
-    storage_failures={"full": 2, "io": 0},
-    storage_causes=("disk-full",),
-    conversations_open=3,
-    conversations_ended={"completed": 2, "idle": 1, "too-old": 0, "cancelled": 0},
-    conversation_violations=4,
-    conversation_deadlines=5,
-    conversation_late=6,
-    deadlocks=1,
-    deadlocks_found=2,
-    uptime_s=1.5,
-)
+if TYPE_CHECKING:
+    from caxton.observe.metrics import Samples
+
+KINDS = Metric("k_total", "counter", "By kind.", ("kind",))
+TIMES = Metric("t_seconds", "histogram", "Times.")
 
 
-def samples(snapshot: Snapshot) -> dict[str, float]:
-    """`name{labels}` → value, as a Prometheus server would read it."""
-    text = Metrics(lambda: snapshot).render().decode()
-    found: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return found
+def samples(metric: Metric, values: Samples) -> dict[tuple[str, ...], float]:
+    """(name, value of each label…) → value, as a Prometheus server would read it."""
+    (family,) = text_string_to_metric_families(render(metric, values))
+    assert (family.type, family.documentation) == (metric.kind, metric.text)
+    return {(sample.name, *sample.labels.values()): sample.value for sample in family.samples}
 
 
-def test_every_figure_is_told_under_its_name() -> None:
-    found = samples(SNAPSHOT)
-    assert {name: value for name, value in found.items() if "latency" not in name and "duration" not in name} == {
-        "caxton_messages_accepted_total": 10,
-        "caxton_messages_settled_total": 20,
-        "caxton_handler_failures_total": 3,
-        "caxton_dead_letters_total{reason=failed}": 1,
-        "caxton_dead_letters": 1,
-        "caxton_dead_letters_bytes": 1,
-        "caxton_dead_letters_replayed_total": 1,
-        "caxton_sends_refused_total": 5,
-        "caxton_agent_restarts_total": 2,
-        "caxton_journal_commits_total": 9,
-        "caxton_journal_rows_total": 90,
-        "caxton_conversations_open": 3,
-        "caxton_conversations_total{outcome=completed}": 2,
-        "caxton_conversations_total{outcome=idle}": 1,
-        "caxton_conversations_total{outcome=too-old}": 0,
-        "caxton_conversations_total{outcome=cancelled}": 0,
-        "caxton_conversation_violations_total": 4,
-        "caxton_conversation_deadlines_total": 5,
-        "caxton_conversation_late_total": 6,
-        "caxton_deadlocked": 1,
-        "caxton_deadlocks_total": 2,
-        "caxton_instances": 4,
-        "caxton_wasm_memory_bytes": 262144,
-        "caxton_mailbox_messages": 7,
-        "caxton_journal_bytes": 4096,
-        "caxton_journal_wal_bytes": 8192,
-        "caxton_disk_free_bytes": 1 << 30,
-        "caxton_uptime_seconds": 1.5,
-        "caxton_agents{status=failed}": 1,
-        "caxton_agents{status=running}": 3,
-        "caxton_journal_failures_total{kind=full}": 2,
-        "caxton_journal_failures_total{kind=io}": 0,
-        "caxton_intake_closed{cause=disk-full}": 1,
-        "caxton_intake_closed{cause=journal-full}": 0,
-        "caxton_intake_closed{cause=log-full}": 0,
-        "caxton_build_info{version=1.2.3}": 1,
-        "caxton_circuit_breaker_state{state=closed}": 2,
-        "caxton_circuit_breaker_state{state=open}": 1,
-        "caxton_circuit_breaker_state{state=half_open}": 0,
-        "caxton_circuit_breaker_state{state=off}": 1,
-        "caxton_circuit_breaker_transitions_total{to=closed}": 1,
-        "caxton_circuit_breaker_transitions_total{to=open}": 5,
-        "caxton_circuit_breaker_transitions_total{to=half_open}": 4,
-        "caxton_callers_refused_total{code=CIRCUIT_OPEN}": 7,
-        "caxton_callers_refused_total{code=BULKHEAD_FULL}": 0,
+def buckets(counts: Distribution) -> dict[float, float]:
+    """Upper bound → how many were not above it."""
+    return {
+        float(labels[0]): value
+        for (name, *labels), value in samples(TIMES, counts).items()
+        if name == "t_seconds_bucket"
     }
 
 
-def test_latency_buckets_only_grow_and_none_is_left_out() -> None:
-    counts = [1] * 32
-    found = samples(replace(SNAPSHOT, latency_us=counts))
-    buckets = {
-        float(name.split("le=")[1].rstrip("}")): value
-        for name, value in found.items()
-        if "latency_seconds_bucket" in name
-    }
-    assert [buckets[bound] for bound in sorted(buckets)] == sorted(buckets.values())
-    assert buckets[float("inf")] == found["caxton_message_latency_seconds_count"] == 32
-    assert buckets[8e-6] == 4  # what waited less than 1, 2, 4 and 8 µs
+def test_value_without_labels_is_one_line_under_its_help_and_type() -> None:
+    metric = Metric("x", "gauge", "How much.")
+    assert render(metric, 7) == "# HELP x How much.\n# TYPE x gauge\nx 7\n"
 
 
-def test_message_that_waited_a_millisecond_is_in_the_bucket_above_and_not_below() -> None:
-    counts = [0] * 32
-    counts[(1000).bit_length()] = 1
-    found = samples(replace(SNAPSHOT, latency_us=counts))
-    assert found["caxton_message_latency_seconds_bucket{le=0.000512}"] == 0
-    assert found["caxton_message_latency_seconds_bucket{le=0.001024}"] == 1
-    assert 0.0005 < found["caxton_message_latency_seconds_sum"] < 0.001024
+def test_metric_of_which_nothing_was_counted_has_only_its_head() -> None:
+    assert render(KINDS, {}) == "# HELP k_total By kind.\n# TYPE k_total counter\n"
 
 
-def test_figures_are_those_of_the_moment_they_are_asked_for() -> None:
-    now = [SNAPSHOT]
-    metrics = Metrics(lambda: now[0])
-    before = metrics.render()
-    now[0] = replace(SNAPSHOT, settled=21)
-    assert b"caxton_messages_settled_total 20.0" in before
-    assert b"caxton_messages_settled_total 21.0" in metrics.render()
+def test_values_of_several_labels_are_told_apart() -> None:
+    metric = Metric("x_total", "counter", "X.", ("a", "b"))
+    assert samples(metric, {("1", "2"): 3, ("2", "1"): 4}) == {("x_total", "1", "2"): 3, ("x_total", "2", "1"): 4}
+
+
+def test_labels_that_are_not_as_many_as_declared_are_refused() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        render(KINDS, {("a", "b"): 1})
+
+
+@given(st.text())
+def test_any_text_may_be_the_value_of_a_label(text: str) -> None:
+    assert samples(KINDS, {text: 1}) == {("k_total", text): 1}
+
+
+def test_value_at_a_bound_counts_below_it() -> None:
+    histogram = Histogram((0.1, 1.0))
+    for value in (0.1, 0.11, 1.0, 5.0):
+        histogram.add(value)
+    assert buckets(histogram.read()) == {0.1: 1, 1.0: 3, inf: 4}
+    found = samples(TIMES, histogram.read())
+    assert (found["t_seconds_count",], found["t_seconds_sum",]) == (4, pytest.approx(6.21))
+
+
+def test_what_was_read_of_a_histogram_does_not_change_any_more() -> None:
+    histogram = Histogram()
+    before = histogram.read()
+    histogram.add(1)
+    assert (sum(before.counts), sum(histogram.read().counts)) == (0, 1)
+
+
+def test_buckets_of_powers_only_grow_and_none_is_left_out() -> None:
+    found = buckets(powers([1] * DURATION_BUCKETS))
+    assert [found[bound] for bound in sorted(found)] == sorted(found.values())
+    assert found[inf] == samples(TIMES, powers([1] * DURATION_BUCKETS))["t_seconds_count",] == DURATION_BUCKETS
+    assert found[8e-6] == 4  # what took less than 1, 2, 4 and 8 µs
+
+
+def test_what_took_a_millisecond_is_in_the_bucket_above_and_not_below() -> None:
+    counts = [0] * DURATION_BUCKETS
+    counts[(1000).bit_length()] += 1
+    found = buckets(powers(counts))
+    assert (found[0.000512], found[0.001024]) == (0, 1)
+    assert 0.0005 < samples(TIMES, powers(counts))["t_seconds_sum",] < 0.001024
+
+
+@pytest.mark.parametrize("took_us", [0, 1, -5, 40_000_000, 1 << 60, -(1 << 60)])
+def test_no_clock_can_give_a_time_that_has_no_bucket(took_us: int) -> None:
+    counts = [0] * DURATION_BUCKETS
+    counts[took_us.bit_length()] += 1
+    assert sum(powers(counts).counts) == 1

@@ -10,14 +10,16 @@ import pytest
 
 from caxton.core.errors import ProfilerUnavailable
 from caxton.sandbox import profiler as profiler_module
+from caxton.sandbox.engine import Engine
+from caxton.sandbox.ffi import lib
+from caxton.sandbox.guest import Guest
+from caxton.sandbox.limits import Limits
 from caxton.sandbox.profiler import Profiler
 from caxton.sandbox.self_check import run_self_check
 from caxton.sandbox.trap import MAX_FRAMES, Frame, Trap
-from caxton.testing.guests import assemble, guest_text, handle, to_end
+from caxton.testing.guests import RecordingHost, assemble, guest_text, handle, load, to_end
 
 if TYPE_CHECKING:
-    from caxton.sandbox.engine import Engine
-    from caxton.sandbox.guest import Guest
     from tests.unit.sandbox.conftest import Guests
 
 ROUNDS = 200_000_000
@@ -61,12 +63,12 @@ FORGES = assemble(
 
 SHORT = assemble(
     guest_text(
-        handle="(call $work (i32.const 20000)) i32.const 0",
-        more="""
-  (func $work (param i32) (loop $again (br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))""",
+        imports='(import "caxton" "log" (func $log (param i32 i32 i32)))',
+        handle="(call $log (i32.const 2) (i32.const 0) (i32.const 1)) (call $work) i32.const 0",
+        more="(func $work)",
     )
 )
-"""Takes a few microseconds: far less than a slice."""
+"""Writes a line, and is done after one more call."""
 
 
 class Looks:
@@ -177,16 +179,27 @@ def test_profile_has_the_functions_that_ran_and_a_sample_for_each_slice(guests: 
     profiler.close()
 
 
-def test_short_handlings_are_seen_too(guests: Guests) -> None:
-    guest = begun(guests, SHORT)
+def test_short_handlings_are_seen_too() -> None:
+    engine = Engine()  # with time that passes only when the guest logs
+
+    class TicksOnLog(RecordingHost):
+        """Its clock goes on by one tick with each line."""
+
+        def log(self, level: int, text: bytes, source: str) -> None:
+            lib.wasmtime_engine_increment_epoch(engine.handle)
+            engine.ticks += 1
+
+    guest = Guest(load(engine, SHORT), Limits(), TicksOnLog())
+    assert to_end(guest.boot()) == 0
     profiler = Profiler(guest.module, "short")
+    assert (handle(guest), profiler.samples) == (0, 0)
     profiler.watch(guest)
-    for _ in range(200_000):
-        handle(guest)
-        if profiler.samples >= 3:
-            break
+    assert (handle(guest), profiler.samples) == (0, 1)
     profiler.stop()
-    assert "work" in functions(json.loads(profiler.finish()))
+    assert (handle(guest), profiler.samples) == (0, 1)
+    assert functions(json.loads(profiler.finish())) == {"work", "handle_message"}
+    guest.close()
+    engine.close()
 
 
 def test_instance_of_another_module_is_not_sampled(guests: Guests) -> None:

@@ -44,5 +44,9 @@ def test_a_viewer_may_look_and_not_touch() -> None:
     assert allowed == {action for action in ACTIONS if action.endswith(":read")}
 
 
+def test_a_monitor_reads_metrics_and_nothing_else() -> None:
+    assert {action for action in ACTIONS if is_allowed(principal("monitor"), action)} == {"metrics:read", *PUBLIC}
+
+
 def test_one_role_of_several_is_enough() -> None:
     assert is_allowed(principal("viewer", "operator"), "agents:write")

@@ -10,7 +10,7 @@ import pytest
 from caxton.core.errors import DataDirUnusable, Unauthorized
 from caxton.security.keys import load_or_create_key
 from caxton.security.principal import Principal
-from caxton.security.tokens import CACHE_TOKENS, TokenVerifier, ensure_admin_token, issue_token
+from caxton.security.tokens import CACHE_TOKENS, TokenVerifier, ensure_admin_token, ensure_monitor_token, issue_token
 from caxton.testing.fakes.clock import FakeClock
 from tests.unit.security.forgeries import FORGERIES, Forge
 
@@ -180,6 +180,25 @@ def test_a_link_in_the_tokens_place_is_not_followed(key: SigningKey, clock: Fake
     with pytest.raises(DataDirUnusable):
         ensure_admin_token(tmp_path, key, clock)
     assert (tmp_path / "elsewhere").read_text() == ""
+
+
+def test_token_for_monitoring_is_another_one_and_may_only_monitor(
+    key: SigningKey, clock: FakeClock, verifier: TokenVerifier, tmp_path: Path
+) -> None:
+    admin = ensure_admin_token(tmp_path, key, clock)
+    token = ensure_monitor_token(tmp_path, key, clock)
+    assert (ensure_admin_token(tmp_path, key, clock), ensure_monitor_token(tmp_path, key, clock)) == (admin, token)
+    assert (tmp_path / "monitor.token").read_text() == token
+    assert stat.S_IMODE((tmp_path / "monitor.token").stat().st_mode) == 0o600
+    assert verifier.verify(token) == Principal("monitor", frozenset({"monitor"}))
+
+
+def test_token_of_more_rights_in_the_monitors_place_is_replaced(
+    key: SigningKey, clock: FakeClock, verifier: TokenVerifier, tmp_path: Path
+) -> None:
+    more = issue_token(key, "monitor", ["admin", "monitor"], now_s=int(clock.wall_s), lifetime_s=365 * DAY_S)
+    (tmp_path / "monitor.token").write_text(more)
+    assert verifier.verify(ensure_monitor_token(tmp_path, key, clock)).roles == {"monitor"}
 
 
 def test_the_same_claims_make_two_different_tokens(key: SigningKey) -> None:

@@ -22,6 +22,8 @@ from caxton.core.views.agents import AgentSpec, AgentView, BulkheadView, Capabil
 from caxton.testing.fakes.server import STARTED_AT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from caxton.core.views.settings import AgentPatch, AgentSettings
 
 
@@ -73,6 +75,10 @@ class FakeAgents:
         if name not in self.views:
             raise AgentNotFound(name, nearest=nearest(name, self.views))
         return self.views[name]
+
+    def meant_to_run(self, workspace: WorkspaceName) -> Sequence[str]:
+        """All but those that were stopped."""
+        return [view.name for view in self.list(workspace) if view.status != "stopped"]
 
     async def stop(self, workspace: WorkspaceName, name: AgentName, *, force: bool) -> AgentView:
         """Nothing is ever in work here, so `force` changes nothing."""

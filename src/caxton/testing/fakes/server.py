@@ -50,6 +50,6 @@ class FakeServer:
         """One, unless it is ready."""
         return [] if self.is_ready else [Reason(code="STARTING", what="it starts", next="wait")]
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """One gauge."""
         return f"# TYPE caxton_agents gauge\ncaxton_agents {len(self._agents.views)}\n".encode()
