@@ -23,6 +23,7 @@ DIRECTORY = "docs/reference/directory.md"
 METRICS = "docs/reference/metrics.md"
 MONITORING = "docs/howto/set-up-monitoring.md"
 SDK_C = "sdk/c/README.md"
+TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
 MAP = "ARCHITECTURE.md"
 
@@ -1675,6 +1676,72 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_files_of_another_format_are_named_refused_and_left_as_they_are",
             "test_file_that_cannot_be_read_is_an_error",
             "test_recordings_are_not_for_everybody",
+        ),
+    ),
+    # --- telemetry -------------------------------------------------------------------------------------------
+    "telemetry:chain": Requirement(
+        source=TELEMETRY,
+        text="A collector sees messages as a chain of parents and children over agents, below the caller's span.",
+        tests=(
+            "test_collector_sees_a_chain_of_parents_over_five_agents",
+            "test_effect_hangs_below_its_cause_whichever_is_seen_first",
+            "test_refusal_hangs_below_the_handling_that_wanted_to_send",
+            "test_clients_message_hangs_below_the_clients_span",
+        ),
+    ),
+    "telemetry:kept": Requirement(
+        source=TELEMETRY,
+        text="What went wrong, came again or was slow is kept whatever the ratio, and comes first.",
+        tests=(
+            "test_what_goes_wrong_is_kept_without_any_sample",
+            "test_trace_of_an_error_is_kept_whole_before_and_after",
+            "test_slower_than_99_of_100_is_kept",
+            "test_budget_holds_and_errors_come_first",
+            "test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again",
+        ),
+    ),
+    "telemetry:dead-collector": Requirement(
+        source=TELEMETRY,
+        text="A collector that is dead, silent or out of order costs a counter, no message and no stop.",
+        tests=(
+            "test_useless_collector_costs_a_counter_and_no_message",
+            "test_stop_does_not_wait_for_a_useless_collector",
+            "test_collector_that_comes_back_gets_what_follows",
+            "test_what_finds_no_room_is_counted_and_nobody_waits",
+            "test_records_that_nobody_looks_at_are_bounded_and_counted",
+        ),
+    ),
+    "telemetry:off": Requirement(
+        source=CONFIG,
+        text="Without an endpoint nothing of OpenTelemetry is loaded.",
+        tests=("test_opentelemetry_is_loaded_only_with_an_endpoint", "test_without_an_endpoint_there_is_nothing"),
+    ),
+    "telemetry:secrets": Requirement(
+        source=CONFIG,
+        text="Headers for the collector are sent to it alone and printed nowhere.",
+        tests=(
+            "test_value_of_a_header_is_never_printed",
+            "test_header_that_is_wrong_is_not_printed_either",
+            "test_header_is_not_shown_by_the_command",
+            "test_headers_are_for_that_collector_alone",
+        ),
+    ),
+    "telemetry:signals": Requirement(
+        source=TELEMETRY,
+        text="Figures arrive under the names of the metrics page, lines of the server's log and of agents' as records.",
+        tests=(
+            "test_figures_arrive_under_the_names_of_the_metrics_page",
+            "test_lines_of_the_server_and_of_agents_arrive",
+            "test_names_are_known_to_the_conventions_or_begin_with_caxton",
+        ),
+    ),
+    "telemetry:context": Requirement(
+        source=REST,
+        text="W3C trace context is taken from a request if it keeps its rules, and told with the receipt.",
+        tests=(
+            "test_span_of_the_caller_is_taken_up_with_its_trace",
+            "test_span_of_a_caller_that_breaks_the_rules_is_not",
+            "test_receipt_tells_the_span_of_the_message",
         ),
     ),
     # --- live figures ----------------------------------------------------------------------------------------

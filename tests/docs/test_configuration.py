@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -32,13 +33,16 @@ ROWS = {word(row[0]): row for row in rows(PAGE, "Setting", "Variable")}
 EXAMPLE = block(section(PAGE, "## config.toml"), "toml")
 
 
-def shown(value: object) -> str:
+def shown(key: str, value: object) -> str:
     """A default as the page writes it."""
-    if value is None or value == []:
+    if value in (None, [], {}):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`{value:g}s`" if isinstance(value, float) else f"`{value}`"
+    if isinstance(value, list):
+        return ", ".join(f"`{part}`" for part in cast("list[str]", value))
+    is_duration = isinstance(value, float) and not key.endswith("_ratio")
+    return f"`{value:g}s`" if is_duration else f"`{value}`"
 
 
 def test_every_setting_has_a_line_and_every_line_its_setting() -> None:
@@ -51,7 +55,7 @@ def test_variable_and_default_are_right(setting: Setting) -> None:
     _, variable, _, default, _, _ = ROWS[setting.key]
     assert word(variable) == setting.variable
     if setting.key != "server.data_dir":
-        assert default == shown(setting.default)
+        assert default == shown(setting.key, setting.default)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
@@ -141,7 +145,7 @@ def test_files_of_the_data_directory_are_right() -> None:
 
 HOWTO_FILES = [
     (page, content)
-    for page in ("howto/run-as-a-service.md", "howto/behind-tls.md")
+    for page in ("howto/run-as-a-service.md", "howto/behind-tls.md", "howto/export-telemetry.md")
     for content in re.findall(r"^```toml\n(.*?)^```$", read_page(page), re.DOTALL | re.MULTILINE)
 ]
 

@@ -35,10 +35,19 @@ ROOMS = (
     "server",
     "services",
     "storage",
+    "telemetry",
 )
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "bus.envelope.TRACE_CHARS": "of the W3C's format",
+    "telemetry.outline.MAX_REMEMBERED": "how far back a caller's span or a failed message is looked for",
+    "telemetry.room.GATHER_S": "how often records are looked at",
+    "telemetry.room.MAX_CALLERS": "callers' spans that come within GATHER_S; MAX_REMEMBERED are known",
+    "telemetry.room.METRICS_EVERY_S": "how often figures are sent",
+    "telemetry.selection.MAX_FOLLOWED": "how many traces are kept whole because of an error",
+    "telemetry.selection.MEMORY_S": "how fast the ratio follows the load",
+    "telemetry.selection.MIN_STEP_S": "keeps a rate from being infinite",
     "logs.line.KEPT_LINE_BYTES": "an estimate",
     "logs.block.MAX_BLOCK_BYTES": "what is damage, of a file that nobody else writes",
     "logs.book.SLICE_S": "how long a search goes on before others have their turn",

@@ -186,3 +186,11 @@ def test_second_server_that_stops_gives_commands_back_to_the_first(caxton: CliRu
     finally:
         caxton("server", "stop", "--data-dir", tmp_path / "a", "--force")
         caxton("server", "stop", "--data-dir", tmp_path / "b", "--force")
+
+
+def test_header_is_not_shown_by_the_command(caxton: CliRunner) -> None:
+    file = caxton.home / "config.toml"
+    file.write_text("[telemetry]\nheaders = { authorization = 'Bearer s3cret' }\n", encoding="utf-8")
+    for form in ("table", "json"):
+        outcome = caxton("config", "show", "--config", file, "-o", form)
+        assert (outcome.code, "authorization=***" in outcome.out, "s3cret" in outcome.out) == (0, True, False)

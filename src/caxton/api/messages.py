@@ -12,7 +12,6 @@ from caxton.api.errors import to_problem
 from caxton.api.operation import ACL, Answer, Body, Operation, Route
 from caxton.api.query import choice, duration, integer, word
 from caxton.api.reply import Reply, json_reply
-from caxton.api.request import new_span_id
 from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
 from caxton.core.errors import (
     AgentFailed,
@@ -45,6 +44,7 @@ from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative
 
 if TYPE_CHECKING:
+    from caxton.api.reply import Header
     from caxton.api.request import ApiRequest
     from caxton.api.services import MessageService
 
@@ -189,13 +189,13 @@ def message_routes(messages: MessageService) -> list[Route]:
     async def post(request: ApiRequest) -> Reply:
         wait_s = request.read(WAIT)
         message = await read_message(request)
-        message.traceparent = traceparent(request)
+        message.traceparent = request.traceparent
         if wait_s is not None:
             reply = await messages.ask(request.workspace, request.principal, message, timeout_s=wait_s)
             return acl_reply([reply]) if wants_acl(request) else Reply(reply)
         durable = request.read(DURABILITY) != "memory"
         receipt = await messages.post(request.workspace, request.principal, message, durable=durable)
-        return json_reply(receipt, status=202)
+        return json_reply(receipt, status=202, headers=traceresponse(receipt))
 
     async def batch(request: ApiRequest) -> Reply:
         posted = decode_batch(request, await read_json(request, UPLOAD_BODY_BYTES))
@@ -224,7 +224,7 @@ def message_routes(messages: MessageService) -> list[Route]:
             receiver=name,
             content=msgspec.Raw(content),
             message_id=request.read(MESSAGE_ID) or "",
-            traceparent=traceparent(request),
+            traceparent=request.traceparent,
         )
         reply = await messages.ask(request.workspace, request.principal, message, timeout_s=timeout_s)
         return json_reply(_decode_reply(reply))
@@ -238,7 +238,7 @@ def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonEr
     if not 0 < len(raw) <= MAX_BATCH:
         raise InvalidRequest(f"a batch has 1 to {MAX_BATCH} messages, this has {len(raw)}", field="messages")
     found: list[AclMessage | CaxtonError] = []
-    parent = traceparent(request)  # each message gets a span of its own when it is accepted
+    parent = request.traceparent  # each message gets a span of its own when it is accepted
     for one in raw:
         try:
             message = decode_message(bytes(one))  # with the batch, its JSON was checked strictly
@@ -250,9 +250,9 @@ def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonEr
     return found
 
 
-def traceparent(request: ApiRequest) -> str:
-    """The request's trace for the message: its own id, a new span, not sampled."""
-    return f"00-{request.trace_id}-{new_span_id()}-00"
+def traceresponse(receipt: Receipt) -> tuple[Header, ...]:
+    """The span of what was accepted, as a header. Source: W3C trace context level 2, draft of response headers."""
+    return () if receipt.traceparent is None else ((b"traceresponse", receipt.traceparent.encode()),)
 
 
 def _told(request: ApiRequest, receipt: Receipt | CaxtonError) -> Receipt | Problem:

@@ -22,19 +22,15 @@ SCOPE_KEY = "caxton.request"
 _SINGLE = frozenset({b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"})
 """Headers that decide something. Given twice, two readers could believe two things."""
 
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _TRACE_ID = re.compile(rb"[0-9a-f]{32}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _NO_TRACE = b"0" * 32
+_NO_SPAN = b"0" * 16
 
 _chance = random.Random()  # noqa: S311 - ids need to differ, not to be secret; asking the system gives up the GIL
 
 T = TypeVar("T")
-
-
-def new_span_id() -> str:
-    """16 hex digits, never all zero."""
-    return f"{_chance.getrandbits(64) or 1:016x}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +60,7 @@ class ApiRequest:
         "request_id",
         "scope",
         "trace_id",
+        "traceparent",
     )
 
     def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
@@ -71,7 +68,9 @@ class ApiRequest:
         self.receive = receive
         self.limits = limits
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.trace_id = _trace_id(self.headers)
+        self.traceparent = _traceparent(self.headers)
+        """W3C trace context of the request. The span in it is the caller's, or zeros if it named none."""
+        self.trace_id = self.traceparent[3:35]
         self.request_id = _request_id(self.headers)
         self.principal: Principal = ANONYMOUS
         self.operation: Operation | None = None
@@ -146,19 +145,24 @@ class ApiRequest:
         return self._query
 
 
-def _trace_id(headers: dict[bytes, bytes]) -> str:
-    """The caller's trace if it names one (W3C trace context, or X-Trace-Id), else a new one."""
+def _traceparent(headers: dict[bytes, bytes]) -> str:
+    """The caller's trace if it names one (W3C trace context, or X-Trace-Id), else a new one.
+
+    Source: W3C trace context, 3.2 and 4.3: of a later version all that the first one knows is read.
+    """
     if parent := headers.get(b"traceparent"):
         match = _TRACEPARENT.fullmatch(parent)
-        if match and match[1] != _NO_TRACE:
-            return match[1].decode()
+        if match and match[2] != _NO_TRACE and match[3] != _NO_SPAN and not (match[1] == b"00" and match[5]):
+            return f"00-{match[2].decode()}-{match[3].decode()}-{match[4].decode()}"
     given = headers.get(b"x-trace-id")
     if given and _TRACE_ID.fullmatch(given) and given != _NO_TRACE:
-        return given.decode()
-    return f"{_chance.getrandbits(128) or 1:032x}"
+        trace_id = given.decode()
+    else:
+        trace_id = f"{_chance.getrandbits(128) or 1:032x}"
+    return f"00-{trace_id}-{_NO_SPAN.decode()}-00"
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
     """The caller's X-Request-Id if it is harmless, else a new one. Unlike a trace id it is this request's alone."""
     given = headers.get(b"x-request-id")
-    return given.decode() if given and _REQUEST_ID.fullmatch(given) else new_span_id()
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{_chance.getrandbits(64):016x}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.api.body import read_optional, read_struct
-from caxton.api.messages import MAX_WAIT_S, traceparent
+from caxton.api.messages import MAX_WAIT_S
 from caxton.api.operation import Answer, Body, Operation, Route
 from caxton.api.query import choice, duration, integer
 from caxton.api.reply import Reply, json_reply
@@ -107,7 +107,7 @@ def task_routes(tasks: TaskService) -> list[Route]:
 
     async def create(request: ApiRequest) -> Reply:
         spec = await read_struct(request, TaskSpec, MAX_BODY_BYTES)
-        task, is_new = await tasks.create(request.workspace, request.principal, spec, traceparent=traceparent(request))
+        task, is_new = await tasks.create(request.workspace, request.principal, spec, traceparent=request.traceparent)
         location = f"{PATH}/{task.id}".encode()
         return json_reply(task, status=201 if is_new else 200, headers=((b"location", location),))
 

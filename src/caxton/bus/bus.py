@@ -55,6 +55,11 @@ MESSAGES_PER_VISIT = 8
 """A mailbox with much mail lets the others in after so many."""
 
 
+_LOW_HALF = (1 << 64) - 1
+_STRIDE = 0x9E3779B97F4A7C15
+"""2^64 by the golden ratio: odd, so that no value comes twice, and any run of its multiples is spread evenly."""
+
+
 class Bus:
     """See the module. `pump` is called by the node's loop whenever `on_work` said that there is something to do.
 
@@ -73,7 +78,7 @@ class Bus:
         self.id_prefix = f"{os.urandom(6).hex()}-"
         """Of message ids: unique among all nodes and runs."""
         self._trace_seed = os.urandom(8).hex()
-        self._traces = 0
+        self._traces = int.from_bytes(os.urandom(8), "big")
         self._preempted: deque[Mailbox] = deque()
         self.history = History()
         self.recorder = Recorder() if recorder is None else recorder
@@ -137,8 +142,11 @@ class Bus:
         return f"{self.id_prefix}{seq:x}"
 
     def new_trace_id(self) -> str:
-        """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call."""
-        self._traces += 1
+        """32 hex digits, unique; half of them random for the whole run, which is enough and costs no system call.
+
+        The other half goes evenly through all values, since samplers decide by it (W3C trace context: random flag).
+        """
+        self._traces = (self._traces + _STRIDE) & _LOW_HALF
         return f"{self._trace_seed}{self._traces:016x}"
 
     # --- the pump --------------------------------------------------------------------------------------------
@@ -299,7 +307,7 @@ class Bus:
             receiver.timers.pop(envelope.timer_id, None)
             self._journal.put_timer(receiver.workspace, receiver.name, envelope.timer_id, None)
             self.timers_handled += 1
-            self.flight.note(TIMER, envelope, handed_us=turn.now_us)
+            self.flight.note(TIMER, envelope, handed_us=turn.now_us, trace=turn.trace)
             return
         size = len(envelope.body)
         receiver.messages -= 1  # `give_room`, without the call
@@ -428,7 +436,7 @@ class Bus:
             receiver.supervisor.crashed(box, crash)
         if envelope is not None:
             kind = FAILED if crash is None else CRASHED
-            self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error)
+            self.flight.note(kind, envelope, handed_us=turn.now_us, detail=error, trace=turn.trace)
             self.redelivery.failed(box, envelope, error, crash)
         turn.failed = None
 

@@ -19,6 +19,10 @@ CLIENT_PREFIX = "client:"
 """Begins the names of those outside: `client:admin`. No agent can be called so."""
 
 
+TRACE_CHARS = len("00-") + 32 + len("-")
+"""Of a `traceparent`, up to the span."""
+
+
 class Envelope(msgspec.Struct, gc=False):
     """One message for one receiver. It holds no other object of ours, so the garbage collector need not look at it."""
 

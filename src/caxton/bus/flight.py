@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from caxton.bus.envelope import trace_of
 from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, DEAD, FAILED, LOST, MAX_DETAIL_CHARS, REFUSED, TOOL
 
 if TYPE_CHECKING:
@@ -50,15 +51,21 @@ class Flight:
         if self.bodies is not None and envelope.timer_id < 0:
             self.bodies.notable(envelope)
 
-    def note(self, kind: int, envelope: Envelope, *, handed_us: int = 0, detail: str | None = None) -> None:
-        """Something happened to `envelope`; `handed_us`: when the handler began to which it happened."""
+    def note(
+        self, kind: int, envelope: Envelope, *, handed_us: int = 0, detail: str | None = None, trace: str = ""
+    ) -> None:
+        """Something happened to `envelope`; `handed_us`: when the handler began to which it happened.
+
+        `trace`: of what the handler sent; that of the envelope if it sent nothing.
+        """
         if kind in _NOTABLE and self.bodies is not None:
             self.bodies.notable(envelope)
         if self.recorder.is_on:
             self.recorder.note(
                 (
                     kind, envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
-                    envelope.conversation_id, envelope.body[ACT_AT:ACT_END], envelope.trace, envelope.attempt,
+                    envelope.conversation_id, envelope.body[ACT_AT:ACT_END],
+                    trace or trace_of(envelope), envelope.attempt,
                     envelope.accepted_us, handed_us, self._clock.wall_us(), len(envelope.body),
                     None if detail is None else detail[:MAX_DETAIL_CHARS],
                 )
@@ -70,8 +77,11 @@ class Flight:
             self.bodies.offer([envelope])
         self.note(DEAD, envelope, detail=reason if error is None else f"{reason}: {error}")
 
-    def refused(self, workspace: str, message: AclMessage, code: str, *, trace: str = "") -> None:
-        """`message` was not taken; `code` tells why. Its sender is the one that it really had."""
+    def refused(self, workspace: str, message: AclMessage, code: str, *, trace: str = "", sent_us: int = 0) -> None:
+        """`message` was not taken; `code` tells why. Its sender is the one that it really had.
+
+        `sent_us`: when the handling began that wanted to send it, if one did.
+        """
         self.refusals[code] += 1
         now_us = self._clock.wall_us()
         if now_us // 1_000_000 != self._second:
@@ -84,7 +94,7 @@ class Flight:
         self.recorder.note(
             (
                 REFUSED, 0, workspace, message.sender, receiver, message.message_id, message.conversation_id,
-                message.performative.encode(), trace, 1, now_us, 0, now_us, len(message.content), code,
+                message.performative.encode(), trace, 1, sent_us or now_us, 0, now_us, len(message.content), code,
             )
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from caxton.bus.dead_letters import CAUSE
-from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, Envelope
+from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, TRACE_CHARS, Envelope
 from caxton.bus.receipts import check_message_id, digest_of
 from caxton.bus.revival import revived
 from caxton.core.crash import crash_point
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from caxton.bus.receipts import Receipts
     from caxton.bus.replies import Waiter
     from caxton.messages.message import AclMessage
+
+NO_SPAN = "0" * 16
+"""In a `traceparent` whose sender has no span of its own."""
 
 HOST_FIELD_BYTES = 512
 """What the host adds to a message, about."""
@@ -44,6 +47,8 @@ class Postbox:
     def __init__(self, bus: Bus, journal: Journal, receipts: Receipts, on_work: Callable[[], None]) -> None:
         self._bus, self._journal, self._receipts, self._on_work = bus, journal, receipts, on_work
         self.accepted = self.duplicates = 0
+        self.on_traced: Callable[[str, str], None] | None = None
+        """Told the id of a message and the `traceparent` of who posted it, if that names a span."""
 
     def accept(
         self, workspace: str, sender: str, message: AclMessage, *, waiter: Waiter | None = None, durable: bool = True
@@ -91,7 +96,10 @@ class Postbox:
         if message.ttl_ms is not None or message.reply_by is not None:
             ends_us = expires_us(message, self._bus.now_us(), self._bus.steady_us())
         crash_point("accept.checked")
+        caller = message.traceparent
         seq = self._stamp(message, targets)
+        if self.on_traced is not None and caller is not None and caller[TRACE_CHARS:-3] != NO_SPAN:
+            self.on_traced(message.message_id, caller)
         self._queue(workspace, message, seq, targets, ends_us, 1 if waiter else MAX_ATTEMPTS, durable=durable)
         if digest:
             self._receipts.remember(key, digest, message.conversation_id or "", durable=durable)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import POISON, REMOVED
-from caxton.bus.envelope import Envelope
+from caxton.bus.envelope import Envelope, trace_of
 from caxton.bus.redelivery import RESTARTED, with_attempt
 from caxton.recorder.record import LOST
 from caxton.storage.inflight import timer_key
@@ -133,6 +133,7 @@ def load_kept(database: Database, journal: Journal) -> None:
 
 
 def _suspect(bus: Bus, receiver: Receiver, envelope: Envelope) -> None:
+    envelope.trace = trace_of(envelope)
     bus.flight.note(LOST, envelope)
     if envelope.attempt >= envelope.max_attempts:
         bus.redelivery.end(receiver, envelope, POISON, None)

@@ -221,7 +221,8 @@ class Turn:
         """The handler learns of `result` by itself; the flight recorder is told."""
         said = AclMessage(performative="") if message is None else message
         said.sender, said.message_id = self._receiver.name, ""
-        self._bus.flight.refused(self._receiver.workspace, said, name_of(result), trace=self.trace)
+        trace = self.trace or self._begin_trace()
+        self._bus.flight.refused(self._receiver.workspace, said, name_of(result), trace=trace, sent_us=self.now_us)
         return result
 
     def _stage(self, message: AclMessage, target: Receiver | None, name: str, *, is_copy: bool = False) -> None:

@@ -286,8 +286,10 @@ def _plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return ", ".join(map(str, cast("list[object]", value))) or "-"
-    return str(value)
+    return str(value) or "-"
 
 
 def _jsonable(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
+    from caxton.telemetry.settings import Headers
+
+    return str(value) if isinstance(value, (Path, Headers)) else value

@@ -20,7 +20,7 @@ from caxton.logs.pages import MAX_TOTAL_BYTES, Pages
 from caxton.logs.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
     from caxton.core.clock import Clock
     from caxton.core.views.logs import LogLine
@@ -63,6 +63,8 @@ class LogBook:
         self.pages = Pages(max_bytes)
         self.sink: Sink | None = None
         """Set once, after `restore`."""
+        self.on_record: list[Callable[[Record], None]] = []
+        """Told of each new line; this must be quick."""
         self._readers: list[Reader] = []
 
     def restore(self, records: Iterable[Record]) -> None:
@@ -99,6 +101,8 @@ class LogBook:
             self.pages.add(record)
             if self.sink is not None:
                 self.sink.put(record)
+            for tell in self.on_record:
+                tell(record)
             for reader in self._readers:
                 reader.offer(record)
 

@@ -15,6 +15,18 @@ from caxton.core.crash import VARIABLE as CRASH_VARIABLE
 from caxton.core.errors import CaxtonError, InvalidConfig, quoted
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size
+from caxton.telemetry.settings import (
+    DEFAULT_SPANS_PER_S,
+    SIGNALS,
+    Headers,
+    TelemetrySettings,
+    read_endpoint,
+    read_headers,
+    read_protocol,
+    read_ratio,
+    read_signals,
+    read_spans_per_s,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +69,8 @@ class Setting:
     default: object
     read: Callable[[object], object]
     purpose: str
+    is_secret: bool = False
+    """Its value is in no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +267,37 @@ SETTINGS = (
         _seconds,
         "So long a conversation may last.",
     ),
+    Setting(
+        "telemetry.endpoint",
+        "CAXTON_TELEMETRY_ENDPOINT",
+        None,
+        read_endpoint,
+        "Base URL of an OpenTelemetry collector; without it nothing is exported.",
+    ),
+    Setting("telemetry.protocol", "CAXTON_TELEMETRY_PROTOCOL", "grpc", read_protocol, "OTLP by grpc or http."),
+    Setting(
+        "telemetry.headers",
+        "CAXTON_TELEMETRY_HEADERS",
+        Headers(),
+        read_headers,
+        "Sent with each export, as authorization. Secret.",
+        is_secret=True,
+    ),
+    Setting("telemetry.signals", "CAXTON_TELEMETRY_SIGNALS", list(SIGNALS), read_signals, "What is exported."),
+    Setting(
+        "telemetry.sample_ratio",
+        "CAXTON_TELEMETRY_SAMPLE_RATIO",
+        1.0,
+        read_ratio,
+        "Of traces that are kept whole, at most; what goes wrong or is slow is kept beside them.",
+    ),
+    Setting(
+        "telemetry.max_spans_per_s",
+        "CAXTON_TELEMETRY_MAX_SPANS_PER_S",
+        DEFAULT_SPANS_PER_S,
+        read_spans_per_s,
+        "How many spans may be exported in a second.",
+    ),
     Setting("log.level", "CAXTON_LOG_LEVEL", "info", _level, "Least grave lines in the server's own log."),
 )
 """All settings there are. docs/reference/configuration.md lists them; a test compares."""
@@ -283,6 +328,7 @@ class Settings:
     conversation_mode: Mode
     conversation_idle_s: float
     conversation_max_age_s: float
+    telemetry: TelemetrySettings
     log_level: str
 
 
@@ -336,6 +382,14 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         conversation_mode=values["conversations.mode"],
         conversation_idle_s=values["conversations.idle_timeout"],
         conversation_max_age_s=values["conversations.max_age"],
+        telemetry=TelemetrySettings(
+            endpoint=values["telemetry.endpoint"],
+            protocol=values["telemetry.protocol"],
+            headers=values["telemetry.headers"],
+            signals=tuple(values["telemetry.signals"]),
+            sample_ratio=values["telemetry.sample_ratio"],
+            max_spans_per_s=values["telemetry.max_spans_per_s"],
+        ),
         log_level=values["log.level"],
     )
 
@@ -370,7 +424,8 @@ def _value(setting: Setting, value: object, source: str) -> EffectiveValue:
     try:
         return EffectiveValue(setting.key, setting.read(value), source)
     except (ValueError, CaxtonError) as exc:
-        raise InvalidConfig(source, f"{setting.key} = {quoted(value)}: {exc}") from exc
+        shown = "(its value is secret)" if setting.is_secret else f"= {quoted(value)}"
+        raise InvalidConfig(source, f"{setting.key} {shown}: {exc}") from exc
 
 
 def _flag_key(flag: str) -> str:

@@ -325,6 +325,12 @@ CATALOGUE: tuple[Figure, ...] = (
         lambda m: m.rooms.recorder.lost,
     ),
     _gauge("recorder_bytes", "Of its ring that are in use.", lambda m: m.rooms.recorder.used_bytes),
+    _counter(
+        "telemetry_dropped_total",
+        "What a collector did not get: spans, sets of figures, lines of logs.",
+        lambda m: {} if m.rooms.telemetry is None else dict(m.rooms.telemetry.dropped),
+        "signal",
+    ),
     # --- the process -----------------------------------------------------------------------------------------
     _times(
         "event_loop_lag_seconds",

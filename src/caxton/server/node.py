@@ -82,6 +82,7 @@ class Node:
                 max_age_us=round(self._settings.conversation_max_age_s * 1e6),
             ),
             on_storage_failure=self._storage_failed,
+            telemetry=self._settings.telemetry,
         )
         rooms.bundle.settings = asdict(self._settings)
         try:
@@ -121,6 +122,8 @@ class Node:
         rooms.messages.interrupt()
         await http.stop()
         logger.info("node stopped", extra={"action": "server.stopped"})
+        if rooms.telemetry is not None:
+            await rooms.telemetry.aclose()
 
     async def _commit_the_rest(self, rooms: Rooms) -> None:
         """A full disk must not keep the process for ever: who was not told that it is safe will send again."""

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from caxton.core.views.server import Reason, ServerView
 from caxton.observe.process import read_process
 from caxton.server.census import take_census
-from caxton.server.metrics import Moment, text_of
+from caxton.server.metrics import Moment, read, text_of
 from caxton.server.readiness import reasons
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from caxton.core.clock import Clock
+    from caxton.observe.metrics import Metric, Samples
     from caxton.server.wiring import Rooms
 
 
@@ -53,6 +55,10 @@ class NodeStatus:
             process=read_process(), version=VERSION, now_us=self._clock.wall_us(), started_s=self._started_us / 1e6,
             uptime_s=self._uptime_s(),
         )  # fmt: skip
+
+    async def figures(self) -> Iterable[tuple[Metric, Samples]]:
+        """The same as what `metrics` renders."""
+        return read(await self.moment())
 
     def view(self) -> ServerView:
         rooms = self._rooms()

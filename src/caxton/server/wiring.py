@@ -30,6 +30,7 @@ from caxton.natives.facilitator import Facilitator
 from caxton.natives.management import Management
 from caxton.natives.tasks.agent import TaskAgent
 from caxton.natives.tasks.service import TaskService
+from caxton.observe.log import INSTANCE_ID
 from caxton.observe.time import SystemClock
 from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
@@ -55,6 +56,7 @@ from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
 from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
 from caxton.storage.lookup import Lookup
+from caxton.telemetry.room import open_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.natives.native import NativeAgent
     from caxton.recorder.recorder import Recorder
+    from caxton.telemetry.room import Telemetry
+    from caxton.telemetry.settings import TelemetrySettings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +113,8 @@ class Rooms:
     recordings: Store
     recording_service: RecordingService
     stats: StatsService
+    telemetry: Telemetry | None
+    """None if nothing is exported."""
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
     async def start(self) -> None:
@@ -128,6 +134,8 @@ class Rooms:
         await self.agents.start_recovered(modules)
         native.start(self.bus, self.native_receivers)
         crash_point("start.started")
+        if self.telemetry is not None:
+            self.telemetry.start()
         self.status.state = "ready"
 
     def _load(self) -> dict[str, bytes]:
@@ -174,6 +182,8 @@ class Rooms:
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
+        if self.telemetry is not None:
+            self.telemetry.close()
         self.pump.close()
         self.lag.close()
         self.dead_letters.close()
@@ -200,7 +210,7 @@ def build(
     max_log_bytes: int = MAX_LOG_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
-    natives: Sequence[NativeAgent] = (), tools: Tools | None = None,
+    natives: Sequence[NativeAgent] = (), tools: Tools | None = None, telemetry: TelemetrySettings | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
@@ -284,8 +294,21 @@ def build(
         ),
         status=status,
         recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
+        telemetry=_telemetry(telemetry, bus, postbox, log, status),
     )  # fmt: skip
     return status.rooms
+
+
+def _telemetry(
+    settings: TelemetrySettings | None, bus: Bus, postbox: Postbox, log: LogBook, status: NodeStatus
+) -> Telemetry | None:
+    found = open_telemetry(settings, INSTANCE_ID, status.figures)
+    if found is not None:
+        bus.recorder.on_batch.append(found.on_batch)
+        postbox.on_traced = found.on_traced
+        if found.lines is not None:
+            log.on_record.append(found.lines.of_agent)
+    return found
 
 
 def _facts_of_guest(engine: Engine) -> dict[str, Any]:

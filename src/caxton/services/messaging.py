@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+from caxton.bus.envelope import TRACE_CHARS
 from caxton.bus.replies import Waiter, is_reply
 from caxton.core.errors import (
     AgentFailed,
@@ -181,6 +182,7 @@ class MessageService:
         return Receipt(
             message_id=message.message_id, conversation_id=message.conversation_id or "",
             durability="fsync" if accepted.durable else "memory",
+            traceparent=message.traceparent if accepted.is_new else None,
         )  # fmt: skip
 
     def _take(
@@ -191,7 +193,8 @@ class MessageService:
         try:
             return self._postbox.accept(workspace, principal.name, message, waiter=waiter, durable=durable)
         except CaxtonError as exc:
-            self._bus.flight.refused(workspace, message, exc.code)
+            trace = (message.traceparent or "")[:TRACE_CHARS]
+            self._bus.flight.refused(workspace, message, exc.code, trace=trace)
             if self._bus.tap.listeners:
                 self._bus.tap.refused(workspace, message, exc.code)
             raise

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from caxton.core.views.messages import Receipt
     from caxton.natives.native import NativeAgent
     from caxton.storage.database import Row
+    from caxton.telemetry.settings import TelemetrySettings
 
 PATIENCE_S = 15.0
 """How long a test waits for what must happen; only a failing one waits so long."""
@@ -167,6 +168,7 @@ async def open_node(
     clock: Clock | None = None,
     natives: Sequence[NativeAgent] = (),
     conversations: ConversationSettings | None = None,
+    telemetry: TelemetrySettings | None = None,
     tools: Tools | None = None,
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
@@ -178,6 +180,7 @@ async def open_node(
         clock: instead of the machine's.
         natives: agents written in Python, beside those that every node has.
         conversations: as the settings.
+        telemetry: as the settings.
         tools: what guests may call.
     """
     _prepare(data_dir, compiled)
@@ -191,6 +194,7 @@ async def open_node(
         ballast_bytes=BALLAST_BYTES,
         natives=natives,
         conversations=conversations,
+        telemetry=telemetry,
         tools=tools,
     )
     try:

@@ -120,6 +120,10 @@ async def test_the_callers_trace_is_taken_up(headers: dict[str, str], trace_id: 
     [
         {"traceparent": f"00-{'0' * 32}-{'cd' * 8}-01"},
         {"traceparent": "00-short-01"},
+        {"traceparent": f"00-{'ab' * 16}-{'0' * 16}-01"},
+        {"traceparent": f"{PARENT}-more"},
+        {"traceparent": f"ff-{'ab' * 16}-{'cd' * 8}-01"},
+        {"traceparent": f"01-{'ab' * 16}-{'cd' * 8}-01more"},
         {"traceparent": f"00-{'AB' * 16}-{'cd' * 8}-01"},
         {"x_trace_id": "0" * 32},
         {"x_trace_id": "evil\r\nset-cookie: a=b"},

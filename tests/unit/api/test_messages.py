@@ -82,6 +82,29 @@ async def test_a_message_carries_the_trace_of_its_request(api: Api) -> None:
     assert (parts[0], parts[1], len(parts[2]), parts[3]) == ("00", "ab" * 16, 16, "00")
 
 
+@pytest.mark.parametrize("version", ["00", "01", "fe"])
+async def test_span_of_the_caller_is_taken_up_with_its_trace(version: str, api: Api) -> None:
+    more = "" if version == "00" else "-what-comes-later"
+    await api("POST", PATH, message(conversation_id="c"), traceparent=f"{version}-{'ab' * 16}-{'cd' * 8}-01{more}")
+    (sent, _) = api.node.messages.kept["c"]
+    assert msgspec.json.decode(sent)["traceparent"] == f"00-{'ab' * 16}-{'cd' * 8}-01"
+
+
+async def test_receipt_tells_the_trace_in_a_header_too(api: Api) -> None:
+    parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    answer = await api("POST", PATH, message(conversation_id="c"), traceparent=parent)
+    receipt = msgspec.json.decode(answer.body, type=Receipt)
+    assert answer.headers["traceresponse"] == receipt.traceparent == parent  # the fake makes no span of its own
+
+
+@pytest.mark.parametrize("span", ["0" * 16, "CD" * 8, "cd"])
+async def test_span_of_a_caller_that_breaks_the_rules_is_not(span: str, api: Api) -> None:
+    await api("POST", PATH, message(conversation_id="c"), traceparent=f"00-{'ab' * 16}-{span}-01")
+    (sent, _) = api.node.messages.kept["c"]
+    found = msgspec.json.decode(sent)["traceparent"]
+    assert (found[3:35] != "ab" * 16, found[36:]) == (True, f"{'0' * 16}-00")
+
+
 async def test_a_sender_cannot_be_made_up(api: Api) -> None:
     await api("POST", PATH, message(conversation_id="c", sender="boss"))
     (sent, _) = api.node.messages.kept["c"]

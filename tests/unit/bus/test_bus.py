@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -458,3 +459,11 @@ async def test_clock_that_is_set_back_or_far_ahead_does_not_stop_the_bus(rig: Ri
         rig.pump()
     assert len(b.contents) == 3
     assert sum(rig.bus.latency_us) == 3
+
+
+async def test_lower_halves_of_trace_ids_are_spread_evenly_and_never_come_twice(rig: Rig) -> None:
+    made = [rig.bus.new_trace_id() for _ in range(10_000)]
+    assert len(set(made)) == 10_000
+    for digits in (slice(16, 17), slice(18, 19)):  # of the whole half, and of the 56 bits that W3C calls random
+        counts = Counter(trace[digits] for trace in made)
+        assert (len(counts), max(counts.values()) < 700) == (16, True)

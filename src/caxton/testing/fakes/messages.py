@@ -97,7 +97,9 @@ class FakeMessages:
             if name not in self.silent | self.failing:
                 kept.append(encode_message(self._answer(name, message)))
                 self._agents.views[name].messages_handled += 1
-        return names, Receipt(message_id=message.message_id, conversation_id=message.conversation_id)
+        return names, Receipt(
+            message_id=message.message_id, conversation_id=message.conversation_id, traceparent=message.traceparent
+        )
 
     def _receivers(self, workspace: WorkspaceName, message: AclMessage) -> list[str]:
         views = self._agents.list(workspace)

@@ -1,0 +1,151 @@
+"""Which records become spans."""
+
+from __future__ import annotations
+
+import pytest
+
+from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, REFUSED, REPLIED, TIMER, TOOL
+from caxton.telemetry.selection import (
+    CONTEXT,
+    ERROR,
+    MAX_FOLLOWED,
+    MIN_LATENCIES,
+    REDELIVERED,
+    SAMPLED,
+    SLOW,
+    Raw,
+    Selection,
+)
+from tests.unit.telemetry.records import TRACE, record
+
+
+def trace(n: int) -> str:
+    """Traces whose lower halves are spread evenly."""
+    return f"00-{n + 1:016x}{(n * 0x9E3779B97F4A7C15) % (1 << 64):016x}-"
+
+
+def reasons(selection: Selection, *records: Raw, now_s: float = 1.0) -> list[tuple[int, str]]:
+    """The numbers of the kept ones and why."""
+    return [(kept.record[1], kept.reason) for kept in selection.select(records, now_s)]
+
+
+@pytest.mark.parametrize("kind", [FAILED, CRASHED, DEAD, REFUSED, LOST])
+def test_errors_are_kept_whatever_the_ratio(kind: int) -> None:
+    assert reasons(Selection(0.0, 200), record(kind=kind, seq=1), record(seq=2, trace=trace(1))) == [(1, ERROR)]
+
+
+@pytest.mark.parametrize("kind", [REPLIED, TIMER])
+def test_what_is_fine_is_not_kept_without_a_sample(kind: int) -> None:
+    assert reasons(Selection(0.0, 200), record(kind=kind), record(kind=kind, trace="")) == []
+
+
+def test_what_was_delivered_again_is_kept() -> None:
+    assert reasons(Selection(0.0, 200), record(attempt=2)) == [(7, REDELIVERED)]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "is_kept"),
+    [
+        (0.5, "7fffffffffffffff", True),
+        (0.5, "8000000000000000", False),
+        (0.0, "0000000000000000", False),
+        (1.0, "ffffffffffffffff", True),
+        (1 / 1024, "003fffffffffffff", True),
+        (1 / 1024, "0040000000000000", False),
+    ],
+)
+def test_ratio_goes_by_the_lower_half_of_the_trace_id_as_elsewhere(ratio: float, low: str, is_kept: bool) -> None:
+    found = reasons(Selection(ratio, 200), record(trace=f"00-{'f' * 16}{low}-"))
+    assert found == ([(7, SAMPLED)] if is_kept else [])
+
+
+def test_message_of_no_trace_is_in_no_sample() -> None:
+    assert reasons(Selection(1.0, 200), record(trace="")) == []
+
+
+def test_trace_that_a_caller_keeps_is_kept() -> None:
+    selection = Selection(0.0, 200)
+    selection.mark(TRACE)
+    assert reasons(selection, record(), record(seq=8, trace=trace(1))) == [(7, SAMPLED)]
+
+
+def test_trace_of_an_error_is_kept_whole_before_and_after() -> None:
+    selection = Selection(0.0, 200)
+    other = record(seq=9, trace=trace(1))
+    assert reasons(selection, record(seq=1), other, record(seq=2)) == []
+    assert reasons(selection, other, record(seq=3, kind=FAILED)) == [(3, ERROR), (1, CONTEXT), (2, CONTEXT)]
+    assert reasons(selection, record(seq=4), other) == [(4, CONTEXT)]
+    assert reasons(selection, record(seq=5, kind=DEAD)) == [(5, ERROR)]  # and nothing twice
+
+
+def test_slower_than_99_of_100_is_kept() -> None:
+    selection = Selection(0.0, 10_000)
+    usual = [record(trace=trace(n), ended_us=1_200 + n) for n in range(MIN_LATENCIES)]
+    assert reasons(selection, *usual) == []
+    slow, fast = record(seq=8, ended_us=1_200 + MIN_LATENCIES), record(trace=trace(1_000), ended_us=1_200)
+    assert reasons(selection, slow, fast) == [(8, SLOW)]
+
+
+def test_trace_of_a_slow_message_is_kept_with_it() -> None:
+    selection = Selection(0.0, 10_000)
+    selection.select([record(trace=trace(n)) for n in range(MIN_LATENCIES)], 1.0)
+    call = record(kind=TOOL, seq=1, detail="search")
+    found = reasons(selection, record(seq=2), call, record(seq=3, ended_us=10**9), record(trace=trace(7)), now_s=2.0)
+    assert found == [(2, CONTEXT), (1, CONTEXT), (3, SLOW)]
+    assert reasons(selection, record(seq=4)) == [(4, CONTEXT)]
+
+
+def test_tool_that_failed_is_an_error_and_another_is_not() -> None:
+    selection = Selection(0.0, 200)
+    fine, failed = (record(kind=TOOL, seq=n, detail=text) for n, text in enumerate(["a", "a: tool timeout"]))
+    assert reasons(selection, fine, failed) == [(1, ERROR), (0, CONTEXT)]
+
+
+def test_nothing_is_slow_before_enough_is_known() -> None:
+    selection = Selection(0.0, 200)
+    assert reasons(selection, *[record(trace=trace(n)) for n in range(MIN_LATENCIES - 1)]) == []
+    assert reasons(selection, record(ended_us=10**9)) == []
+
+
+def test_budget_holds_and_errors_come_first() -> None:
+    selection = Selection(1.0, 200)
+    flood = [record(seq=n, trace=trace(n)) for n in range(1_000)]
+    errors = [record(seq=5_000 + n, kind=FAILED, attempt=2, trace=trace(5_000 + n)) for n in range(50)]
+    kept = reasons(selection, *flood, *errors)
+    assert kept[:50] == [(5_000 + n, ERROR) for n in range(50)]
+    assert 0 < len(kept) - 50 <= (200 - 50) // 2  # a message has two spans
+    assert selection.passed_over == 2 * (1_000 - (len(kept) - 50))
+
+
+def test_flood_of_slow_messages_leaves_half_of_the_budget_to_others() -> None:
+    selection = Selection(0.0, 200)
+    selection.select([record(trace=trace(n)) for n in range(MIN_LATENCIES)], 1.0)
+    slow = [record(seq=n, ended_us=10**9, trace=trace(n)) for n in range(1_000)]
+    assert len(selection.select(slow, 2.0)) == 50
+    assert len(selection.select([record(kind=FAILED, attempt=2, trace=trace(n)) for n in range(500)], 2.0)) >= 100
+
+
+def test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again() -> None:
+    selection = Selection(1.0, 200)
+    now_s, kept_traces, all_kept = 0.0, set[str](), 0
+    for cycle in range(125):  # 5 messages a trace, 4,000 messages a second
+        now_s += 0.25
+        records = [made for n in range(200) for made in [record(trace=trace(cycle * 200 + n))] * 5]
+        kept = selection.select(records, now_s)
+        if cycle >= 25:
+            all_kept += len(kept)
+            kept_traces |= {one.record[8] for one in kept}
+    assert all_kept == 5 * len(kept_traces) > 0
+    assert all_kept * 2 <= 200 * 25
+    for _ in range(300):
+        now_s += 0.25
+        selection.select([], now_s)
+    assert selection.ratio == 1.0
+
+
+def test_known_traces_are_bounded() -> None:
+    selection = Selection(0.0, 100_000)
+    failed = [record(kind=FAILED, attempt=2, trace=trace(n)) for n in range(MAX_FOLLOWED + 1)]
+    assert len(selection.select(failed, 1.0)) == MAX_FOLLOWED + 1
+    assert reasons(selection, record(trace=trace(0))) == []
+    assert reasons(selection, record(trace=trace(1))) == [(7, CONTEXT)]
