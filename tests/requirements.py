@@ -17,6 +17,7 @@ AGENT_CONFIG = "docs/reference/agent-config.md"
 PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
 RULES = "docs/howto/talk-by-the-rules.md"
+REPLAY = "docs/howto/replay-what-agents-did.md"
 TASKS = "docs/howto/delegate-a-task.md"
 DIRECTORY = "docs/reference/directory.md"
 METRICS = "docs/reference/metrics.md"
@@ -1633,6 +1634,106 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_span_of_the_caller_is_taken_up_with_its_trace",
             "test_span_of_a_caller_that_breaks_the_rules_is_not",
             "test_receipt_tells_the_span_of_the_message",
+        ),
+    ),
+    # --- replays ---------------------------------------------------------------------------------------------
+    "replay:same": Requirement(
+        source=REPLAY,
+        text="What was recorded runs again byte for byte, also after a restart, whatever the guest uses.",
+        tests=(
+            "test_hundred_conversations_of_the_examples_replay_identically_after_a_restart",
+            "test_guest_that_uses_all_the_host_has_does_the_same_bytes_again",
+            "test_every_answer_of_the_host_counts",
+            "test_answers_of_tools_are_recorded_and_no_tool_is_called_again",
+            "test_failed_attempts_are_replayed_in_the_memory_that_they_left",
+            "test_crashes_end_a_life_and_each_attempt_is_replayed_in_its_own",
+            "test_start_that_failed_is_recorded_and_fails_again",
+            "test_slices_and_limits_do_not_matter",
+            "test_handling_that_ran_out_of_time_is_the_same_up_to_there",
+            "test_handling_that_was_cut_off_is_the_end_of_its_life",
+            "test_each_replica_has_a_recording_and_reads_what_the_others_wrote",
+            "test_every_function_of_the_host_has_its_number",
+        ),
+    ),
+    "replay:against": Requirement(
+        source=REPLAY,
+        text="The first difference is named: message, host call, what was expected and what came; exit 10.",
+        tests=(
+            "test_changed_module_is_caught_at_the_right_message_and_call",
+            "test_end_of_a_handling_is_compared",
+            "test_other_module_ends_with_10_and_the_first_difference",
+            "test_difference_tells_what_was_expected_and_what_came",
+        ),
+    ),
+    "replay:step-and-fork": Requirement(
+        source=REPLAY,
+        text="It stops before each message, also over a pipe; it goes on freely from a message, or an edited one.",
+        tests=(
+            "test_step_asks_before_each_message_and_obeys",
+            "test_fork_goes_on_freely_and_shows_what_would_have_been_sent",
+            "test_fork_shows_what_would_have_been_done_and_takes_an_edited_message",
+            "test_fork_meets_the_state_that_the_recording_had_made",
+            "test_fork_is_the_same_in_every_run_and_no_two_draws_are",
+        ),
+    ),
+    "replay:offline": Requirement(
+        source=REPLAY,
+        text="A replay touches no live agent, network or tool.",
+        tests=(
+            "test_conversation_of_before_a_kill_is_replayed_stepped_through_and_tried_on_another_module",
+            "test_fork_goes_on_freely_and_shows_what_would_have_been_sent",
+        ),
+    ),
+    "replay:who-records": Requirement(
+        source=REPLAY,
+        text="Recording is switched while an agent runs and outlives a restart; who does not record pays nothing.",
+        tests=(
+            "test_it_is_switched_on_and_off_while_the_agent_runs_and_outlives_a_restart",
+            "test_switching_it_on_waits_for_the_message_in_hand_and_loses_none",
+            "test_agent_that_cannot_start_anew_goes_on_unrecorded",
+            "test_agent_that_does_not_record_has_nothing_of_it_on_its_way",
+        ),
+    ),
+    "replay:gaps": Requirement(
+        source=REPLAY,
+        text="Who took part and did not record is named, what was not recorded counted, how to record told.",
+        tests=(
+            "test_who_took_part_and_has_no_recording_is_named",
+            "test_messages_of_before_the_recording_are_counted",
+            "test_agents_without_a_recording_are_named",
+            "test_nothing_recorded_is_an_error_that_says_how_to_record",
+        ),
+    ),
+    "replay:durable": Requirement(
+        source=REPLAY,
+        text="After a kill -9 nothing is missing that somebody was told of, and nothing torn is shown.",
+        tests=(
+            "test_whatever_was_acknowledged_is_recorded_whole_and_replays",
+            "test_file_cut_off_anywhere_shows_whole_handlings_only",
+            "test_flipped_bit_ends_what_is_read_before_it",
+            "test_frame_that_was_lost_or_taken_from_elsewhere_ends_what_is_read",
+        ),
+        gap="a power cut may cost the last seconds of a recording: it is not synced",
+    ),
+    "replay:bounded": Requirement(
+        source=REPLAY,
+        text="All recordings have a bound: the oldest lives go first, as wholes; one life has a quarter, then it ends.",
+        tests=(
+            "test_everything_together_stays_within_its_bound_and_the_oldest_goes_first_as_a_whole",
+            "test_one_life_has_its_share_and_then_its_recording_ends_and_says_so",
+            "test_recording_that_gets_too_large_ends_with_a_line_in_the_log",
+            "test_module_goes_with_the_last_life_that_needs_it",
+        ),
+    ),
+    "replay:trouble": Requirement(
+        source=REPLAY,
+        text="A recording that cannot be written costs no message; a file of another format is refused and left alone.",
+        tests=(
+            "test_recording_that_cannot_be_written_costs_no_message",
+            "test_disk_that_takes_half_of_a_frame_ends_the_recording_at_the_frame_before",
+            "test_files_of_another_format_are_named_refused_and_left_as_they_are",
+            "test_file_that_cannot_be_read_is_an_error",
+            "test_recordings_are_not_for_everybody",
         ),
     ),
     # --- live figures ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
     from caxton.core.views.logs import LogLine
     from caxton.core.views.messages import Gap, Receipt, Sighting
+    from caxton.core.views.recordings import RecordingFilter, RecordingPage
     from caxton.core.views.server import Reason, ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
@@ -285,6 +286,22 @@ class SniffService(Protocol):
         ...
 
 
+class RecordingService(Protocol):
+    """What agents that record have recorded."""
+
+    async def list(self, workspace: WorkspaceName, wanted: RecordingFilter, *, limit: int) -> RecordingPage:
+        """The recordings that match, the oldest first."""
+        ...
+
+    async def read(self, workspace: WorkspaceName, recording_id: str) -> bytes:
+        """A whole recording as it is on disk. Raises `RecordingNotFound`, `RecordingTooNew`, `RecordingDamaged`."""
+        ...
+
+    async def module(self, workspace: WorkspaceName, sha256: str) -> bytes:
+        """A module that was recorded. Raises `RecordingNotFound`, `RecordingDamaged`."""
+        ...
+
+
 class TraceService(Protocol):
     """Knows what happened to messages, and what those do that are not over."""
 
@@ -395,6 +412,7 @@ class Services:
     server: ServerService
     conversations: ConversationService
     workspaces: WorkspaceService
+    recordings: RecordingService
     traces: TraceService
     stats: StatsService
     debugging: DebugService

@@ -22,6 +22,7 @@ from caxton.cli import (
     message,
     monitor,
     profile,
+    replay,
     server,
     sniff,
     status,
@@ -76,8 +77,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, top, monitor,
-    doctor, debug, profile,
+    doctor, top, monitor, debug, profile, replay,
 ):  # fmt: skip
     part.register(app)
 

@@ -14,6 +14,7 @@ from caxton.client.dead_letters import DeadLetterCalls, Replays
 from caxton.client.debugging import DebugCalls
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
+from caxton.client.recordings import RecordingCalls
 from caxton.client.server import ServerCalls
 from caxton.client.sniff import SniffCalls
 from caxton.client.stats import StatsCalls
@@ -50,6 +51,7 @@ class CaxtonClient(
     SniffCalls,
     StorageCalls,
     WorkspaceCalls,
+    RecordingCalls,
     StatsCalls,
     DebugCalls,
     ServerCalls,

@@ -446,6 +446,56 @@ class DeadLetterDamaged(CaxtonError):
         self.id = letter_id
 
 
+class RecordingNotFound(CaxtonError):
+    """No such recording in this workspace: there never was one, or it was let go of to make room."""
+
+    code = "RECORDING_NOT_FOUND"
+
+    def __init__(self, recording_id: str) -> None:
+        super().__init__(
+            f"there is no recording {quoted(recording_id)}; 'GET /api/v1/recordings' has those that are kept"
+        )
+        self.id = recording_id
+
+
+class RecordingTooNew(CaxtonError):
+    """A recording has another format than this version of Caxton reads. The file stays as it is."""
+
+    code = "RECORDING_TOO_NEW"
+
+    def __init__(self, name: str, found: int, known: int) -> None:
+        super().__init__(
+            f"recording {quoted(name)} has format {found}, this Caxton reads format {known}; the file was left as it "
+            "is, replay it with the version that made it"
+        )
+        self.name, self.found, self.known = name, found, known
+
+
+class RecordingDamaged(CaxtonError):
+    """What the disk holds of a recording is not what was written. The file stays as it is."""
+
+    code = "RECORDING_DAMAGED"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"recording {quoted(name)} cannot be read: {reason}; the file was left as it is")
+        self.name, self.reason = name, reason
+
+
+class NothingRecorded(CaxtonError):
+    """There is no recording of what is to be replayed."""
+
+    code = "NOTHING_RECORDED"
+
+    def __init__(self, what: str, agents: list[str], *, agent: str | None = None) -> None:
+        who = agent or (agents[0] if agents else "NAME")
+        silent = f"; {', '.join(agents)} took part and did not record" if agents else ""
+        super().__init__(
+            f"nothing is recorded of {what}{silent}; 'caxton config set --agent {who} --record=true' records from then "
+            "on, what was not recorded cannot be replayed"
+        )
+        self.agents = agents
+
+
 class DeadLettersFull(CaxtonError):
     """The store of dead letters is at its limit, and none is dropped to make room: new messages have to wait."""
 

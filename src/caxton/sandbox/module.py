@@ -98,9 +98,16 @@ def _spelled(letters: str) -> str:
 class Module:
     """Compiled code of one agent. `close()` once no instance is left."""
 
-    def __init__(self, engine: Engine, compiled: bytes) -> None:
-        """Raises `InvalidWasm` when the module does not fit the guest interface."""
+    def __init__(self, engine: Engine, compiled: bytes, *, sha256: str = "") -> None:
+        """Raises `InvalidWasm` when the module does not fit the guest interface.
+
+        Args:
+            engine: that will run it.
+            compiled: what the compiler made of it.
+            sha256: of the WebAssembly that `compiled` was made from, for those who tell which module it is.
+        """
         self.engine = engine
+        self.sha256 = sha256
         self._module = wasmtime.Module.deserialize(engine.wasmtime_engine, compiled)
         check_interface(self._module)
         exports = {item.name: item.type for item in self._module.exports}

@@ -50,6 +50,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "debug:inside": _TOUCH,  # an agent's state, memory and stack: whatever it was told and keeps
     "debug:profile": _TOUCH,
     "debug:bundle": frozenset({ADMIN}),
+    "recordings:read": _TOUCH,  # they hold the state of agents, which a viewer does not get to see otherwise
 }
 """Action → the roles that may. A route whose action is not here is denied to everybody."""
 

@@ -73,6 +73,7 @@ class Node:
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
             max_log_bytes=self._settings.max_log_bytes,
+            max_recording_bytes=self._settings.max_recording_bytes,
             recorder_bytes=self._settings.recorder_bytes,
             body_bytes=self._settings.body_bytes,
             conversations=ConversationSettings(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
-from caxton.agents.store import free_reserved_names
+from caxton.agents.store import free_reserved_names, load_module
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.api.meter import Meter
 from caxton.bus.bus import Bus
@@ -34,6 +34,8 @@ from caxton.observe.log import INSTANCE_ID
 from caxton.observe.time import SystemClock
 from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
+from caxton.replay.store import DEFAULT_BYTES as MAX_RECORDING_BYTES
+from caxton.replay.store import Store
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.lag import LoopLag
@@ -45,6 +47,7 @@ from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.debugging import DebugService
 from caxton.services.messaging import MessageService
+from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
 from caxton.services.stats import Sources, StatsService
 from caxton.services.tracing import TraceService
@@ -107,6 +110,8 @@ class Rooms:
     debugging: DebugService
     bundle: BundleService
     status: NodeStatus
+    recordings: Store
+    recording_service: RecordingService
     stats: StatsService
     telemetry: Telemetry | None
     """None if nothing is exported."""
@@ -190,6 +195,7 @@ class Rooms:
         self.disk.close()
         self.agents.close()
         self.log_writer.close()
+        self.recordings.close()
         self.journal.close()
         for lookup in self.lookups:
             lookup.close()
@@ -203,7 +209,7 @@ def build(
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     max_log_bytes: int = MAX_LOG_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
-    body_bytes: int = DEFAULT_BODY_BYTES,
+    body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
     natives: Sequence[NativeAgent] = (), tools: Tools | None = None, telemetry: TelemetrySettings | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
@@ -235,9 +241,12 @@ def build(
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     compiler = Compiler(data_dir / "compiled", cache_key)
+    recordings = Store(data_dir / "recordings", clock.wall_us, max_recording_bytes)
     agents = AgentService(
         engine=engine, compiler=compiler, bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances, tools=tools,
+        clock=clock, max_instances=max_instances, recordings=recordings,
+        stored_module=lambda sha256: load_module(lookups[1], sha256),
+        tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
     engine.facts = lambda: _facts_of_guest(engine)
@@ -284,6 +293,7 @@ def build(
             reasons=status.reasons, metrics=status.metrics,
         ),
         status=status,
+        recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
         telemetry=_telemetry(telemetry, bus, postbox, log, status),
     )  # fmt: skip
     return status.rooms

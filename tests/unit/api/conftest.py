@@ -150,6 +150,7 @@ class Api:
             "storage",
             "server",
             "workspaces",
+            "recordings",
             "traces",
             "stats",
             "debugging",

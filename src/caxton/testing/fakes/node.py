@@ -16,6 +16,7 @@ from caxton.testing.fakes.debugging import FakeBundle, FakeDebugging
 from caxton.testing.fakes.letters import FakeDeadLetters
 from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
+from caxton.testing.fakes.recordings import FakeRecordings
 from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.stats import FakeStats
@@ -39,6 +40,7 @@ class FakeNode:
     logs: FakeLogs = field(default_factory=FakeLogs)
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
+    recordings: FakeRecordings = field(default_factory=FakeRecordings)
     server: FakeServer = field(init=False)
     traces: FakeTraces = field(init=False)
     stats: FakeStats = field(init=False)
@@ -65,4 +67,5 @@ class FakeNode:
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
             workspaces=self.workspaces, traces=self.traces, stats=self.stats,
             debugging=self.debugging, bundle=self.bundle,
+            recordings=self.recordings,
         )  # fmt: skip
