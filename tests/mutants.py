@@ -20,6 +20,7 @@ KILLS = ("tests/faults/test_kill.py",)
 TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
 OBSERVE = ("tests/unit/observe",)
+REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
@@ -368,9 +369,9 @@ MUTANTS = (
     Mutant(
         "a change with a bad value is half done",
         "agents/service.py",
-        "            definition = define(spec)\n            agent.supervisor.configure(definition)",
+        "            definition = define(spec)\n            if patch.record is True",
         "            agent.row = msgspec.structs.replace(agent.row, spec=spec)\n"
-        "            definition = define(spec)\n            agent.supervisor.configure(definition)",
+        "            definition = define(spec)\n            if patch.record is True",
         ("tests/integration/test_circuit.py",),
     ),
     Mutant(
@@ -706,7 +707,7 @@ MUTANTS = (
     Mutant(
         "facts with telling names are shown",
         "observe/redact.py",
-        "REDACTED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
+        "REMOVED if not is_plain and is_secret_name(key) else _value(value, depth + 1)",
         "_value(value, depth + 1)",
         OBSERVE,
     ),
@@ -723,6 +724,119 @@ MUTANTS = (
         "self._facts is not None and self._task is _task_now()",
         "self._facts is not None",
         OBSERVE,
+    ),
+    Mutant(
+        "a handling is acknowledged before it is recorded",
+        "agents/recording.py",
+        "        if result is not None:\n            self._keep(_outcome(result))\n        return result",
+        "        if result is not None:\n            import asyncio\n\n"
+        "            asyncio.get_running_loop().call_later(0.2, self._keep, _outcome(result))\n        return result",
+        ("tests/integration/test_replay_crash.py",),
+    ),
+    Mutant(
+        "a recording does not go on from the checksum before",
+        "replay/file.py",
+        "        at, before = at + length, checksum",
+        "        at += length",
+        REPLAYS,
+    ),
+    Mutant(
+        "a torn frame of a recording is shown",
+        "replay/file.py",
+        "if len(content) < length or _checksum(kind, content, before) != checksum:",
+        "if len(content) < length:",
+        REPLAYS,
+    ),
+    Mutant(
+        "a recording of another format is read",
+        "replay/file.py",
+        "    if found != FORMAT:",
+        "    if found > FORMAT + 2**33:",
+        REPLAYS,
+    ),
+    Mutant(
+        "recordings have no bound",
+        "replay/store.py",
+        "while self._used > self.max_bytes and self._entries:",
+        "while self._used > self.max_bytes * 1000 and self._entries:",
+        REPLAYS,
+    ),
+    Mutant(
+        "one life takes all that recordings may take",
+        "replay/store.py",
+        "if kind == file.HANDLING and self._entry.size + len(data) > self._store.max_life_bytes:",
+        "if kind == file.HANDLING and self._entry.size + len(data) > self._store.max_bytes:",
+        REPLAYS,
+    ),
+    Mutant(
+        "half a frame stays on a full disk",
+        "replay/store.py",
+        "                os.ftruncate(handle, entry.size)",
+        "                pass",
+        REPLAYS,
+    ),
+    Mutant(
+        "the clock of a recording is not that of the guest",
+        "replay/tape.py",
+        "                self.at += 1\n                return answer",
+        "                self.at += 1\n                return answer + 1 if number == NOW else answer",
+        REPLAYS,
+    ),
+    Mutant(
+        "arguments are not compared",
+        "replay/tape.py",
+        "            if known == number and asked == arguments:",
+        "            if known == number:",
+        REPLAYS,
+    ),
+    Mutant(
+        "calls that were not made again are not missed",
+        "replay/player.py",
+        "        if not tape.is_at_its_end:\n            return False",
+        "        if not tape.is_at_its_end:\n            return True",
+        REPLAYS,
+    ),
+    Mutant(
+        "how a handling ended is not compared",
+        "replay/player.py",
+        "        return same_end(expected, got)",
+        "        return True",
+        REPLAYS,
+    ),
+    Mutant(
+        "a fork begins without the state that the recording had made",
+        "replay/player.py",
+        "        self._world.learn(handling)\n",
+        "",
+        REPLAYS,
+    ),
+    Mutant(
+        "a life is replayed from its conversation on, not from its start",
+        "replay/plan.py",
+        "        for n, handling in enumerate(recording.handlings[: last + 1]):",
+        "        for n, handling in enumerate(h for h, w in zip(recording.handlings, wanted, strict=True) if w):",
+        REPLAYS,
+    ),
+    Mutant(
+        "every agent records",
+        "agents/supervisor.py",
+        "if definition.record and self._recordings is not None:",
+        "if self._recordings is not None:",
+        REPLAYS,
+    ),
+    Mutant(
+        "an agent goes on recording when it shall not",
+        "agents/supervisor.py",
+        '                runner.stop_recording("it was switched off")',
+        "                pass",
+        REPLAYS,
+    ),
+    Mutant(
+        "recordings are for everybody who may look",
+        "security/policy.py",
+        '    "recordings:read": _TOUCH,',
+        '    "recordings:read": _LOOK,',
+        REPLAYS,
     ),
 )
 

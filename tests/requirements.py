@@ -17,6 +17,7 @@ AGENT_CONFIG = "docs/reference/agent-config.md"
 PROTOCOLS = "docs/reference/protocols.md"
 WAITS = "docs/howto/find-out-who-waits.md"
 RULES = "docs/howto/talk-by-the-rules.md"
+REPLAY = "docs/howto/replay-what-agents-did.md"
 TASKS = "docs/howto/delegate-a-task.md"
 DIRECTORY = "docs/reference/directory.md"
 METRICS = "docs/reference/metrics.md"
@@ -134,6 +135,14 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_mermaid_draws_messages_and_calls_of_tools",
             "test_otlp_has_a_span_for_each_message_and_call_with_its_parent",
             "test_otlp_follows_the_rules_of_the_protocol_whatever_happened",
+        ),
+    ),
+    "trace:night": Requirement(
+        source="docs/howto/three-in-the-morning.md",
+        text="From the alarm of a real Prometheus the commands of the brief, in their order, lead to the slow tool.",
+        tests=(
+            "test_page_has_the_commands_of_the_brief_in_their_order",
+            "test_commands_in_their_order_lead_from_the_alarm_to_the_slow_tool_and_mend_it",
         ),
     ),
     "trace:tools": Requirement(
@@ -1568,83 +1577,104 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_a_million_conversation_ids_are_not_remembered_for_ever",
         ),
     ),
-    # --- metrics and monitoring ------------------------------------------------------------------------------
-    "metrics:catalogue": Requirement(
-        source=METRICS,
-        text="Every figure is given under its name with its own labels, and none of them is a name or an id.",
+    # --- replays ---------------------------------------------------------------------------------------------
+    "replay:same": Requirement(
+        source=REPLAY,
+        text="What was recorded runs again byte for byte, also after a restart, whatever the guest uses.",
         tests=(
-            "test_every_metric_has_a_line_and_every_line_its_metric",
-            "test_every_metric_of_the_catalogue_is_given_with_its_own_labels",
-            "test_nothing_that_agents_clients_or_messages_bring_along_is_a_label",
-            "test_requests_count_under_their_route_and_not_their_path",
-            "test_what_strangers_make_up_makes_no_series",
+            "test_hundred_conversations_of_the_examples_replay_identically_after_a_restart",
+            "test_guest_that_uses_all_the_host_has_does_the_same_bytes_again",
+            "test_every_answer_of_the_host_counts",
+            "test_answers_of_tools_are_recorded_and_no_tool_is_called_again",
+            "test_failed_attempts_are_replayed_in_the_memory_that_they_left",
+            "test_crashes_end_a_life_and_each_attempt_is_replayed_in_its_own",
+            "test_start_that_failed_is_recorded_and_fails_again",
+            "test_slices_and_limits_do_not_matter",
+            "test_handling_that_ran_out_of_time_is_the_same_up_to_there",
+            "test_handling_that_was_cut_off_is_the_end_of_its_life",
+            "test_each_replica_has_a_recording_and_reads_what_the_others_wrote",
+            "test_every_function_of_the_host_has_its_number",
         ),
     ),
-    "metrics:truth": Requirement(
-        source=METRICS,
-        text="They count what happened: messages, failures, repetitions, refusals, deployments, commits, waiting.",
+    "replay:against": Requirement(
+        source=REPLAY,
+        text="The first difference is named: message, host call, what was expected and what came; exit 10.",
         tests=(
-            "test_messages_are_counted_from_sending_to_settling",
-            "test_failures_crashes_and_repetitions_are_told_apart",
-            "test_redelivery_after_a_crash_of_the_node_is_told_apart",
-            "test_refused_messages_are_counted_by_reason",
-            "test_deployments_are_counted_by_how_they_end",
-            "test_commits_say_how_many_messages_they_wrote_and_how_long_the_disk_took",
-            "test_age_is_that_of_the_oldest_message_that_waits_anywhere",
-            "test_loop_that_is_held_up_is_late_by_as_much",
+            "test_changed_module_is_caught_at_the_right_message_and_call",
+            "test_end_of_a_handling_is_compared",
+            "test_other_module_ends_with_10_and_the_first_difference",
+            "test_difference_tells_what_was_expected_and_what_came",
         ),
     ),
-    "metrics:errors": Requirement(
-        source=METRICS,
-        text="Errors are those of the server and its agents; wrong requests and answers to probes are not.",
+    "replay:step-and-fork": Requirement(
+        source=REPLAY,
+        text="It stops before each message, also over a pipe; it goes on freely from a message, or an edited one.",
         tests=(
-            "test_wrong_requests_are_refusals_and_not_errors",
-            "test_what_fails_within_is_an_error_by_its_code",
-            "test_answers_to_probes_are_no_errors",
-            "test_every_error_is_counted_from_zero_on_since_only_what_grows_raises_an_alarm",
+            "test_step_asks_before_each_message_and_obeys",
+            "test_fork_goes_on_freely_and_shows_what_would_have_been_sent",
+            "test_fork_shows_what_would_have_been_done_and_takes_an_edited_message",
+            "test_fork_meets_the_state_that_the_recording_had_made",
+            "test_fork_is_the_same_in_every_run_and_no_two_draws_are",
         ),
     ),
-    "metrics:cost": Requirement(
-        source=METRICS,
-        text="A scrape gives way to messages, however many agents there are.",
-        tests=("test_census_of_many_agents_gives_way_to_others",),
-    ),
-    "metrics:up": Requirement(
-        source=METRICS,
-        text="Prometheus finds each agent that is meant to run and is told whether it is up.",
+    "replay:offline": Requirement(
+        source=REPLAY,
+        text="A replay touches no live agent, network or tool.",
         tests=(
-            "test_each_agent_that_is_meant_to_run_is_a_target_at_the_address_that_was_asked",
-            "test_agent_of_which_no_instance_is_up_is_down",
-            "test_agents_that_crash_and_requests_that_fail_set_off_alarms",
+            "test_conversation_of_before_a_kill_is_replayed_stepped_through_and_tried_on_another_module",
+            "test_fork_goes_on_freely_and_shows_what_would_have_been_sent",
         ),
     ),
-    "metrics:token": Requirement(
-        source=REST,
-        text="There is a token that reads metrics and nothing else.",
+    "replay:who-records": Requirement(
+        source=REPLAY,
+        text="Recording is switched while an agent runs and outlives a restart; who does not record pays nothing.",
         tests=(
-            "test_a_monitor_reads_metrics_and_nothing_else",
-            "test_token_for_monitoring_reads_metrics_and_nothing_else",
-            "test_token_of_more_rights_in_the_monitors_place_is_replaced",
+            "test_it_is_switched_on_and_off_while_the_agent_runs_and_outlives_a_restart",
+            "test_switching_it_on_waits_for_the_message_in_hand_and_loses_none",
+            "test_agent_that_cannot_start_anew_goes_on_unrecorded",
+            "test_agent_that_does_not_record_has_nothing_of_it_on_its_way",
         ),
     ),
-    "monitoring:alarms": Requirement(
-        source=MONITORING,
-        text="Alarms go off when they should and not otherwise, in a real Prometheus on a real server.",
+    "replay:gaps": Requirement(
+        source=REPLAY,
+        text="Who took part and did not record is named, what was not recorded counted, how to record told.",
         tests=(
-            "test_alarms_of_the_founding_documents_are_there_as_they_were_written",
-            "test_every_alarm_has_a_case_in_which_it_goes_off_and_one_in_which_it_does_not",
-            "test_every_alarm_goes_off_when_it_should_and_not_otherwise",
-            "test_dead_letters_and_open_circuits_set_off_alarms",
+            "test_who_took_part_and_has_no_recording_is_named",
+            "test_messages_of_before_the_recording_are_counted",
+            "test_agents_without_a_recording_are_named",
+            "test_nothing_recorded_is_an_error_that_says_how_to_record",
         ),
     ),
-    "monitoring:boards": Requirement(
-        source=MONITORING,
-        text="Boards and alarms ask for what the server gives, and every figure is on a board.",
+    "replay:durable": Requirement(
+        source=REPLAY,
+        text="After a kill -9 nothing is missing that somebody was told of, and nothing torn is shown.",
         tests=(
-            "test_metrics_and_labels_that_are_asked_for_exist",
-            "test_values_of_labels_that_are_asked_for_are_on_the_page",
-            "test_every_metric_is_on_a_board",
-            "test_queries_of_a_board_can_be_read",
+            "test_whatever_was_acknowledged_is_recorded_whole_and_replays",
+            "test_file_cut_off_anywhere_shows_whole_handlings_only",
+            "test_flipped_bit_ends_what_is_read_before_it",
+            "test_frame_that_was_lost_or_taken_from_elsewhere_ends_what_is_read",
+        ),
+        gap="a power cut may cost the last seconds of a recording: it is not synced",
+    ),
+    "replay:bounded": Requirement(
+        source=REPLAY,
+        text="All recordings have a bound: the oldest lives go first, as wholes; one life has a quarter, then it ends.",
+        tests=(
+            "test_everything_together_stays_within_its_bound_and_the_oldest_goes_first_as_a_whole",
+            "test_one_life_has_its_share_and_then_its_recording_ends_and_says_so",
+            "test_recording_that_gets_too_large_ends_with_a_line_in_the_log",
+            "test_module_goes_with_the_last_life_that_needs_it",
+        ),
+    ),
+    "replay:trouble": Requirement(
+        source=REPLAY,
+        text="A recording that cannot be written costs no message; a file of another format is refused and left alone.",
+        tests=(
+            "test_recording_that_cannot_be_written_costs_no_message",
+            "test_disk_that_takes_half_of_a_frame_ends_the_recording_at_the_frame_before",
+            "test_files_of_another_format_are_named_refused_and_left_as_they_are",
+            "test_file_that_cannot_be_read_is_an_error",
+            "test_recordings_are_not_for_everybody",
         ),
     ),
     # --- live figures ----------------------------------------------------------------------------------------
@@ -1722,6 +1752,174 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_little_is_not_told",
             "test_server_that_is_well_is_told_nothing",
             "test_status_warns_and_says_what_to_do",
+        ),
+    ),
+    # --- looking into agents ---------------------------------------------------------------------------------
+    "debug:figures": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="One line tells an agent's memory, queue and tool calls, from the instances and the flight recorder.",
+        tests=(
+            "test_the_line_is_that_of_the_founding_documents",
+            "test_figures_are_those_of_the_flight_recorder_and_the_instances",
+            "test_each_kind_counts_where_it_belongs",
+            "test_memory_that_has_grown_is_seen",
+        ),
+    ),
+    "debug:mailbox": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="What waits is shown in its order, with what is in hand and since when; bounded.",
+        tests=(
+            "test_mail_is_shown_in_its_order_with_what_is_in_hand",
+            "test_message_that_is_to_be_repeated_is_shown_as_paused_with_those_behind_it",
+            "test_stopped_agent_has_mail_and_state_and_no_inside",
+        ),
+    ),
+    "debug:inside": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="State and memory are shown within bounds, never steer a terminal, and not to everybody.",
+        tests=(
+            "test_state_is_shown_as_text_or_in_hex_and_cut",
+            "test_state_is_filtered_by_prefix_and_bounded",
+            "test_memory_is_that_of_the_guest_and_its_end_is_a_wall",
+            "test_only_those_may_look_who_may_see_that_much",
+            "test_values_out_of_bounds_are_refused",
+        ),
+    ),
+    "debug:stack": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A busy guest is found where it is, by function and source line, and notices nothing.",
+        tests=(
+            "test_spinning_guest_is_found_where_it_spins_and_with_what",
+            "test_module_with_debug_information_is_shown_by_lines_of_its_source",
+            "test_guest_that_is_looked_at_all_the_time_computes_the_same_and_goes_on_working",
+            "test_idle_agent_is_not_running",
+            "test_guest_that_gets_no_slice_is_said_to_be_so",
+            "test_no_bytes_make_it_fail",
+        ),
+    ),
+    "debug:profile": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A profile has every function that ran, of short handlings too; while nobody profiles nothing is sampled.",
+        tests=(
+            "test_profile_has_the_functions_that_ran_and_a_sample_for_each_slice",
+            "test_short_handlings_are_seen_too",
+            "test_profile_of_a_busy_agent_has_its_functions_and_ends_when_the_node_stops",
+            "test_profile_goes_on_with_the_instance_that_follows_a_crash",
+            "test_whoever_leaves_ends_the_profile",
+            "test_nobody_looking_leaves_slices_as_they_are",
+            "test_wasmtime_without_a_profiler_is_said_so",
+        ),
+    ),
+    "debug:bundle": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="An archive for a bug report has no secret, wherever one stood; bodies, state and memory are not in it.",
+        tests=(
+            "test_bug_report_has_every_part_and_no_secret_planted_anywhere",
+            "test_archive_has_no_secret_though_every_source_was_full_of_them",
+            "test_secret_is_removed_and_something_says_so",
+            "test_archive_is_made_without_a_server_too",
+        ),
+    ),
+    "health:reasons": Requirement(
+        source=REST,
+        text="/ready lists every reason why no work is taken, with what to do.",
+        tests=(
+            "test_a_server_that_starts_lives_and_is_not_ready",
+            "test_every_reason_is_told_the_gravest_first",
+            "test_every_cause_that_closes_the_intake_has_words_of_its_own",
+        ),
+    ),
+    "doctor:measures": Requirement(
+        source=CLI,
+        text="doctor runs a guest, measures syncs and clocks, looks at memory, key files, versions and the recorder.",
+        tests=(
+            "test_self_check_finds_nothing_wrong_here",
+            "test_each_sync_is_really_asked_for_and_nothing_is_left_behind",
+            "test_slow_disk_is_warned_of",
+            "test_clock_that_was_never_set_fails",
+            "test_limit_on_address_space_fails",
+            "test_key_file_open_to_others_fails_with_the_way_to_close_it",
+            "test_recorder_that_is_off_foreign_or_of_another_version_is_warned_of",
+            "test_server_of_another_version_or_that_takes_no_work_is_warned_of",
+        ),
+    ),
+    # --- metrics and monitoring ------------------------------------------------------------------------------
+    "metrics:catalogue": Requirement(
+        source=METRICS,
+        text="Every figure is given under its name with its own labels, and none of them is a name or an id.",
+        tests=(
+            "test_every_metric_has_a_line_and_every_line_its_metric",
+            "test_every_metric_of_the_catalogue_is_given_with_its_own_labels",
+            "test_nothing_that_agents_clients_or_messages_bring_along_is_a_label",
+            "test_requests_count_under_their_route_and_not_their_path",
+            "test_what_strangers_make_up_makes_no_series",
+        ),
+    ),
+    "metrics:truth": Requirement(
+        source=METRICS,
+        text="They count what happened: messages, failures, repetitions, refusals, deployments, commits, waiting.",
+        tests=(
+            "test_messages_are_counted_from_sending_to_settling",
+            "test_failures_crashes_and_repetitions_are_told_apart",
+            "test_redelivery_after_a_crash_of_the_node_is_told_apart",
+            "test_refused_messages_are_counted_by_reason",
+            "test_deployments_are_counted_by_how_they_end",
+            "test_commits_say_how_many_messages_they_wrote_and_how_long_the_disk_took",
+            "test_age_is_that_of_the_oldest_message_that_waits_anywhere",
+            "test_loop_that_is_held_up_is_late_by_as_much",
+        ),
+    ),
+    "metrics:errors": Requirement(
+        source=METRICS,
+        text="Errors are those of the server and its agents; wrong requests and answers to probes are not.",
+        tests=(
+            "test_wrong_requests_are_refusals_and_not_errors",
+            "test_what_fails_within_is_an_error_by_its_code",
+            "test_answers_to_probes_are_no_errors",
+            "test_every_error_is_counted_from_zero_on_since_only_what_grows_raises_an_alarm",
+        ),
+    ),
+    "metrics:cost": Requirement(
+        source=METRICS,
+        text="A scrape gives way to messages, however many agents there are.",
+        tests=("test_census_of_many_agents_gives_way_to_others",),
+    ),
+    "metrics:up": Requirement(
+        source=METRICS,
+        text="Prometheus finds each agent that is meant to run and is told whether it is up.",
+        tests=(
+            "test_each_agent_that_is_meant_to_run_is_a_target_at_the_address_that_was_asked",
+            "test_agent_of_which_no_instance_is_up_is_down",
+            "test_agents_that_crash_and_requests_that_fail_set_off_alarms",
+        ),
+    ),
+    "metrics:token": Requirement(
+        source=REST,
+        text="There is a token that reads metrics and nothing else.",
+        tests=(
+            "test_a_monitor_reads_metrics_and_nothing_else",
+            "test_token_for_monitoring_reads_metrics_and_nothing_else",
+            "test_token_of_more_rights_in_the_monitors_place_is_replaced",
+        ),
+    ),
+    "monitoring:alarms": Requirement(
+        source=MONITORING,
+        text="Alarms go off when they should and not otherwise, in a real Prometheus on a real server.",
+        tests=(
+            "test_alarms_of_the_founding_documents_are_there_as_they_were_written",
+            "test_every_alarm_has_a_case_in_which_it_goes_off_and_one_in_which_it_does_not",
+            "test_every_alarm_goes_off_when_it_should_and_not_otherwise",
+            "test_dead_letters_and_open_circuits_set_off_alarms",
+        ),
+    ),
+    "monitoring:boards": Requirement(
+        source=MONITORING,
+        text="Boards and alarms ask for what the server gives, and every figure is on a board.",
+        tests=(
+            "test_metrics_and_labels_that_are_asked_for_exist",
+            "test_values_of_labels_that_are_asked_for_are_on_the_page",
+            "test_every_metric_is_on_a_board",
+            "test_queries_of_a_board_can_be_read",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

@@ -143,8 +143,8 @@ def test_bounds_and_default_of_a_guard_are_right(group: str, key: str) -> None:
 
 def test_page_names_every_setting_that_changes_while_it_runs() -> None:
     named = set(words(section(PAGE, "## Changes while it runs")))
-    assert {*GUARDS, "resources", *ResourcesPatch.__struct_fields__} <= named
-    assert (*GUARDS, "resources") == AgentPatch.__struct_fields__
+    assert {*GUARDS, "resources", "record", *ResourcesPatch.__struct_fields__} <= named
+    assert (*GUARDS, "resources", "record") == AgentPatch.__struct_fields__
 
 
 def test_limits_of_the_file_are_right() -> None:

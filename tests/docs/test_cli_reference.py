@@ -83,9 +83,10 @@ def test_every_exit_code_has_a_line() -> None:
 
 def test_every_check_of_doctor_has_a_line(tmp_path: Path) -> None:
     text = section("### `caxton doctor`")
-    source = Path("src/caxton/cli/checks.py").read_text(encoding="utf-8")
-    names = set(re.findall(r'(?:_ok|_warn|_fail)\("([a-z ]+)"', source)) | set(
-        re.findall(r'name(?:, path)? = "([a-z ]+)"', source)
+    files = ("checks", "machine_checks")
+    source = "".join(Path(f"src/caxton/cli/{file}.py").read_text(encoding="utf-8") for file in files)
+    names = set(re.findall(r'(?:ok|warn|fail)\("([a-z ]+)"', source)) | set(
+        re.findall(r'name(?:, path|, place)? = "([a-z ]+)"', source)
     )
     assert check_disk(tmp_path).name in names
     assert set(re.findall(r"(?m)^\| `([a-z ]+)` \| ", text)) == names

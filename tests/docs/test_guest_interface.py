@@ -12,13 +12,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import wasmtime
 
-from caxton.agents import lifecycle, supervisor, wasm_runner
+from caxton.agents import lifecycle, supervisor
 from caxton.bus import turn
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.retry import retry_delay_s
 from caxton.core.errors import CaxtonError, CompileLimitExceeded, DeploymentFailed, InvalidWasm, TooManyInstances
 from caxton.messages.codec import MAX_CONTENT_BYTES, decode_message
-from caxton.sandbox import codes, compile, compile_child, engine, guest, imports, limits, module, trap, wasi
+from caxton.sandbox import (
+    capabilities,
+    codes,
+    compile,
+    compile_child,
+    engine,
+    guest,
+    imports,
+    limits,
+    module,
+    trap,
+    wasi,
+)
 from caxton.sandbox.engine import Engine, make_wasmtime_engine
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.limits import Limits
@@ -101,7 +113,7 @@ def test_figures_in_the_text_are_right() -> None:
         f"More than {lifecycle.MAX_RESTARTS} crashes of one agent within {lifecycle.WINDOW_S:g} s",
         f"a new one is made after {lifecycle.FIRST_DELAY_S:g} s",
         f"`agent_shutdown` calls of one agent together have {supervisor.SHUTDOWN_S:g} s",
-        f"the JSON may have {wasm_runner.MAX_CAPABILITIES_BYTES >> 10} KiB",
+        f"the JSON may have {capabilities.MAX_CAPABILITIES_BYTES >> 10} KiB",
         f"guest frames have {limits.MAX_WASM_STACK_BYTES >> 10} KiB",
         f"of which the first {imports.MAX_LOG_LINE_BYTES >> 10} KiB; at most {vars(wasi)['_MAX_IOVECS']} pieces",
         f"`28` over {imports.MAX_RANDOM_BYTES >> 10} KiB",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+from caxton.core.redact import REMOVED, SECRET_NAMES
 from caxton.core.views.logs import LogLine
 from caxton.logs.filter import MAX_PATTERN_CHARS, MAX_PROGRAM, pattern
 from caxton.logs.line import KEPT_LINE_BYTES
 from caxton.logs.meter import EXTRA_LINE_BYTES
 from caxton.observe.log import NAMES, SEVERITIES
-from caxton.observe.redact import MAX_TEXT_CHARS, REDACTED, SECRET_NAMES
+from caxton.observe.redact import MAX_TEXT_CHARS
 from tests.docs.tables import assert_same, block, read_page, rows, section
 
 PAGE = read_page("reference/logs.md")
@@ -44,7 +45,7 @@ def test_severities_are_listed_from_the_least_grave_on() -> None:
 def test_names_of_secrets_are_listed() -> None:
     text = section(PAGE, "### What is taken out").split("holds one of", 1)[1].split(", in any case", 1)[0]
     assert_same("names", code=SECRET_NAMES, page=re.findall(r"`([\w-]+)`", text))
-    assert f"`{REDACTED}`" in PAGE
+    assert f"`{REMOVED}`" in PAGE
     assert f"{MAX_TEXT_CHARS:,} characters" in PAGE
 
 

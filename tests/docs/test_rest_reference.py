@@ -18,6 +18,21 @@ from caxton.core.views.agents import AgentView
 from caxton.core.views.capabilities import CapabilityView, OfferView
 from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationView, ParticipantView
 from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterView, PurgeReceipt, ReplayReceipt
+from caxton.core.views.debugging import (
+    AgentDebug,
+    BundleView,
+    FrameView,
+    InHandView,
+    KvDebug,
+    KvEntry,
+    MailboxDebug,
+    MemoryDebug,
+    RateView,
+    ReplicaView,
+    StackDebug,
+    StackView,
+    WaitingView,
+)
 from caxton.core.views.logs import LogLine
 from caxton.core.views.messages import Receipt, Sighting
 from caxton.core.views.problem import Problem
@@ -98,7 +113,13 @@ BODIES = [
     TaskDetail, TaskResult, TaskView, TraceEvent, TraceSpan, TraceView, VerifyReport, WaitView, WorkspaceSettings,
     TaskDetail, TaskResult, TaskView, VerifyReport, WaitView, WorkspaceSettings,
     AgentFigures, AgentStatsView, HandlingView, NodeFigures, StatsView, TimesView, WindowView,
+    AgentDebug, BundleView, InHandView, KvDebug, KvEntry, MailboxDebug, MemoryDebug, RateView, ReplicaView,
+    StackDebug, StackView, WaitingView,
 ]  # fmt: skip
+
+
+def test_every_field_of_a_frame_is_named() -> None:
+    assert set(FrameView.__struct_fields__) <= set(words(section(PAGE, "### StackView")))
 
 
 @pytest.mark.parametrize("kind", BODIES, ids=lambda kind: kind.__name__)

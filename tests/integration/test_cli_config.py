@@ -56,6 +56,7 @@ def test_nothing_to_change_is_a_usage_error_that_names_what_could_be(ping: CliRu
         ("--circuit-breaker.timeout=soon", "INVALID_VALUE"),
         ("--circuit-breaker.timeout=0s", "INVALID_VALUE"),
         ("--bulkhead.max-waiting=many", "INVALID_VALUE"),
+        ("--record=maybe", "INVALID_VALUE"),
         ("--resources.mailbox-bytes=1B", "INVALID_VALUE"),
     ],
 )
@@ -96,6 +97,7 @@ def test_settings_are_changed_and_shown_as_they_hold(ping: CliRunner) -> None:
         ["resources.messages_per_s", "20000"],
         ["resources.mailbox_messages", "10000"],
         ["resources.mailbox_bytes", "16.0", "MiB"],
+        ["record", "false"],
     ]
     assert ping("config", "show", "--agent", "ping").out.splitlines() == lines[1:]
 
@@ -104,22 +106,23 @@ def test_every_option_reaches_its_setting(ping: CliRunner) -> None:
     answer = ping(
         *SET, "--circuit-breaker.threshold=off", "--circuit-breaker.timeout=2s", "--circuit-breaker.probes=3",
         "--bulkhead.max-waiting=4", "--resources.messages-per-s=5", "--resources.mailbox-messages=6",
-        "--resources.mailbox-bytes=7MB", "-o", "json",
+        "--resources.mailbox-bytes=7MB", "--record=true", "-o", "json",
     ).json()  # fmt: skip
     assert answer == {
         "name": "ping",
         "circuit_breaker": {"threshold": 0, "timeout_s": 2.0, "probes": 3},
         "bulkhead": {"max_waiting": 4},
         "resources": {"messages_per_s": 5, "mailbox_messages": 6, "mailbox_bytes": 7 << 20},
+        "record": True,
     }
     assert "circuit_breaker.threshold   off\n" in ping("config", "show", "--agent", "ping").out
 
 
 def test_the_word_default_gives_a_setting_its_default_again(ping: CliRunner) -> None:
     before = shown(ping)
-    ping(*SET, "--circuit-breaker.timeout=2s", "--resources.mailbox-bytes=7MB")
+    ping(*SET, "--circuit-breaker.timeout=2s", "--resources.mailbox-bytes=7MB", "--record=true")
     assert shown(ping) != before
-    ping(*SET, "--circuit-breaker.timeout=default", "--resources.mailbox-bytes=default")
+    ping(*SET, "--circuit-breaker.timeout=default", "--resources.mailbox-bytes=default", "--record=default")
     assert shown(ping) == before
 
 

@@ -66,7 +66,7 @@ def known(node: RunningNode) -> RunningNode:
         (["--conversation-id", "x", "--last", "-5m"], 4, "--last"),
         (["--conversation-id", "x", "--last", "99999999d"], 4, "last"),
         (["--conversation-id", "x", "--agent", "no/name"], 4, "INVALID_NAME"),
-        (["--conversation-id", "x", "--limit", "10001"], 2, "--limit"),
+        (["--conversation-id", "x", "--limit", "5001"], 2, "--limit"),
         (["--conversation-id", "x", "--format", "svg"], 2, "--format"),
         (["--conversation-id", "x" * 1025], 4, "1024"),
     ],

@@ -11,7 +11,7 @@ from caxton.cli.live_agent import AgentScreen
 from caxton.cli.live_conversation import ConversationScreen
 from caxton.cli.live_top import TopApp, TopScreen
 from caxton.core.views.stats import StatsFilter
-from caxton.messages.message import AclMessage
+from caxton.recorder.record import FAILED, Record
 from caxton.testing.fakes.agents import _view  # pyright: ignore[reportPrivateUsage]
 from caxton.testing.fakes.stats import handling, times_view
 from caxton.testing.rooms import until
@@ -133,10 +133,10 @@ async def test_cursor_stays_with_its_agent(server: Server) -> None:
     server.deploy("a", "b", "c")
     async with watching(top(server)) as watcher:
         await watcher.press("down")
-        server.figures("b", rate_per_s=0.5)
+        server.figures("a", rate_per_s=0.5)
         server.figures("c", rate_per_s=9.0)
         await watcher.look()
-        assert watcher.first() == ["c", "b", "a"]
+        assert watcher.first() == ["c", "a", "b"]
         screen = watcher.screen
         assert isinstance(screen, TopScreen)
         assert screen.chosen() == "b"
@@ -178,17 +178,30 @@ async def test_agent_that_is_removed_meanwhile_is_told(server: Server) -> None:
 
 
 async def test_conversation_is_looked_into_by_its_id(server: Server) -> None:
-    server.deploy("echo")
-    with server.connect() as client:
-        client.send(AclMessage(performative="request", receiver="echo", conversation_id="c-9", message_id="m-9"))
+    def talk(fakes: FakeNode) -> None:
+        fakes.sniff.write("client:x", "pong", "request", conversation_id="c-9", message_id="m-9", excerpt='"hello"')
+        times = {"sent_us": 1_000_000, "handed_us": 1_002_000, "ended_us": 1_005_000}
+        fakes.traces.records.append(
+            Record(
+                kind=FAILED, seq=1, workspace="default", sender="client:x", receiver="pong", message_id="m-9",
+                conversation_id="c-9", act=b'request"', trace="", attempt=1, size=100, detail="its handler returned 7",
+                **times,
+            )
+        )  # fmt: skip
+
+    server.do(talk)
     async with watching(top(server)) as watcher:
         await watcher.press("c", *"c-9", "enter")
         await watcher.arrive(ConversationScreen)
-        assert "conversation c-9" in watcher.head()
+        assert "1 message" in watcher.head().splitlines()
+        found = {row[3]: (row[1], row[2], row[-1]) for row in watcher.rows()}
+        assert found["sent"] == ("client:x", "request", '"hello"')
+        assert (found["failed"][0], found["failed"][2]) == ("pong", "its handler returned 7")
         await watcher.press("escape")
         await watcher.press("c", *"nobody", "enter")
         await watcher.arrive(ConversationScreen)
-        assert "nobody knows it" in watcher.head()
+        assert "nothing is known of it" in watcher.head()
+        assert watcher.rows() == []
 
 
 async def test_server_that_restarts_is_waited_for_and_told(server: Server) -> None:
@@ -221,11 +234,12 @@ async def test_screen_looks_again_by_itself(server: Server) -> None:
 
 
 async def test_server_that_hangs_stops_neither_the_keys_nor_the_end(server: Server) -> None:
-    hangs, held = threading.Event(), threading.Event()
+    hangs, held, let_go = threading.Event(), threading.Event(), threading.Event()
 
     def connect() -> CaxtonClient:
         if hangs.is_set():
             held.wait(30)
+            let_go.set()
         return server.connect()
 
     app = TopApp(connect, StatsFilter(), window_s=60, every_s=NEVER_S, limit=5)
@@ -238,6 +252,7 @@ async def test_server_that_hangs_stops_neither_the_keys_nor_the_end(server: Serv
         assert watcher.screen.is_paused
         await watcher.press("q")
         await until(lambda: not app.is_running)
+    assert not let_go.is_set()
     held.set()
 
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def relay(receiver: str, act: str = "propose") -> bytes:
-    """A guest that says `act` to `receiver` in the conversation `order-1`, whatever it is told."""
-    text = f'{{"performative":"{act}","receiver":"{receiver}","conversation_id":"order-1"}}'
+def relay(*receivers: str) -> bytes:
+    """A guest that proposes something to others in the conversation `order-1`, whatever it is told."""
+    names = ",".join(f'"{name}"' for name in receivers)
+    text = f'{{"performative":"propose","receiver":[{names}],"conversation_id":"order-1"}}'
     quoted = text.replace('"', '\\"')
     return assemble(
         guest_text(
@@ -50,18 +51,21 @@ def tree(view: TraceView) -> list[tuple[int, str, str, str]]:
 
 async def test_chain_of_guests_is_a_tree_and_a_message_in_the_middle_has_its_family(node: LocalNode) -> None:
     await node.deploy("a", relay("b"))
-    await node.deploy("b", relay("c"))
+    await node.deploy("b", relay("c", "d"))
     await node.deploy("c", guest("sink"))
+    await node.deploy("d", relay("e"))
+    await node.deploy("e", guest("sink"))
     message_id = await begin(node, "a")
-    await until(lambda: node.rooms.bus.names.directory("default").receivers["c"].handled)
+    await until(lambda: node.rooms.bus.names.directory("default").receivers["e"].handled)
     whole = await trace(node, conversation_id="order-1")
-    assert tree(whole) == [
+    assert tree(whole)[:3] == [
         (0, "client:tester", "a", "handled"), (1, "a", "b", "handled"), (2, "b", "c", "handled"),
     ]  # fmt: skip
-    assert [span.performative for span in whole.spans] == ["request", "propose", "propose"]
+    assert tree(whole)[3:5] == [(2, "b", "d", "handled"), (3, "d", "e", "handled")]
+    assert [span.performative for span in whole.spans][:2] == ["request", "propose"]
     assert len({span.trace_id for span in whole.spans}) == 1
-    middle = await trace(node, message_id=whole.spans[1].message_id)
-    assert tree(middle) == tree(whole)
+    last = await trace(node, message_id=whole.spans[4].message_id)  # its causes, and nothing of what they did besides
+    assert [span.receiver for span in last.spans][:4] == ["a", "b", "d", "e"]
     await begin(node, "c", "another")  # by the same client, and no family
     assert tree(await trace(node, message_id=message_id)) == tree(whole)
 
@@ -200,4 +204,5 @@ async def test_long_conversation_is_cut_to_its_end_and_says_so(
     await node.stop("sink")
     for _ in range(9):
         await begin(node, "sink", "waits")
-    assert len((await trace(node, conversation_id="waits")).spans) == 5
+    waiting = await trace(node, conversation_id="waits")
+    assert (len(waiting.spans), waiting.cut) == (5, True)

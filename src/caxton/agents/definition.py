@@ -18,6 +18,7 @@ from caxton.core.ids import (
 )
 from caxton.core.units import format_size, parse_duration, parse_size
 from caxton.core.views.agents import CapabilitySpec
+from caxton.sandbox.capabilities import MAX_CAPABILITIES
 from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 T = TypeVar("T", int, float)
 
 MAX_REPLICAS = 1000
-MAX_CAPABILITIES = 100
 MAX_GROUPS = 100
 PAGE_BYTES = 64 * 1024
 MAX_TIMEOUT_S = 300.0
@@ -57,6 +57,8 @@ class Definition:
     circuit: Policy = field(default_factory=Policy)
     max_waiting: int = MAX_WAITING
     """Callers outside who may wait for its replies at once."""
+    record: bool = False
+    """What its instances are given and do is kept."""
 
 
 def define(spec: AgentSpec) -> Definition:
@@ -92,6 +94,7 @@ def define(spec: AgentSpec) -> Definition:
         mailbox_bytes=_size("mailbox_bytes", asked.mailbox_bytes, MAX_BYTES, 1 << 20, 1 << 30),
         circuit=_circuit(spec.circuit_breaker),
         max_waiting=_count("bulkhead.max_waiting", spec.bulkhead.max_waiting, MAX_WAITING, 1, MAX_WAITING_AT_MOST),
+        record=spec.record,
     )
 
 

@@ -45,7 +45,7 @@ class Modules:
                 compiled = await self._compiler.compile(wasm)
                 module = self._compiled.get(sha256)  # another deployment may have been quicker
                 if module is None:
-                    module = self._compiled[sha256] = Module(self._engine, compiled)
+                    module = self._compiled[sha256] = Module(self._engine, compiled, sha256=sha256)
             module.check_limits(limits)
             yield module
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import uuid
 from collections import Counter
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from caxton.core.errors import (
     AgentStateConflict,
     CaxtonError,
     DeploymentFailed,
+    StorageFailed,
     TooManyInstances,
     WorkspaceNotFound,
 )
@@ -54,10 +56,13 @@ if TYPE_CHECKING:
     from caxton.core.views.agents import AgentSpec, AgentView
     from caxton.core.views.settings import AgentPatch, AgentSettings
     from caxton.logs.book import LogBook
+    from caxton.replay.store import Store
     from caxton.sandbox.compile import Compiler
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
     from caxton.storage.database import Database
+
+logger = logging.getLogger(__name__)
 
 MAX_INSTANCES = 10_000
 """Each holds six memory maps once it has run, and Linux gives a process 65,530 of them by default."""
@@ -79,10 +84,14 @@ class AgentService:
 
     def __init__(
         self, *, engine: Engine, compiler: Compiler, bus: Bus, journal: Journal, log: LogBook, clock: Clock,
-        max_instances: int = MAX_INSTANCES, tools: Tools | None = None,
+        max_instances: int = MAX_INSTANCES, recordings: Store | None = None,
+        stored_module: Callable[[str], bytes | None] = lambda _sha256: None,
+        tools: Tools | None = None,
     ) -> None:  # fmt: skip
+        """`stored_module` reads a module that was deployed, by its SHA-256."""
         self._bus, self._journal = bus, journal
         self._log, self._clock, self._max_instances = log, clock, max_instances
+        self._recordings, self._stored_module = recordings, stored_module
         self._tools = ToolDoor(NoTools() if tools is None else tools, bus.flight, clock)
         self._agents: dict[tuple[str, str], _Agent] = {}
         self._booting = 0
@@ -102,6 +111,10 @@ class AgentService:
     def get(self, workspace: WorkspaceName, name: AgentName) -> AgentView:
         """Raises `AgentNotFound`."""
         return self._view(self._find(workspace, name))
+
+    def supervisor(self, workspace: WorkspaceName, name: AgentName) -> Supervisor:
+        """Who has its instances, for those who look into them. Raises `AgentNotFound`."""
+        return self._find(workspace, name).supervisor
 
     def counts(self) -> dict[str, int]:
         """Agents by status."""
@@ -182,6 +195,7 @@ class AgentService:
             with self._room(definition.replicas):
                 async with self._modules.load(module, definition.limits) as compiled:
                     row = self._row(workspace, spec, module, revision=1)
+                    self._keep_for_replay(definition, row.module_sha256, module)
                     agent = self._make(row, definition, compiled, len(module))
                     await self._start_new(agent, module)
             crash_point("deploy.started")
@@ -218,15 +232,28 @@ class AgentService:
             error = BootError(supervisor.state.reason or "its module is missing; put it again")
             raise self._deployment_failed(agent.row.workspace, definition.name, error)
         supervisor.module.check_limits(definition.limits)
+        self._keep_for_replay(definition, agent.row.module_sha256)
         await self._swap(agent, definition, supervisor.module)
 
     async def _replace_module(self, agent: _Agent, definition: Definition, module: bytes) -> None:
         async with self._modules.load(module, definition.limits) as compiled:
+            self._keep_for_replay(definition, compiled.sha256, module)
             await self._swap(agent, definition, compiled)
         agent.row.module_sha256, agent.module_bytes = hashlib.sha256(module).hexdigest(), len(module)
         put_module(self._journal, agent.row.module_sha256, module)
         put_agent(self._journal, agent.row)
         delete_unused_modules(self._journal)
+
+    def _keep_for_replay(self, definition: Definition, sha256: str, wasm: bytes | None = None) -> None:
+        """An agent that records needs its module for replays, also when it has another one by then."""
+        if not definition.record or self._recordings is None:
+            return
+        try:
+            if (wasm := wasm or self._stored_module(sha256)) is not None:
+                self._recordings.keep_module(sha256, wasm)
+        except (OSError, StorageFailed) as exc:  # it is needed more than its recording
+            facts = {"action": "replay.no_module", "agent": definition.name, "sha256": sha256}
+            logger.warning("a module could not be kept for replays", exc_info=exc, extra=facts)
 
     async def _swap(self, agent: _Agent, definition: Definition, module: Module) -> None:
         try:
@@ -278,15 +305,22 @@ class AgentService:
             return self._view(agent)
 
     async def configure(self, workspace: WorkspaceName, name: AgentName, patch: AgentPatch) -> AgentSettings:
-        """Change settings that need no new instance; they hold at once, and until another revision is put.
+        """Change settings; they hold at once, and until another revision is put.
 
-        Raises: AgentNotFound, InvalidValue; then nothing has changed.
+        None of them needs a new instance but `record`: switched on, new instances take over between two messages,
+        since what is replayed must be known from its start. Once more on, it begins new recordings.
+
+        Raises: AgentNotFound, InvalidValue, DeploymentFailed; then nothing has changed.
         """
         async with self._turn(workspace, name):
             agent = self._find(workspace, name)
             spec = patched(agent.row.spec, patch)
             definition = define(spec)
-            agent.supervisor.configure(definition)
+            if patch.record is True and agent.supervisor.has_module:
+                with self._room(definition.replicas):
+                    await self._replace_settings(agent, definition)
+            else:
+                agent.supervisor.configure(definition)
             self._configure(agent.supervisor.receiver, definition)
             agent.row = msgspec.structs.replace(agent.row, spec=spec)
             await self._keep(agent)
@@ -350,6 +384,7 @@ class AgentService:
         try:
             async with self._modules.load(wasm, definition.limits) as module:
                 agent.supervisor.module = module
+            self._keep_for_replay(definition, agent.row.module_sha256, wasm)
             if agent.row.phase in ("running", "draining", "loaded"):
                 await agent.supervisor.start()
             else:
@@ -415,7 +450,7 @@ class AgentService:
 
         return Supervisor(
             receiver_of, self._bus, self._log, self._clock, definition, module, self._phase_changed, self.counted,
-            self._tools,
+            self._tools, recordings=self._recordings,
         )  # fmt: skip
 
     def _configure(self, receiver: Receiver, definition: Definition) -> Receiver:

@@ -23,6 +23,7 @@ def patched(spec: AgentSpec, patch: AgentPatch) -> AgentSpec:
         circuit_breaker=_with(spec.circuit_breaker, patch.circuit_breaker),
         bulkhead=_with(spec.bulkhead, patch.bulkhead),
         resources=_with(spec.resources, patch.resources),
+        record=spec.record if patch.record is msgspec.UNSET else bool(patch.record),
     )
 
 
@@ -45,4 +46,5 @@ def settings_of(definition: Definition) -> AgentSettings:
             mailbox_messages=definition.mailbox_messages,
             mailbox_bytes=definition.mailbox_bytes,
         ),
+        record=definition.record,
     )

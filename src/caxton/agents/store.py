@@ -17,6 +17,7 @@ from caxton.storage.verify import is_good_kv, is_good_message
 if TYPE_CHECKING:
     from caxton.bus.journal import Journal
     from caxton.storage.database import Database
+    from caxton.storage.lookup import Lookup
 
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def _rename_mail(database: Database, owner: tuple[str, str], new: str) -> None:
         database.query("UPDATE messages SET receiver = ?, checksum = ? WHERE seq = ?", (new, checksum, columns[0]))
 
 
-def load_module(database: Database, sha256: str) -> bytes | None:
+def load_module(database: Database | Lookup, sha256: str) -> bytes | None:
     """The module, unless it is not there or no longer what was deployed."""
     rows = database.query("SELECT bytes FROM modules WHERE sha256 = ?", (sha256,))
     if not rows or hashlib.sha256(rows[0][0]).hexdigest() != sha256:

@@ -10,6 +10,7 @@ from caxton.agents import lifecycle as life
 from caxton.agents.circuit import Circuit
 from caxton.agents.counts import BOOT_FAILED, CRASHED
 from caxton.agents.log_context import context_of
+from caxton.agents.recording import RecordingRunner
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.bus.handler import failure_text
 from caxton.bus.mailbox import Mailbox
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.logs.book import LogBook
     from caxton.logs.line import Context
+    from caxton.replay.store import Store
     from caxton.sandbox.engine import Engine
+    from caxton.sandbox.guest import Guest
     from caxton.sandbox.module import Module
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,7 @@ class Supervisor:
     def __init__(
         self, receiver_of: Callable[[Supervisor], Receiver], bus: Bus, log: LogBook, clock: Clock,
         definition: Definition, module: Module | None, on_change: Callable[[Supervisor], None], counts: AgentCounts,
-        tools: ToolDoor,
+        tools: ToolDoor, recordings: Store | None = None,
     ) -> None:  # fmt: skip
         self.definition = definition
         self._module = module
@@ -66,9 +69,12 @@ class Supervisor:
         self._bus, self._log, self._clock, self._on_change = bus, log, clock, on_change
         self._counts = counts
         self.circuit = Circuit(self.receiver, bus.queues, clock, definition, counts.circuits, self._say)
+        self._recordings = recordings
         self._tools = tools
         self._before_effects: Callable[[], None] | None = None
         self._runners: dict[int, WasmRunner] = {}
+        self.on_instance: Callable[[Guest], None] | None = None
+        """Told of each instance that comes up from now on."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
 
@@ -98,7 +104,12 @@ class Supervisor:
 
     @property
     def memory_bytes(self) -> int:
-        return sum(runner.guest.memory_bytes for runner in self._runners.values())
+        return sum(runner.guest.memory_now() for runner in self._runners.values())
+
+    @property
+    def guests(self) -> dict[int, Guest]:
+        """The instances that are up, by replica."""
+        return {replica: runner.guest for replica, runner in self._runners.items()}
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
@@ -178,6 +189,9 @@ class Supervisor:
         """Take up those settings that need no new instance: all that differ from the present ones must be such."""
         self.definition = definition
         self.circuit.configure(definition)
+        if not definition.record:
+            for runner in self._runners.values():
+                runner.stop_recording("it was switched off")
 
     async def say_goodbye(self) -> None:
         """The node stops: tell the guests, who may still store and send. No message may be in hand."""
@@ -341,14 +355,19 @@ class Supervisor:
         try:
             for replica in replicas:
                 turn = Turn(self._bus, Mailbox(self.receiver, replica))
-                runner = runners[replica] = WasmRunner(
-                    module, definition.limits, turn, self._log, self._clock, self._tools
-                )
+                runner = runners[replica] = self._make(definition, module, turn)
                 await self._boot(runner)
         except BaseException:
             _discard(runners)
             raise
         return runners
+
+    def _make(self, definition: Definition, module: Module, turn: Turn) -> WasmRunner:
+        if definition.record and self._recordings is not None:
+            return RecordingRunner(
+                module, definition.limits, turn, self._log, self._clock, self._tools, self._recordings
+            )
+        return WasmRunner(module, definition.limits, turn, self._log, self._clock, self._tools)
 
     async def _boot(self, runner: WasmRunner) -> None:
         try:
@@ -369,6 +388,8 @@ class Supervisor:
         """The instances are the agent's from now on, and what they did while starting happens."""
         for replica, runner in runners.items():
             self._runners[replica] = runner
+            if self.on_instance is not None:
+                self.on_instance(runner.guest)
             self._bus.apply(runner.turn)
         offers = dict(self.definition.capabilities)
         for runner in self._runners.values():

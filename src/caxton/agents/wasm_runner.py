@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from caxton.agents.definition import MAX_CAPABILITIES
 from caxton.agents.log_context import Contexts
 from caxton.bus.turn import ignore_refusal
-from caxton.core.errors import InvalidName
-from caxton.core.ids import parse_capability
 from caxton.logs.meter import Meter
+from caxton.sandbox.capabilities import ask_capabilities
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.trap import Trap
 
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
     from caxton.sandbox.limits import Limits
     from caxton.sandbox.module import Module
 
-MAX_CAPABILITIES_BYTES = 16 * 1024
-
 
 class WasmRunner:
     """Handler of one mailbox (`bus.handler.Handler`) and host of one guest (`sandbox.host.Host`)."""
@@ -35,6 +29,7 @@ class WasmRunner:
     def __init__(self, module: Module, limits: Limits, turn: Turn, log: LogBook, clock: Clock, tools: ToolDoor) -> None:
         self.turn = turn
         self.capabilities: tuple[str, ...] = ()
+        self._limits = limits
         self._log = log
         self._clock = clock
         self._tools = tools
@@ -67,7 +62,10 @@ class WasmRunner:
         if ended != 0:
             return f"agent_init returned {ended}"
         if "get_capabilities" in self.guest.module.exports:
-            return (yield from self._ask_capabilities())
+            found = yield from ask_capabilities(self.guest)
+            if isinstance(found, str | Trap):
+                return found
+            self.capabilities = found
         return ""
 
     def shut_down(self) -> Generator[None, None, int | Trap]:
@@ -84,31 +82,12 @@ class WasmRunner:
             return 0
         return self.guest.call("handle_timer", timer_id)
 
+    def stop_recording(self, why: str) -> None:
+        """It does not record: see `agents.recording`."""
+
     def close(self) -> None:
         self.turn.on_refusal = ignore_refusal  # the turn stays with its mailbox, and must not keep this
         self.guest.close()
-
-    def _ask_capabilities(self) -> Generator[None, None, str | Trap]:
-        """Read the JSON array of names that `get_capabilities` writes: once for its length, once for itself."""
-        length = yield from self.guest.run("get_capabilities", 0, 0)
-        if isinstance(length, Trap):
-            return length
-        if not 0 <= length <= MAX_CAPABILITIES_BYTES:
-            return f"get_capabilities returned the length {length}; the limit is {MAX_CAPABILITIES_BYTES}"
-        region = yield from self.guest.run("caxton_alloc", length)
-        if isinstance(region, Trap):
-            return region
-        written = yield from self.guest.run("get_capabilities", region, length)
-        if isinstance(written, Trap):
-            return written
-        try:
-            names = msgspec.json.decode(self.guest.read(region, length) or b"", type=list[str])
-            if len(names) > MAX_CAPABILITIES:
-                return f"get_capabilities named {len(names)} capabilities; the limit is {MAX_CAPABILITIES}"
-            self.capabilities = tuple(parse_capability(name) for name in names)
-        except (msgspec.DecodeError, UnicodeDecodeError, InvalidName) as exc:
-            return f"get_capabilities did not write a JSON array of names: {exc}"
-        return ""
 
     # --- host functions --------------------------------------------------------------------------------------
 

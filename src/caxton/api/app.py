@@ -14,6 +14,7 @@ from caxton.api.agents import agent_routes
 from caxton.api.capabilities import capability_routes
 from caxton.api.conversations import conversation_routes
 from caxton.api.dead_letters import dead_letter_routes
+from caxton.api.debugging import debug_routes
 from caxton.api.edge import Edge
 from caxton.api.errors import code_of, problem_reply
 from caxton.api.guard import Verifier, make_guard
@@ -24,6 +25,7 @@ from caxton.api.messages import message_routes
 from caxton.api.meter import Meter
 from caxton.api.openapi import DESCRIBE, describe
 from caxton.api.operation import Operation, Route
+from caxton.api.recordings import recording_routes
 from caxton.api.reply import Reply, encode_json
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
 from caxton.api.settings import settings_routes
@@ -88,8 +90,10 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *storage_routes(services.storage),
         *conversation_routes(services.conversations),
         *settings_routes(services.workspaces),
+        *recording_routes(services.recordings),
         *trace_routes(services.traces),
         *stats_routes(services.stats),
+        *debug_routes(services.debugging, services.bundle),
     ]
 
     @cache

@@ -41,6 +41,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.ConversationNotFound: HTTPStatus.NOT_FOUND,
     e.MessageNotFound: HTTPStatus.NOT_FOUND,
     e.TaskNotFound: HTTPStatus.NOT_FOUND,
+    e.RecordingNotFound: HTTPStatus.NOT_FOUND,
     e.WorkspaceNotFound: HTTPStatus.NOT_FOUND,
     e.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     e.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
@@ -65,6 +66,8 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.TasksFull: HTTPStatus.TOO_MANY_REQUESTS,
     e.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     e.DeadLetterDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.RecordingDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.RecordingTooNew: HTTPStatus.INTERNAL_SERVER_ERROR,
     e.AgentFailed: HTTPStatus.BAD_GATEWAY,
     e.ReplyTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     e.ReplyInterrupted: HTTPStatus.GATEWAY_TIMEOUT,
@@ -77,6 +80,9 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     e.JournalFull: HTTPStatus.INSUFFICIENT_STORAGE,
     e.JournalDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.OutsideMemory: HTTPStatus.BAD_REQUEST,
+    e.ProfileRunning: HTTPStatus.CONFLICT,
+    e.ProfilerUnavailable: HTTPStatus.NOT_IMPLEMENTED,
 }
 """A class without a line of its own has that of its nearest ancestor; at the top stands 500."""
 

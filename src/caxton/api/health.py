@@ -9,7 +9,7 @@ import msgspec
 from caxton.api.operation import TEXT, Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
 from caxton.core.errors import ServerNotReady
-from caxton.core.views.server import ServerView
+from caxton.core.views.server import Reason, ServerView
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
@@ -20,7 +20,7 @@ class Health(msgspec.Struct, kw_only=True):
     """A sign of life."""
 
     status: str
-    """`ok` or `ready`."""
+    """`ok`."""
 
 
 HEALTH = Operation(
@@ -31,12 +31,22 @@ HEALTH = Operation(
     answers=(Answer(kind=Health, doc="It does."),),
 )
 
+
+class Ready(msgspec.Struct, kw_only=True):
+    """The server takes work."""
+
+    status: str
+    """`ready`."""
+    reasons: list[Reason]
+    """Why not: none, here. The refusal has them among its details."""
+
+
 READY = Operation(
     method="GET",
     path="/ready",
     action="health:read",
-    summary="Say whether the server takes work. Needs no token.",
-    answers=(Answer(kind=Health, doc="It does."),),
+    summary="Say whether the server takes work, and if not, each reason and what to do. Needs no token.",
+    answers=(Answer(kind=Ready, doc="It does."),),
     errors=(ServerNotReady,),
 )
 
@@ -66,9 +76,9 @@ def health_routes(server: ServerService) -> list[Route]:
         return json_reply(Health(status="ok"))
 
     async def ready(request: ApiRequest) -> Reply:
-        if not server.ready():
-            raise ServerNotReady(server.view().status)
-        return json_reply(Health(status="ready"))
+        if reasons := server.reasons():
+            raise ServerNotReady(server.view().status, reasons)
+        return json_reply(Ready(status="ready", reasons=[]))
 
     async def metrics(request: ApiRequest) -> Reply:
         return Reply(await server.metrics(), headers=(METRICS_TYPE,))

@@ -21,6 +21,7 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
+BINARY = "application/octet-stream"
 ACL = "application/fipa-acl"
 """A message in FIPA's string encoding."""
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         PurgeReceipt,
         ReplayReceipt,
     )
+    from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
     from caxton.core.views.logs import LogLine
     from caxton.core.views.messages import Gap, Receipt, Sighting
-    from caxton.core.views.server import ServerView
+    from caxton.core.views.recordings import RecordingFilter, RecordingPage
+    from caxton.core.views.server import Reason, ServerView
     from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
     from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
@@ -284,6 +286,22 @@ class SniffService(Protocol):
         ...
 
 
+class RecordingService(Protocol):
+    """What agents that record have recorded."""
+
+    async def list(self, workspace: WorkspaceName, wanted: RecordingFilter, *, limit: int) -> RecordingPage:
+        """The recordings that match, the oldest first."""
+        ...
+
+    async def read(self, workspace: WorkspaceName, recording_id: str) -> bytes:
+        """A whole recording as it is on disk. Raises `RecordingNotFound`, `RecordingTooNew`, `RecordingDamaged`."""
+        ...
+
+    async def module(self, workspace: WorkspaceName, sha256: str) -> bytes:
+        """A module that was recorded. Raises `RecordingNotFound`, `RecordingDamaged`."""
+        ...
+
+
 class TraceService(Protocol):
     """Knows what happened to messages, and what those do that are not over."""
 
@@ -332,12 +350,50 @@ class ServerService(Protocol):
         """The server as a whole."""
         ...
 
-    def ready(self) -> bool:
-        """Whether it takes work."""
+    def reasons(self) -> list[Reason]:
+        """Why it does not take work; none: it does."""
         ...
 
     async def metrics(self) -> bytes:
         """All metrics in Prometheus' text format; made in steps, between which others have their turn."""
+        ...
+
+
+class DebugService(Protocol):
+    """Looks into agents. Every method raises `AgentNotFound`."""
+
+    async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
+        """What it uses, and did in the last `window_s`."""
+        ...
+
+    def mailbox(self, workspace: WorkspaceName, name: AgentName, *, limit: int) -> MailboxDebug:
+        """What waits and what is in hand."""
+        ...
+
+    async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
+        """Its keys that begin with `prefix`."""
+        ...
+
+    def memory(
+        self, workspace: WorkspaceName, name: AgentName, *, replica: int, offset: int, length: int
+    ) -> MemoryDebug:
+        """Bytes of an instance's memory. Raises `AgentStateConflict`, `InvalidValue`, `OutsideMemory`."""
+        ...
+
+    async def stack(self, workspace: WorkspaceName, name: AgentName) -> StackDebug:
+        """Where each replica is."""
+        ...
+
+    async def profile(self, workspace: WorkspaceName, name: AgentName, *, duration_s: float) -> bytes:
+        """A profile in JSON. Raises `AgentStateConflict`, `ProfileRunning`, `ProfilerUnavailable`, `ShuttingDown`."""
+        ...
+
+
+class BundleService(Protocol):
+    """Gathers what a bug report needs."""
+
+    async def collect(self, workspace: WorkspaceName) -> BundleView:
+        """The server's part of it, without secrets."""
         ...
 
 
@@ -356,5 +412,8 @@ class Services:
     server: ServerService
     conversations: ConversationService
     workspaces: WorkspaceService
+    recordings: RecordingService
     traces: TraceService
     stats: StatsService
+    debugging: DebugService
+    bundle: BundleService

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PATH = "/api/v1/trace"
 
-MAX_MESSAGES = 10_000
-"""Of one trace: more than anybody reads, and some megabytes."""
+MAX_MESSAGES = 5000
+"""Of one trace: more than anybody reads, some megabytes, and 20 ms to write as JSON."""
 
 MAX_LAST_S = 366 * 86_400.0
 """Longer than anything is recorded."""

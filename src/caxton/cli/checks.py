@@ -16,9 +16,10 @@ import msgspec
 from caxton.cli.contexts import LOCAL, Target, choose_target, contexts_path, read_contexts
 from caxton.core.errors import CaxtonError
 from caxton.core.units import format_size
+from caxton.version import VERSION
 
 if TYPE_CHECKING:
-    from caxton.core.views.server import ServerView
+    from caxton.core.views.server import Reason, ServerView
 
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest tried. 3.14 checks C stack addresses, and host functions run on the stacks of fibers."""
@@ -63,24 +64,31 @@ def check_python() -> Check:
     found = sys.version_info[:2]
     version = ".".join(map(str, sys.version_info[:3]))
     if PYTHONS[0] <= found <= PYTHONS[1]:
-        return _ok("python", version)
-    return _fail("python", version, "install Caxton with Python 3.11, 3.12 or 3.13")
+        return ok("python", version)
+    return fail("python", version, "install Caxton with Python 3.11, 3.12 or 3.13")
 
 
 def check_sandbox() -> Check:
-    """Do the WebAssembly engine and its structs have the layout that Caxton was built for?"""
+    """Has the WebAssembly engine the layout that Caxton was built for, and does it run and stop guests?"""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         found = f"wasmtime {version('wasmtime')}, cffi {version('cffi')}"
-        import caxton.sandbox.ffi  # noqa: F401  # pyright: ignore[reportUnusedImport] - checks layouts when imported
+        from caxton.sandbox.self_check import run_self_check  # checks layouts when imported
+
+        wrong = run_self_check()
     except PackageNotFoundError as exc:
-        return _fail("sandbox", f"{exc.name} is not installed", "reinstall Caxton with its locked packages")
+        return fail("sandbox", f"{exc.name} is not installed", "reinstall Caxton with its locked packages")
     except ImportError as exc:
-        return _fail("sandbox", f"it cannot be loaded: {exc}", "reinstall Caxton with its locked packages")
+        return fail("sandbox", f"it cannot be loaded: {exc}", "reinstall Caxton with its locked packages")
     except CaxtonError as exc:
-        return _fail("sandbox", str(exc), "reinstall Caxton with its locked packages")
-    return _ok("sandbox", f"{found}, struct layouts as expected")
+        return fail("sandbox", str(exc), "reinstall Caxton with its locked packages")
+    except (MemoryError, OSError) as exc:
+        reason = f"it cannot run a guest here: {type(exc).__name__} {exc}"
+        return fail("sandbox", reason, "lift limits on address space (ulimit -v) and executable memory (systemd)")
+    if wrong:
+        return fail("sandbox", wrong, "reinstall Caxton with its locked packages; if it stays, report it")
+    return ok("sandbox", f"{found}, layouts as expected, runs and stops guests")
 
 
 def check_sqlite() -> Check:
@@ -88,43 +96,43 @@ def check_sqlite() -> Check:
     try:
         import apsw
     except ImportError as exc:
-        return _fail("sqlite", f"apsw cannot be loaded: {exc}", "reinstall Caxton with its locked packages")
+        return fail("sqlite", f"apsw cannot be loaded: {exc}", "reinstall Caxton with its locked packages")
     found = apsw.sqlite_lib_version()
     if tuple(int(part) for part in found.split(".")) >= SQLITE_OLDEST:
-        return _ok("sqlite", found)
+        return ok("sqlite", found)
     oldest = ".".join(map(str, SQLITE_OLDEST))
-    return _fail("sqlite", f"{found} can lose data in WAL mode", f"install an apsw with SQLite {oldest} or later")
+    return fail("sqlite", f"{found} can lose data in WAL mode", f"install an apsw with SQLite {oldest} or later")
 
 
 def check_data_dir(path: Path) -> Check:
     """Can the server keep its data, and nobody else read it?"""
     name = "data directory"
     if not path.exists():
-        above = _nearest_existing(path)
+        above = nearest_existing(path)
         if os.access(above, os.W_OK):
-            return _ok(name, f"{path} will be made by the first start")
-        return _fail(name, f"{path} cannot be made: {above} is not writable", "choose another with --data-dir")
+            return ok(name, f"{path} will be made by the first start")
+        return fail(name, f"{path} cannot be made: {above} is not writable", "choose another with --data-dir")
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        return _fail(name, f"{path} is no directory we can write to", "choose another with --data-dir")
+        return fail(name, f"{path} is no directory we can write to", "choose another with --data-dir")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        return _fail(name, f"{path} is open to others (mode {mode:04o})", f"chmod 700 {path}")
-    return _ok(name, f"{path}, writable, mode {mode:04o}")
+        return fail(name, f"{path} is open to others (mode {mode:04o})", f"chmod 700 {path}")
+    return ok(name, f"{path}, writable, mode {mode:04o}")
 
 
 def check_contexts() -> Check:
     """Is the file with the tokens readable by its owner alone?"""
     name, path = "contexts file", contexts_path()
     if not path.exists():
-        return _ok(name, f"{path} will be written by the first start")
+        return ok(name, f"{path} will be written by the first start")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        return _fail(name, f"{path} shows tokens to others (mode {mode:04o})", f"chmod 600 {path}")
+        return fail(name, f"{path} shows tokens to others (mode {mode:04o})", f"chmod 600 {path}")
     try:
         contexts = read_contexts()
     except CaxtonError as exc:
-        return _fail(name, str(exc), "remove the file; a starting server writes it again")
-    return _ok(
+        return fail(name, str(exc), "remove the file; a starting server writes it again")
+    return ok(
         name,
         f"{path}, mode {mode:04o}, current of {len(contexts.contexts)}: {contexts.current or '-'}",
     )
@@ -139,19 +147,21 @@ def check_server(target: Target) -> list[Check]:
         with target.client(anonymous=True, timeout_s=_TIMEOUT_S) as anonymous:
             anonymous.alive()
     except CaxtonError as exc:
-        return [_warn("server", str(exc), "caxton server start, if one should run")]
-    answers = _ok("server", f"answers at {target.server}")
+        return [warn("server", str(exc), "caxton server start, if one should run")]
+    answers = ok("server", f"answers at {target.server}")
     try:
         with target.client(timeout_s=_TIMEOUT_S) as client:
-            return [answers, _ok("token", "accepted"), _check_clock(client.health())]
+            view = client.health()
+            accepted = [answers, ok("token", "accepted"), _check_clock(view), _check_versions(view)]
+            return [*accepted, _check_ready(client.reasons())]
     except ApiProblem as exc:
         why = "was refused" if target.token else "is not known"
         return [
             answers,
-            _fail("token", f"it {why} ({exc.code})", "give --token, or start the server again as this user"),
+            fail("token", f"it {why} ({exc.code})", "give --token, or start the server again as this user"),
         ]
     except CaxtonError as exc:
-        return [answers, _fail("token", str(exc), "look at the server's log")]
+        return [answers, fail("token", str(exc), "look at the server's log")]
 
 
 def check_port(host: str, port: int, ours: ServerView | None) -> Check:
@@ -160,7 +170,7 @@ def check_port(host: str, port: int, ours: ServerView | None) -> Check:
 
     name = "port"
     if ours is not None:
-        return _ok(name, f"{port} is held by our server (process id {ours.pid})")
+        return ok(name, f"{port} is held by our server (process id {ours.pid})")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -168,19 +178,19 @@ def check_port(host: str, port: int, ours: ServerView | None) -> Check:
             probe.bind(address)
     except OSError as exc:
         reason = exc.strerror or str(exc)
-        return _fail(name, f"{host}:{port} cannot be used: {reason}", "choose another with --port, or free it")
-    return _ok(name, f"{host}:{port} is free")
+        return fail(name, f"{host}:{port} cannot be used: {reason}", "choose another with --port, or free it")
+    return ok(name, f"{host}:{port} is free")
 
 
 def check_disk(path: Path) -> Check:
     """Is there room for the journal to grow?"""
-    free = shutil.disk_usage(_nearest_existing(path)).free
+    free = shutil.disk_usage(nearest_existing(path)).free
     finding = f"{format_size(free)} free"
     if free < DISK_FAIL_BYTES:
-        return _fail("disk", finding, "free some space, or move the data directory")
+        return fail("disk", finding, "free some space, or move the data directory")
     if free < DISK_WARN_BYTES:
-        return _warn("disk", finding, "free some space before the journal fills it")
-    return _ok("disk", finding)
+        return warn("disk", finding, "free some space before the journal fills it")
+    return ok("disk", finding)
 
 
 def check_open_files() -> Check:
@@ -190,8 +200,8 @@ def check_open_files() -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     finding = f"{soft} at once (hard limit {hard})"
     if soft < OPEN_FILES_WANTED:
-        return _warn("open files", finding, f"ulimit -n {OPEN_FILES_WANTED}")
-    return _ok("open files", finding)
+        return warn("open files", finding, f"ulimit -n {OPEN_FILES_WANTED}")
+    return ok("open files", finding)
 
 
 def check_memory_maps(path: Path = Path("/proc/sys/vm/max_map_count")) -> Check:
@@ -199,11 +209,11 @@ def check_memory_maps(path: Path = Path("/proc/sys/vm/max_map_count")) -> Check:
     try:
         allowed = int(path.read_text())
     except (OSError, ValueError):
-        return _ok("memory maps", "no limit known on this system")
+        return ok("memory maps", "no limit known on this system")
     finding = f"vm.max_map_count {allowed}, room for about {allowed // MAPS_PER_INSTANCE} instances"
     if allowed < INSTANCES_WANTED * MAPS_PER_INSTANCE:
-        return _warn("memory maps", finding, f"sysctl vm.max_map_count={INSTANCES_WANTED * MAPS_PER_INSTANCE * 2}")
-    return _ok("memory maps", finding)
+        return warn("memory maps", finding, f"sysctl vm.max_map_count={INSTANCES_WANTED * MAPS_PER_INSTANCE * 2}")
+    return ok("memory maps", finding)
 
 
 def server_here(port: int) -> ServerView | None:
@@ -227,24 +237,44 @@ def _check_clock(view: ServerView) -> Check:
     try:
         there = datetime.fromisoformat(view.started_at).timestamp() + view.uptime_s
     except ValueError:
-        return _warn("clock", f"the server's start time is unreadable: {view.started_at!r}", "update the server")
+        return warn("clock", f"the server's start time is unreadable: {view.started_at!r}", "update the server")
     skew = abs(datetime.now(UTC).timestamp() - there)
     if skew > MAX_CLOCK_SKEW_S:
-        return _warn("clock", f"it differs from the server's by {skew:.0f} s", "set both clocks by NTP")
-    return _ok("clock", f"within {max(1, round(skew))} s of the server's")
+        return warn("clock", f"it differs from the server's by {skew:.0f} s", "set both clocks by NTP")
+    return ok("clock", f"within {max(1, round(skew))} s of the server's")
 
 
-def _nearest_existing(path: Path) -> Path:
+def _check_versions(view: ServerView) -> Check:
+    """Were command and server tried with each other?"""
+    if view.version == VERSION:
+        return ok("versions", f"{VERSION}, here and on the server")
+    finding = f"this command is {VERSION}, the server {view.version}"
+    return warn("versions", finding, "install the same version at both ends, then start the server again")
+
+
+def _check_ready(reasons: list[Reason]) -> Check:
+    """Does the server take work?"""
+    if not reasons:
+        return ok("ready", "the server takes work")
+    finding = "; ".join(f"{reason.code}: {reason.what}" for reason in reasons)
+    return warn("ready", finding, reasons[0].next)
+
+
+def nearest_existing(path: Path) -> Path:
+    """`path`, or the directory above it that is there."""
     return next(candidate for candidate in (path, *path.parents) if candidate.exists())
 
 
-def _ok(name: str, finding: str) -> Check:
+def ok(name: str, finding: str) -> Check:
+    """It is as it should be."""
     return Check(name=name, verdict=Verdict.OK, finding=finding)
 
 
-def _warn(name: str, finding: str, advice: str) -> Check:
+def warn(name: str, finding: str, advice: str) -> Check:
+    """It works, and may not for long."""
     return Check(name=name, verdict=Verdict.WARN, finding=finding, advice=advice)
 
 
-def _fail(name: str, finding: str, advice: str) -> Check:
+def fail(name: str, finding: str, advice: str) -> Check:
+    """It does not work."""
     return Check(name=name, verdict=Verdict.FAIL, finding=finding, advice=advice)

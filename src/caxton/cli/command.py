@@ -182,14 +182,19 @@ def root(app: typer.Typer, *examples: str) -> Callable[[Handler], Handler]:
 
 
 def _with_globals(handler: Callable[..., None]) -> Callable[..., None]:
-    """`handler` with the global options in its signature; they are gathered into the `Cli` it is given."""
+    """`handler` with the global options in its signature; they are gathered into the `Cli` it is given.
+
+    One that has an option of the same name instead gets that itself.
+    """
     signature = inspect.signature(handler, eval_str=True)
     own = [parameter for name, parameter in signature.parameters.items() if name not in ("ctx", "cli")]
+
+    shared_names = [name for name in GLOBALS if name not in signature.parameters]
 
     @functools.wraps(handler)
     def run(ctx: typer.Context, **values: Any) -> None:
         cli = ctx.ensure_object(Cli)
-        for name in GLOBALS:
+        for name in shared_names:
             if value := values.pop(name):
                 setattr(cli, name, value)
         if "ctx" in signature.parameters:
@@ -201,8 +206,8 @@ def _with_globals(handler: Callable[..., None]) -> Callable[..., None]:
 
     kind = inspect.Parameter.KEYWORD_ONLY
     shared = [
-        inspect.Parameter(name, kind, annotation=option, default=False if name == "quiet" else None)
-        for name, option in GLOBALS.items()
+        inspect.Parameter(name, kind, annotation=GLOBALS[name], default=False if name == "quiet" else None)
+        for name in shared_names
     ]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     run.__signature__ = inspect.Signature([context, *own, *shared])  # type: ignore[attr-defined]

@@ -89,6 +89,7 @@ def show(
     "caxton config set --agent ping --bulkhead.max-waiting=200 --resources.mailbox-messages=20000",
     "caxton config set --agent ping --circuit-breaker.threshold=off",
     "caxton config set --agent ping --circuit-breaker.timeout=default",
+    "caxton config set --agent ping --record=true",
     "caxton config set --conversations.mode=warn",
 )
 def set_(
@@ -118,6 +119,9 @@ def set_(
     mailbox_bytes: Annotated[
         str | None, _option("--resources.mailbox-bytes", "SIZE", "Their bytes, like 16MB.")
     ] = None,
+    record: Annotated[
+        str | None, _option("--record", "BOOL", "true: keep what its instances do, for 'caxton replay'; false: do not.")
+    ] = None,
     mode: Annotated[
         str | None,
         _option(MODE_OPTION, "MODE", "Of a workspace: how conversations are watched: strict, enforce, warn, off."),
@@ -139,8 +143,10 @@ def set_(
             "mailbox_bytes": mailbox_bytes,
         },
     }
-    patch = {group: values for group, texts in said.items() if (values := _values(group, texts))}
-    options = [*(_option_name(group, key) for group, keys in said.items() for key in keys), MODE_OPTION]
+    patch: dict[str, Any] = {group: values for group, texts in said.items() if (values := _values(group, texts))}
+    if record is not None:
+        patch["record"] = _switch("--record", record)
+    options = [*(_option_name(group, key) for group, keys in said.items() for key in keys), "--record", MODE_OPTION]
     _check_owner(agent, workspace, has_agents=bool(patch), has_workspaces=mode is not None, options=options)
     if agent is not None:
         settings = _send(cli, agent, patch)
@@ -188,7 +194,14 @@ def _value(option: str, key: str, text: str) -> str | int | None:
         raise InvalidValue(option, text, "give a number" + (" or 'off'" if key == "threshold" else "")) from None
 
 
-def _send(cli: Cli, agent: str, patch: dict[str, dict[str, str | int | None]]) -> "AgentSettings":
+def _switch(option: str, text: str) -> bool | None:
+    known = {"true": True, "false": False, DEFAULT: None}
+    if text not in known:
+        raise InvalidValue(option, text, "give true or false")
+    return known[text]
+
+
+def _send(cli: Cli, agent: str, patch: dict[str, Any]) -> "AgentSettings":
     import msgspec
 
     from caxton.core.views.settings import AgentPatch
@@ -244,6 +257,7 @@ def _show_settings(cli: Cli, settings: "AgentSettings") -> None:
         ("resources.messages_per_s", str(resources.messages_per_s)),
         ("resources.mailbox_messages", str(resources.mailbox_messages)),
         ("resources.mailbox_bytes", format_size(resources.mailbox_bytes)),
+        ("record", str(settings.record).lower()),
     ]
     cli.screen.table(("setting", "value"), rows)
 

@@ -27,15 +27,16 @@ def doctor(cli: Cli, host: HostOption = None, port: PortOption = None, data_dir:
     from caxton.cli.checks import Verdict
 
     with cli.screen.busy("Looking around"):
-        checks = _all_checks(cli, overrides_of(host=host, port=port, data_dir=data_dir))
+        checks = all_checks(cli, overrides_of(host=host, port=port, data_dir=data_dir))
     failed = sum(check.verdict is Verdict.FAIL for check in checks)
     cli.screen.answer({"ok": not failed, "checks": checks}, lambda: _show(cli, checks, failed))
     if failed:
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
-    from caxton.cli import checks
+def all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
+    """Every check, in the order in which one thing stands on another."""
+    from caxton.cli import checks, machine_checks
     from caxton.cli.contexts import choose_target
 
     data_dir, host, port = _settings(overrides)
@@ -53,7 +54,12 @@ def _all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
         contexts,
         *about_server,
         checks.check_port(host, port, ours),
+        machine_checks.check_keys(data_dir),
         checks.check_disk(data_dir),
+        machine_checks.check_disk_speed(data_dir),
+        machine_checks.check_recorder(data_dir, int(str(setting(overrides, "recorder.size")))),
+        machine_checks.check_time(),
+        machine_checks.check_memory(),
         checks.check_open_files(),
         checks.check_memory_maps(),
     ]

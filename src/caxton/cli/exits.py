@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     AGENT_FAILED = 9
     """The agent failed on the message, or so often that it is not asked; did not start; or answered failure, refuse or
     not-understood; a task that was waited for is not done."""
+    DIVERGED = 10
+    """A replay did something else than what was recorded."""
     STORAGE = 74
     """The data directory or the journal cannot be used (EX_IOERR of sysexits)."""
     INTERRUPTED = 130
@@ -39,20 +41,23 @@ _BY_CODE = {
     ExitCode.USAGE: ("INVALID_USAGE",),
     ExitCode.NOT_FOUND: (
         "AGENT_NOT_FOUND", "CAPABILITY_NOT_FOUND", "CONVERSATION_NOT_FOUND", "DEAD_LETTER_NOT_FOUND",
+        "MESSAGE_NOT_FOUND",
         "UNKNOWN_RECEIVER", "WORKSPACE_NOT_FOUND", "CONTEXT_NOT_FOUND", "FILE_NOT_FOUND", "ROUTE_NOT_FOUND",
-        "TASK_NOT_FOUND",
+        "TASK_NOT_FOUND", "MESSAGE_NOT_FOUND",
+        "RECORDING_NOT_FOUND", "NOTHING_RECORDED",
     ),
     ExitCode.INVALID: (
         "INVALID_REQUEST", "INVALID_NAME", "INVALID_VALUE", "INVALID_WASM", "INVALID_MESSAGE", "MESSAGE_EXPIRED",
         "INVALID_CONFIG", "WASM_TOO_LARGE", "MESSAGE_TOO_LARGE", "BODY_TOO_LARGE",
         "COMPILE_LIMIT_EXCEEDED", "UNSUPPORTED_MEDIA_TYPE", "METHOD_NOT_ALLOWED", "FILE_UNREADABLE",
+        "OUTSIDE_MEMORY", "FILE_UNWRITABLE",
     ),
     ExitCode.CONFLICT: (
         "AGENT_ALREADY_EXISTS", "AGENT_STATE_CONFLICT", "AGENT_NAME_RESERVED", "CONVERSATION_OVER",
         "PROTOCOL_VIOLATION", "TOO_MANY_INSTANCES", "MAILBOX_FULL", "WORKSPACE_FULL", "BULKHEAD_FULL",
         "MESSAGE_ID_CONFLICT", "RATE_LIMITED",
         "DEAD_LETTERS_FULL", "DATA_DIR_IN_USE", "PORT_IN_USE", "TASKS_FULL", "TASK_ENDED", "TASK_ID_CONFLICT",
-        "TOO_MANY_LISTENERS",
+        "TOO_MANY_LISTENERS", "PROFILE_RUNNING",
     ),
     ExitCode.DENIED: ("UNAUTHORIZED", "FORBIDDEN", "HOST_NOT_ALLOWED"),
     ExitCode.UNREACHABLE: (
@@ -69,7 +74,7 @@ _BY_CODE = {
     ExitCode.AGENT_FAILED: ("AGENT_DOWN", "AGENT_FAILED", "CIRCUIT_OPEN", "DEPLOYMENT_FAILED"),
     ExitCode.STORAGE: (
         "STORAGE_FAILED", "DEAD_LETTER_DAMAGED", "JOURNAL_TOO_NEW", "JOURNAL_DAMAGED", "DATA_DIR_UNUSABLE",
-        "STORAGE_FULL", "JOURNAL_FULL",
+        "STORAGE_FULL", "JOURNAL_FULL", "RECORDING_TOO_NEW", "RECORDING_DAMAGED",
     ),
 }  # fmt: skip
 

@@ -1,43 +1,58 @@
-"""One conversation of `caxton top`: who waits for whom, and what was said."""
+"""One conversation of `caxton top`: who waits for whom, and what happened to each message."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar, cast
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from caxton.cli import figures
 from caxton.cli.live_screen import LiveScreen, clean
 from caxton.client import ApiProblem
 from caxton.core.units import format_duration
+from caxton.core.views.traces import TraceFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
 
     from caxton.client import CaxtonClient
-    from caxton.core.views.messages import Sighting
+    from caxton.core.views.traces import TraceEvent, TraceView
     from caxton.core.views.waits import CriticalPath, WaitPath
 
-LAST = 500
+LAST = 200
 """Messages that are shown, the last ones."""
 
-_COLUMNS = ("TIME", "EVENT", "ACT", "FROM", "TO", "TRY", "REASON", "CONTENT")
+MAX_WHY = 3
+"""Waits that the head tells of."""
+
+NOT_FOUND = 404
+
+T = TypeVar("T")
+
+_COLUMNS = ("TIME", "AGENT", "ACT", "STATUS", "TRY", "TOOK", "DETAIL")
+
+_BAD = frozenset({"failed", "crashed", "lost", "dead", "refused"})
+_OPEN = frozenset({"waiting", "in hand"})
 
 
-class Seen(NamedTuple):
-    """What is known of a conversation."""
+class Known(NamedTuple):
+    """What is known of a conversation; None: nothing of this kind."""
 
-    messages: list[Sighting]
+    trace: TraceView | None
     path: CriticalPath | None
-    """None: neither a state nor a message of it is kept."""
+    said: dict[str, str]
+    """The beginnings of contents, by message id."""
 
 
-class ConversationScreen(LiveScreen[Seen]):
+class ConversationScreen(LiveScreen[Known]):
     """See the module."""
 
-    KEYS = "↑↓ scroll  p pause  Esc back  q quit"
+    KEYS = "↑↓ scroll  p pause  Esc back  q quit   (caxton trace: the same as text, JSON or a diagram)"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen"), Binding("p,space", "pause")]
 
     def __init__(self, conversation_id: str) -> None:
@@ -45,43 +60,50 @@ class ConversationScreen(LiveScreen[Seen]):
         self._conversation = conversation_id
 
     def body(self) -> ComposeResult:
-        yield DataTable[Text](id="said", cursor_type="row", zebra_stripes=True)
+        yield DataTable[Text](id="events", cursor_type="row", zebra_stripes=True)
 
-    def question(self, client: CaxtonClient) -> Seen:
-        messages = client.sniffed(self._conversation, limit=LAST)
-        try:
-            return Seen(messages, client.why(self._conversation))
-        except ApiProblem as exc:
-            if exc.code != "CONVERSATION_NOT_FOUND":
-                raise
-            return Seen(messages, None)
+    def question(self, client: CaxtonClient) -> Known:
+        conversation = self._conversation
+        trace = _known(lambda: client.trace(TraceFilter(conversation_id=conversation), limit=LAST))
+        said = {one.message_id: one.excerpt for one in client.sniffed(conversation, limit=LAST)} if trace else {}
+        return Known(trace, _known(lambda: client.why(conversation)), said)
 
-    def show(self, answer: Seen) -> None:
+    def show(self, answer: Known) -> None:
         self.head(self._head(answer))
-        table = cast("DataTable[Text]", self.query_one("#said"))
+        table = cast("DataTable[Text]", self.query_one("#events"))
         if not table.columns:
             table.add_columns(*_COLUMNS)
         at, scrolled = table.cursor_row, table.scroll_y
         table.clear()
-        for one in answer.messages:
-            table.add_row(*_cells(one))
-        table.move_cursor(row=min(at, max(len(answer.messages) - 1, 0)), animate=False, scroll=False)
+        trace = answer.trace
+        events = [] if trace is None else trace.events
+        messages = {} if trace is None else {span.id: span.message_id for span in trace.spans}
+        for one in events:
+            table.add_row(*_cells(one, answer.said.get(messages.get(one.span, ""), "")))
+        table.move_cursor(row=min(at, max(len(events) - 1, 0)), animate=False, scroll=False)
         table.scroll_to(y=scrolled, animate=False)
 
-    def _head(self, answer: Seen) -> list[Text]:
-        path, count = answer.path, len(answer.messages)
-        kept = f"{count} message{'s' * (count != 1)}" if count < LAST else f"the last {LAST} messages"
-        if path is None:
-            return [
-                clean(f"conversation {self._conversation}", "bold"),
-                clean(f"{kept} remembered; it follows no protocol, or is long over, or nobody knows it"),
-            ]
-        protocol = path.protocol or "no protocol"
-        lines = [
-            clean(f"conversation {self._conversation}  {path.status}  {protocol}", "bold"),
-            clean(f"{kept} remembered, {format_duration(path.duration_s)} from the first to the last"),
-        ]
-        return lines + [clean(_why(one), "yellow") for one in path.paths[:3]]
+    def _head(self, answer: Known) -> list[Text]:
+        trace, path = answer.trace, answer.path
+        title = f"conversation {self._conversation}"
+        if trace is None and path is None:
+            return [clean(title, "bold"), clean("nothing is known of it: it never was, or is forgotten", "yellow")]
+        lines = [clean(title if path is None else f"{title}  {path.status}  {path.protocol or 'no protocol'}", "bold")]
+        if trace is not None:
+            count = len(trace.spans)
+            cut = f", the last of {trace.total:,}" if trace.total > count else ""
+            lines.append(clean(f"{count:,} message{'s' * (count != 1)}{cut}"))
+        return lines if path is None else lines + [clean(_why(one), "yellow") for one in path.paths[:MAX_WHY]]
+
+
+def _known(ask: Callable[[], T]) -> T | None:
+    """The answer, or None if the server knows nothing of what was asked."""
+    try:
+        return ask()
+    except ApiProblem as exc:
+        if exc.status != NOT_FOUND:
+            raise
+        return None
 
 
 def _why(path: WaitPath) -> str:
@@ -89,17 +111,17 @@ def _why(path: WaitPath) -> str:
     return f"{waits}: {path.cause.agent} {path.cause.text}"
 
 
-def _cells(one: Sighting) -> list[Text]:
-    at = datetime.fromtimestamp(one.timestamp / 1e6, UTC).isoformat(timespec="milliseconds")
+def _cells(one: TraceEvent, said: str) -> list[Text]:
+    at = datetime.fromtimestamp(one.at / 1e6, UTC).isoformat(timespec="milliseconds")
+    status = one.status or (f"tool {one.tool}" if one.tool else "")
     values = (
-        at[11:23],
-        one.event,
-        one.performative,
-        one.sender,
-        one.receiver,
+        figures.clock_time(at),
+        one.agent,
+        one.message or "",
+        status,
         str(one.attempt),
-        one.reason or "",
-        one.excerpt,
+        figures.millis(None if one.took_us is None else one.took_us / 1000),
+        one.error or one.note or (said if one.status == "sent" else ""),
     )
-    style = "" if one.event == "sent" else "red"
+    style = "red" if one.error or one.status in _BAD else "yellow" if one.status in _OPEN else ""
     return [clean(value, style) for value in values]

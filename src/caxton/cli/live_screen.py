@@ -52,6 +52,7 @@ class Feed:
     def __init__(self, connect: Callable[[], CaxtonClient]) -> None:
         self._connect = connect
         self._client: CaxtonClient | None = None
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[CaxtonClient], T]) -> T:
@@ -59,20 +60,26 @@ class Feed:
         with self._lock:
             if self._client is None:
                 self._client = self._connect()
-            client = self._client
             try:
-                return question(client)
+                answer = question(self._client)
             except CaxtonError:
-                self._client = None
-                client.close()
+                self._drop()
                 raise
+            if self._is_closed:
+                self._drop()
+            return answer
 
     def close(self) -> None:
-        """Close the connections, unless somebody waits for an answer: then they end with the process."""
+        """Close the connections: now, or when the answer that somebody waits for is there."""
+        self._is_closed = True
         if self._lock.acquire(blocking=False):
-            if self._client is not None:
-                self._client.close()
+            self._drop()
             self._lock.release()
+
+    def _drop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = None
 
 
 class LiveApp(App[None]):

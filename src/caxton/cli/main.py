@@ -14,12 +14,15 @@ from caxton.cli import (
     capability,
     config,
     conversation,
+    debug,
     deploy,
     dlq,
     doctor,
     logs,
     message,
     monitor,
+    profile,
+    replay,
     server,
     sniff,
     status,
@@ -74,7 +77,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, top, monitor,
+    doctor, top, monitor, debug, profile, replay,
 ):  # fmt: skip
     part.register(app)
 

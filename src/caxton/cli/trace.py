@@ -75,7 +75,7 @@ def trace(
         ),
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=10_000, metavar="N", help="At most so many messages, the last ones.")
+        int, typer.Option("--limit", min=1, max=5000, metavar="N", help="At most so many messages, the last ones.")
     ] = 200,
     utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in this machine's time zone.")] = False,
 ) -> None:

@@ -11,8 +11,10 @@ from caxton.client.agents import AgentCalls
 from caxton.client.capabilities import CapabilityCalls
 from caxton.client.conversations import ConversationCalls
 from caxton.client.dead_letters import DeadLetterCalls, Replays
+from caxton.client.debugging import DebugCalls
 from caxton.client.logs import LogCalls
 from caxton.client.messages import MessageCalls, Reply
+from caxton.client.recordings import RecordingCalls
 from caxton.client.server import ServerCalls
 from caxton.client.sniff import SniffCalls
 from caxton.client.stats import StatsCalls
@@ -49,7 +51,9 @@ class CaxtonClient(
     SniffCalls,
     StorageCalls,
     WorkspaceCalls,
+    RecordingCalls,
     StatsCalls,
+    DebugCalls,
     ServerCalls,
 ):
     """Speaks to one server as one principal, in one workspace.

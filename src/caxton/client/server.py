@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport
-from caxton.core.views.server import ServerView
+from caxton.core.views.server import Reason, ServerView
 
 
 class ServerCalls(Transport):
@@ -28,3 +30,13 @@ class ServerCalls(Transport):
                 return False
             raise
         return True
+
+    def reasons(self) -> list[Reason]:
+        """Why the server takes no work; none: it does."""
+        try:
+            self._get("/ready", dict[str, Any])
+        except ApiProblem as exc:
+            if exc.status != UNAVAILABLE:
+                raise
+            return msgspec.convert(exc.details().get("reasons", []), list[Reason])
+        return []

@@ -7,7 +7,10 @@ the value, what to do next. Text of strangers (guests, clients) appears only as 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_QUOTED = 80
 """Longest piece of somebody else's text that an error repeats; a terminal line."""
@@ -443,6 +446,56 @@ class DeadLetterDamaged(CaxtonError):
         self.id = letter_id
 
 
+class RecordingNotFound(CaxtonError):
+    """No such recording in this workspace: there never was one, or it was let go of to make room."""
+
+    code = "RECORDING_NOT_FOUND"
+
+    def __init__(self, recording_id: str) -> None:
+        super().__init__(
+            f"there is no recording {quoted(recording_id)}; 'GET /api/v1/recordings' has those that are kept"
+        )
+        self.id = recording_id
+
+
+class RecordingTooNew(CaxtonError):
+    """A recording has another format than this version of Caxton reads. The file stays as it is."""
+
+    code = "RECORDING_TOO_NEW"
+
+    def __init__(self, name: str, found: int, known: int) -> None:
+        super().__init__(
+            f"recording {quoted(name)} has format {found}, this Caxton reads format {known}; the file was left as it "
+            "is, replay it with the version that made it"
+        )
+        self.name, self.found, self.known = name, found, known
+
+
+class RecordingDamaged(CaxtonError):
+    """What the disk holds of a recording is not what was written. The file stays as it is."""
+
+    code = "RECORDING_DAMAGED"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"recording {quoted(name)} cannot be read: {reason}; the file was left as it is")
+        self.name, self.reason = name, reason
+
+
+class NothingRecorded(CaxtonError):
+    """There is no recording of what is to be replayed."""
+
+    code = "NOTHING_RECORDED"
+
+    def __init__(self, what: str, agents: list[str], *, agent: str | None = None) -> None:
+        who = agent or (agents[0] if agents else "NAME")
+        silent = f"; {', '.join(agents)} took part and did not record" if agents else ""
+        super().__init__(
+            f"nothing is recorded of {what}{silent}; 'caxton config set --agent {who} --record=true' records from then "
+            "on, what was not recorded cannot be replayed"
+        )
+        self.agents = agents
+
+
 class DeadLettersFull(CaxtonError):
     """The store of dead letters is at its limit, and none is dropped to make room: new messages have to wait."""
 
@@ -641,9 +694,9 @@ class ServerNotReady(CaxtonError):
 
     code = "SERVER_NOT_READY"
 
-    def __init__(self, status: str) -> None:
-        super().__init__(f"the server is {status}; retry in a moment")
-        self.status = status
+    def __init__(self, status: str, reasons: Sequence[object] = ()) -> None:
+        super().__init__(f"the server is {status}; its reasons say what to do")
+        self.status, self.reasons = status, list(reasons)
 
 
 class InvalidConfig(CaxtonError):
@@ -855,3 +908,49 @@ class ServerStopTimeout(CaxtonError):
             f"the server (process id {pid}) is still stopping after {timeout_s:g} s; wait, or kill it with --force"
         )
         self.pid, self.timeout_s = pid, timeout_s
+
+
+class FileUnwritable(CaxtonError):
+    """A file that a command was to write cannot be written."""
+
+    code = "FILE_UNWRITABLE"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}; name another file with --output")
+        self.path, self.reason = path, reason
+
+
+class OutsideMemory(CaxtonError):
+    """A part of a guest's memory was asked for that is not there."""
+
+    code = "OUTSIDE_MEMORY"
+
+    def __init__(self, name: str, offset: int, length: int, memory_bytes: int) -> None:
+        super().__init__(
+            f"{length} bytes at {offset:#x} are outside the memory of agent {name!r}, which has {memory_bytes} bytes "
+            f"(up to {memory_bytes:#x}); ask for less or for an earlier offset"
+        )
+        self.name, self.offset, self.length, self.memory_bytes = name, offset, length, memory_bytes
+
+
+class ProfileRunning(CaxtonError):
+    """The agent is being profiled already."""
+
+    code = "PROFILE_RUNNING"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"agent {name!r} is being profiled already; try again when that profile has ended")
+        self.name = name
+
+
+class ProfilerUnavailable(CaxtonError):
+    """The WebAssembly engine was built without its profiler."""
+
+    code = "PROFILER_UNAVAILABLE"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"this build of wasmtime {version} has no guest profiler; reinstall Caxton with its locked packages, "
+            "meanwhile 'caxton debug agent NAME --stack' shows where a busy guest is"
+        )
+        self.version = version

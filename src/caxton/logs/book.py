@@ -205,6 +205,8 @@ class LogBook:
         slice_until = perf_counter() + SLICE_S
         looked = 0
         for page in self.pages.of(workspace, wanted.agents):
+            if len(found) == limit and page.records and page.records[-1] < found[0]:
+                continue  # not worth a copy
             for record in self._newest_first(page, now_us):
                 looked += 1
                 if looked % _LOOK_EVERY == 0 and perf_counter() > slice_until:

@@ -183,6 +183,15 @@ class Ring:
         return place
 
 
+def version_of(path: Path) -> int:
+    """The version of what is in the ring at `path`, which is only looked at. Raises OtherFormat, OSError."""
+    with path.open("rb") as file:
+        head = file.read(_FILE.size)
+    if len(head) < _FILE.size or not head.startswith(_MAGIC):
+        raise OtherFormat(str(path))
+    return int(_FILE.unpack(head)[1])
+
+
 def _offset(index: int) -> int:
     return _HEADER_BYTES + index * SEGMENT_BYTES
 

@@ -75,10 +75,13 @@ _DRIVER = """
     (local.set $region (call $alloc (local.get $length)))
     (if (i32.eqz (local.get $region)) (then (return (i32.const %d))))
     (call $fill (local.get $region))
-    (call $handle (local.get $region) (local.get $length))))
+    (call $handle (local.get $region) (local.get $length)))
+  (func $caxton_where (export "where") unreachable))
 """
 """Delivers a message in one call: allocate, let the host write, handle. All of it runs on the guest's fiber, so a
-`caxton_alloc` that never returns is suspended like any other guest code."""
+`caxton_alloc` that never returns is suspended like any other guest code.
+
+`where` traps: called in the middle of a guest's slice, its backtrace is that of the guest, which goes on afterwards."""
 
 
 def _config() -> wasmtime.Config:
@@ -224,11 +227,23 @@ class Engine:
         guest = self.current
         delta[0] = 1
         kind[0] = _YIELD
+        if guest is not None and guest.probes:
+            self._look(guest)
         over = guest.time_is_over(perf_counter_ns()) if guest is not None else None
         if guest is None or over is None:
             return NULL
         guest.stopped = over
         return lib.wasmtime_error_new(over.reason.encode())
+
+    @staticmethod
+    def _look(guest: Caller) -> None:
+        """Looking at a guest must not cost it anything, whatever goes wrong."""
+        try:
+            for probe in guest.probes:
+                probe()
+        except Exception as exc:
+            guest.probes = ()
+            logger.error("a probe failed", exc_info=exc, extra={"action": "sandbox.probe_error"})
 
 
 def _sending(engine: Engine) -> Callable[..., Any]:

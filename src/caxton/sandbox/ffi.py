@@ -41,6 +41,7 @@ ffi.cdef(
     typedef struct { uint8_t kind; union { int32_t i32; int64_t i64; uint64_t size[3]; } of; } val_t;
     typedef struct { size_t size; uint8_t *data; } byte_vec_t;
     typedef struct { size_t size; void **data; } frame_vec_t;
+    typedef struct { byte_vec_t *name; void *module; } profiled_t;
 
     /* One per instance: all that outlives a call while the guest is suspended. */
     typedef struct {
@@ -100,8 +101,15 @@ ffi.cdef(
     void wasmtime_error_delete(void *error);
     byte_vec_t *wasmtime_frame_func_name(void *frame);
     uint32_t wasm_frame_func_index(void *frame);
+    size_t wasm_frame_module_offset(void *frame);
     void wasm_frame_vec_delete(frame_vec_t *frames);
     void wasm_byte_vec_delete(byte_vec_t *bytes);
+
+    void *wasmtime_guestprofiler_new(void *engine, byte_vec_t *name, uint64_t interval_ns, profiled_t *modules,
+                                     size_t count);
+    void wasmtime_guestprofiler_sample(void *profiler, void *store, uint64_t cpu_ns);
+    void *wasmtime_guestprofiler_finish(void *profiler, byte_vec_t *out);
+    void wasmtime_guestprofiler_delete(void *profiler);
     """
 )
 
@@ -113,6 +121,7 @@ _LAYOUTS: dict[str, Any] = {
     "val_t": _bindings.wasmtime_val,
     "byte_vec_t": _bindings.wasm_byte_vec_t,
     "frame_vec_t": _bindings.wasm_frame_vec_t,
+    "profiled_t": _bindings.wasmtime_guestprofiler_modules,
 }
 
 RAW_VALUE_BYTES = 16

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from caxton.sandbox.ffi import NULL, VAL_BYTES, VAL_PAYLOAD_OFFSET, ffi, lib
 from caxton.sandbox.host import GuestStop
 from caxton.sandbox.imports import MAX_TRANSFER_BYTES
-from caxton.sandbox.trap import Trap, take_error, take_trap
+from caxton.sandbox.trap import MAX_FRAMES, Frame, Trap, take_error, take_frames, take_trap
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from caxton.sandbox.host import Host
     from caxton.sandbox.limits import Limits
@@ -27,6 +27,9 @@ _FIRST_SLICE_TICKS = 2
 _MAX_TABLES = 4
 _INSTANCES = 2
 """The guest and its driver."""
+
+_WHERE = "(driver's where)"
+"""Its place among the guest's functions; no export that is called has such a name."""
 
 _call_async = lib.wasmtime_func_call_async
 _poll = lib.wasmtime_call_future_poll
@@ -54,6 +57,7 @@ class Guest:
         "_result",
         "_result_value",
         "_slice_began_ns",
+        "_slice_ticks",
         "_slot",
         "_started_ns",
         "_store",
@@ -66,6 +70,7 @@ class Guest:
         "limits",
         "memory_bytes",
         "module",
+        "probes",
         "result_bytes",
         "stopped",
         "view",
@@ -80,6 +85,8 @@ class Guest:
         self.body = b""
         self.result_bytes = b""
         self.stopped: Trap | None = None
+        self.probes: tuple[Callable[[], None], ...] = ()
+        self._slice_ticks = _FIRST_SLICE_TICKS
         self.memory_bytes = 0
         self._memory: Any = None
         self.view: Any = bytearray()
@@ -156,7 +163,7 @@ class Guest:
         self._started_ns = 0
         if self._ticks != engine.ticks:
             self._ticks = engine.ticks
-            _set_deadline(self._context, _FIRST_SLICE_TICKS)
+            _set_deadline(self._context, self._slice_ticks)
         engine.current = self
         future = _call_async(
             self._context, self._deliver, self._arg_values, 1, self._result_value, 1, self._trap_out, self._error_out
@@ -241,6 +248,51 @@ class Guest:
             self.memory_bytes = size
         return size
 
+    def memory_now(self) -> int:
+        """How large the memory is, also if it grew without a word to us; bytes, 0 when there is none."""
+        return 0 if self._memory is None or self._store == NULL else self.refresh_memory()
+
+    # --- being looked at -------------------------------------------------------------------------------------
+
+    def watch(self, probe: Callable[[], None]) -> None:
+        """Call `probe` at the end of each slice from now on.
+
+        Short handlings are then cut at the next tick too, so that they are seen and not only those that take longer.
+        """
+        self._set_probes((*self.probes, probe))
+
+    def unwatch(self, probe: Callable[[], None]) -> None:
+        """Call it no more; allowed also if it was not called."""
+        self._set_probes(tuple(other for other in self.probes if other is not probe))
+
+    def _set_probes(self, probes: tuple[Callable[[], None], ...]) -> None:
+        self.probes = probes
+        self._slice_ticks = 1 if probes else _FIRST_SLICE_TICKS
+        self._ticks = -1  # the next call takes it up
+
+    def where(self) -> list[Frame]:
+        """The functions that it is in, innermost first; to be called by a probe only.
+
+        Source: wasmtime has no call for the backtrace of a guest that goes on, but each trap has one, of all that is
+        below it too. So a function that traps is called, on a fiber of its own.
+        """
+        function = self._functions.get(_WHERE)
+        if function is None:
+            function = self._functions[_WHERE] = ffi.new("extern_t *")
+            driver = ffi.addressof(self._slot, "driver")
+            lib.wasmtime_instance_export_get(self._context, driver, b"where", 5, function)
+        ends = ffi.new("void *[2]")
+        future = _call_async(self._context, ffi.addressof(function.of, "func"), NULL, 0, NULL, 0, ends, ends + 1)
+        _poll(future)
+        _delete_future(future)
+        if ends[1] != NULL:
+            raise AssertionError(take_error(ends[1]).reason)
+        return [] if ends[0] == NULL else take_frames(ends[0], most=MAX_FRAMES)
+
+    def be_sampled(self, profiler: Any, cpu_ns: int) -> None:
+        """Add where it is to a profile of wasmtime's; to be called by a probe only."""
+        lib.wasmtime_guestprofiler_sample(profiler, self._store, cpu_ns)
+
     # --- inside ----------------------------------------------------------------------------------------------
 
     def time_is_over(self, now_ns: int) -> Trap | None:
@@ -262,7 +314,7 @@ class Guest:
         self.host_calls_left = self.limits.host_calls
         self._started_ns = 0
         self._ticks = self.engine.ticks
-        _set_deadline(self._context, _FIRST_SLICE_TICKS)
+        _set_deadline(self._context, self._slice_ticks)
 
     def _first_poll(self, future: Any) -> int | Trap | None:
         if future == NULL:

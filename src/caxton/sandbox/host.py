@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from caxton.sandbox.trap import Trap
 
 
@@ -79,6 +81,8 @@ class Caller(Protocol):
     host_calls_left: int
     stopped: Trap | None
     """Why the host ends it, when wasmtime could not know."""
+    probes: tuple[Callable[[], None], ...]
+    """Called at the end of each of its slices, on its fiber, while somebody looks at it; mostly nobody does."""
 
     def holds(self, ptr: int, length: int) -> bool:
         """Whether a region is inside its memory."""

@@ -98,17 +98,25 @@ def _spelled(letters: str) -> str:
 class Module:
     """Compiled code of one agent. `close()` once no instance is left."""
 
-    def __init__(self, engine: Engine, compiled: bytes) -> None:
-        """Raises `InvalidWasm` when the module does not fit the guest interface."""
+    def __init__(self, engine: Engine, compiled: bytes, *, sha256: str = "") -> None:
+        """Raises `InvalidWasm` when the module does not fit the guest interface.
+
+        Args:
+            engine: that will run it.
+            compiled: what the compiler made of it.
+            sha256: of the WebAssembly that `compiled` was made from, for those who tell which module it is.
+        """
         self.engine = engine
+        self.sha256 = sha256
         self._module = wasmtime.Module.deserialize(engine.wasmtime_engine, compiled)
         check_interface(self._module)
         exports = {item.name: item.type for item in self._module.exports}
+        self.handle = pointer(self._module.ptr())
         self.exports = frozenset(exports)
         memory = exports["memory"]
         self.min_memory_bytes = memory.limits.min * PAGE_BYTES if isinstance(memory, wasmtime.MemoryType) else 0
         out = ffi.new("void **")
-        error = lib.wasmtime_linker_instantiate_pre(engine.linker, pointer(self._module.ptr()), out)
+        error = lib.wasmtime_linker_instantiate_pre(engine.linker, self.handle, out)
         if error != NULL:
             raise InvalidWasm(take_error(error).reason)
         self.prepared = out[0]

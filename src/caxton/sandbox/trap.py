@@ -39,12 +39,22 @@ MAX_NAME_CHARS = 100
 """A name section may hold megabytes, and they would all go into the log."""
 
 MAX_FRAMES = 20
-"""Of a backtrace; a stack overflow has thousands."""
+"""Of a backtrace, the innermost; wasmtime collects no more, and a stack overflow has thousands."""
 
-DRIVER_FUNCTION = "caxton_deliver"
-"""Ours, below the guest's own frames; of no use to its author."""
+DRIVER_FUNCTIONS = ("caxton_deliver", "caxton_where")
+"""Ours, around the guest's own frames; of no use to its author."""
 
 _CAUSE = re.compile(r"Caused by:\s*(?:\d+:\s*)?(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One function that has been called and has not returned."""
+
+    function: str
+    """Its name, fit to be printed; `#n`, its index, if it has none."""
+    offset: int
+    """Where it is: an offset in the module's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +100,28 @@ def _message(read: Any, handle: Any) -> str:
     return (cause[1] if cause else text).strip().replace("\n", "; ")[:300]
 
 
+def take_frames(trap: Any, *, most: int) -> list[Frame]:
+    """Where the guest was, innermost first; the `wasm_trap_t` is freed."""
+    frames = _frames(lib.wasm_trap_trace, trap, most)
+    lib.wasm_trap_delete(trap)
+    return frames
+
+
 def _functions(read: Any, handle: Any) -> list[str]:
-    frames = ffi.new("frame_vec_t *")
-    read(handle, frames)
-    names: list[str] = []
-    for index in range(min(frames.size, MAX_FRAMES)):
-        name = _function_name(frames.data[index])
-        if name != DRIVER_FUNCTION:
-            names.append(name)
-    lib.wasm_frame_vec_delete(frames)
-    return names
+    return [frame.function for frame in _frames(read, handle, MAX_FRAMES)]
+
+
+def _frames(read: Any, handle: Any, most: int) -> list[Frame]:
+    vector = ffi.new("frame_vec_t *")
+    read(handle, vector)
+    frames: list[Frame] = []
+    for index in range(min(vector.size, most)):
+        frame = vector.data[index]
+        name = _function_name(frame)
+        if name not in DRIVER_FUNCTIONS:
+            frames.append(Frame(name, int(lib.wasm_frame_module_offset(frame))))
+    lib.wasm_frame_vec_delete(vector)
+    return frames
 
 
 def _function_name(frame: Any) -> str:

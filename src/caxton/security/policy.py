@@ -46,6 +46,11 @@ ACTIONS: dict[str, frozenset[str]] = {
     "settings:write": _TOUCH,
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
+    "debug:read": _LOOK,
+    "debug:inside": _TOUCH,  # an agent's state, memory and stack: whatever it was told and keeps
+    "debug:profile": _TOUCH,
+    "debug:bundle": frozenset({ADMIN}),
+    "recordings:read": _TOUCH,  # they hold the state of agents, which a viewer does not get to see otherwise
 }
 """Action → the roles that may. A route whose action is not here is denied to everybody."""
 

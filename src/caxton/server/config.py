@@ -36,6 +36,9 @@ MIN_LOG_BYTES = 1 << 20
 MIN_JOURNAL_BYTES = 16 << 20
 """A module may have 10 MiB."""
 
+MIN_RECORDING_BYTES = 16 << 20
+"""One life may take a quarter of it, and a module has up to 10 MiB."""
+
 _STRING = re.compile(r""" "(?:\\.?|[^"\\])*(?:"|$) | '[^']*(?:'|$) """, re.VERBOSE)
 """A text on one line. One that does not end is taken to the end of the line, so that looking for it stays linear."""
 
@@ -209,6 +212,13 @@ SETTINGS = (
         "How much all agents' logs may take before the oldest lines go.",
     ),
     Setting(
+        "storage.max_recordings",
+        "CAXTON_MAX_RECORDINGS",
+        256 << 20,
+        _size(MIN_RECORDING_BYTES),
+        "How much recordings for replays may take; the oldest go first.",
+    ),
+    Setting(
         "recorder.size",
         "CAXTON_RECORDER_SIZE",
         64 << 20,
@@ -267,6 +277,7 @@ class Settings:
     max_dead_letter_bytes: int
     max_journal_bytes: int
     max_log_bytes: int
+    max_recording_bytes: int
     recorder_bytes: int
     body_bytes: int
     conversation_mode: Mode
@@ -319,6 +330,7 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
         max_dead_letter_bytes=values["storage.max_dead_letters"],
         max_journal_bytes=values["storage.max_journal"],
         max_log_bytes=values["storage.max_logs"],
+        max_recording_bytes=values["storage.max_recordings"],
         recorder_bytes=values["recorder.size"],
         body_bytes=values["recorder.bodies"],
         conversation_mode=values["conversations.mode"],

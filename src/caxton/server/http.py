@@ -232,8 +232,10 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         agents=rooms.agents, capabilities=rooms.capabilities, messages=rooms.messages,
             dead_letters=rooms.dead_letters, tasks=rooms.tasks,
         logs=rooms.log, sniff=rooms.sniff, storage=rooms.upkeep, server=rooms.status, workspaces=rooms.workspaces,
+        recordings=rooms.recording_service,
         traces=rooms.traces,
         stats=rooms.stats,
+        debugging=rooms.debugging, bundle=rooms.bundle,
     )  # fmt: skip
     app = build_app(
         services,

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -72,6 +73,7 @@ class Node:
             max_dead_letter_bytes=self._settings.max_dead_letter_bytes,
             max_journal_bytes=self._settings.max_journal_bytes,
             max_log_bytes=self._settings.max_log_bytes,
+            max_recording_bytes=self._settings.max_recording_bytes,
             recorder_bytes=self._settings.recorder_bytes,
             body_bytes=self._settings.body_bytes,
             conversations=ConversationSettings(
@@ -81,6 +83,7 @@ class Node:
             ),
             on_storage_failure=self._storage_failed,
         )
+        rooms.bundle.settings = asdict(self._settings)
         try:
             return await self._serve(rooms, on_ready)
         finally:

@@ -6,10 +6,11 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from caxton.core.views.server import ServerView
+from caxton.core.views.server import Reason, ServerView
 from caxton.observe.process import read_process
 from caxton.server.census import take_census
 from caxton.server.metrics import Moment, text_of
+from caxton.server.readiness import reasons
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
@@ -30,12 +31,16 @@ class NodeStatus:
         self._started = clock.monotonic()
         self.rooms: Rooms | None = None
 
+    def reasons(self) -> list[Reason]:
+        rooms = self.rooms
+        causes = () if rooms is None else rooms.bus.intake.causes
+        return reasons(self.state, causes, has_failed=rooms is not None and rooms.journal.failed)
+
     def ready(self) -> bool:
-        return self._status() == "ready"
+        return not self.reasons()
 
     def _status(self) -> str:
-        read_only = self.state == "ready" and self.rooms is not None and self.rooms.disk.is_read_only
-        return "read-only" if read_only else self.state
+        return "read-only" if self.state == "ready" and self.reasons() else self.state
 
     async def metrics(self) -> bytes:
         return text_of(await self.moment())

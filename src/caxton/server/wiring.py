@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.agents.log_context import facts_of
 from caxton.agents.service import AgentService
-from caxton.agents.store import free_reserved_names
+from caxton.agents.store import free_reserved_names, load_module
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.api.meter import Meter
 from caxton.bus.bus import Bus
@@ -33,15 +33,20 @@ from caxton.natives.tasks.service import TaskService
 from caxton.observe.time import SystemClock
 from caxton.recorder.bodies import DEFAULT_BODY_BYTES, Bodies, open_shelf
 from caxton.recorder.recorder import DEFAULT_RING_BYTES, open_recorder
+from caxton.replay.store import DEFAULT_BYTES as MAX_RECORDING_BYTES
+from caxton.replay.store import Store
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import Engine
 from caxton.server.lag import LoopLag
 from caxton.server.pump import Pump
 from caxton.server.status import NodeStatus
+from caxton.services.bundle import BundleService
 from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
+from caxton.services.debugging import DebugService
 from caxton.services.messaging import MessageService
+from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
 from caxton.services.stats import Sources, StatsService
 from caxton.services.tracing import TraceService
@@ -98,7 +103,11 @@ class Rooms:
     traces: TraceService
     disk: DiskGuard
     upkeep: Upkeep
+    debugging: DebugService
+    bundle: BundleService
     status: NodeStatus
+    recordings: Store
+    recording_service: RecordingService
     stats: StatsService
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
 
@@ -161,6 +170,7 @@ class Rooms:
         self.dead_letters.refuse()
         self.conversations.refuse()
         self.workspaces.refuse()
+        self.debugging.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""
@@ -175,6 +185,7 @@ class Rooms:
         self.disk.close()
         self.agents.close()
         self.log_writer.close()
+        self.recordings.close()
         self.journal.close()
         for lookup in self.lookups:
             lookup.close()
@@ -188,7 +199,7 @@ def build(
     max_journal_bytes: int = MAX_JOURNAL_BYTES, ballast_bytes: int = BALLAST_BYTES,
     max_log_bytes: int = MAX_LOG_BYTES,
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
-    body_bytes: int = DEFAULT_BODY_BYTES,
+    body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
     natives: Sequence[NativeAgent] = (), tools: Tools | None = None,
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
@@ -220,9 +231,12 @@ def build(
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
     room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
     compiler = Compiler(data_dir / "compiled", cache_key)
+    recordings = Store(data_dir / "recordings", clock.wall_us, max_recording_bytes)
     agents = AgentService(
         engine=engine, compiler=compiler, bus=bus, journal=journal, log=log,
-        clock=clock, max_instances=max_instances, tools=tools,
+        clock=clock, max_instances=max_instances, recordings=recordings,
+        stored_module=lambda sha256: load_module(lookups[1], sha256),
+        tools=tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
     engine.facts = lambda: _facts_of_guest(engine)
@@ -236,6 +250,12 @@ def build(
         intake=bus.intake, journal=journal, database=database, ballast=ballast, pause=pump.pause, resume=pump.resume,
         max_journal_bytes=max_journal_bytes,
     )  # fmt: skip
+    upkeep = Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk)
+
+    def module_of(sha256: str) -> bytes | None:
+        found = lookups[0].query("SELECT bytes FROM modules WHERE sha256 = ?", (sha256,))
+        return found[0][0] if found else None
+
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
@@ -256,8 +276,14 @@ def build(
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=Upkeep(journal=journal, database=database, ballast=ballast, intake=bus.intake, guard=disk),
-        status=status, stats=StatsService(sources, clock),
+        stats=StatsService(sources, clock),
+        upkeep=upkeep, debugging=DebugService(agents, recorder, clock, module_of),
+        bundle=BundleService(
+            agents=agents, log=log, recorder=recorder, upkeep=upkeep, data_dir=data_dir, view=status.view,
+            reasons=status.reasons, metrics=status.metrics,
+        ),
+        status=status,
+        recordings=recordings, recording_service=RecordingService(recordings, messages, recorder),
     )  # fmt: skip
     return status.rooms
 

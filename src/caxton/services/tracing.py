@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 MAX_RECORDS = 20_000
 """Of the flight recorder, the last, that one trace is made of; beside those of errors, if these are wanted."""
 
-MAX_LIVE = 10_000
-"""Messages that are not over, of one trace."""
+MAX_LIVE = 2000
+"""Messages that are not over, of one trace: they are looked at on the event loop."""
 
 MAX_KEPT = 1000
 """Messages of a conversation that is not in the flight recorder, the last ones."""
@@ -105,8 +106,8 @@ class TraceService:
             )  # fmt: skip
         return TraceView(
             conversation_id=conversation_id, message_id=message_id, now=now_us, since=since_us or None,
-            recorded_since=recorded_since, last_us=last_us, total=tree.total, cut=tree.cut or was_cut,
-            spans=tree.spans, events=tree.events,
+            recorded_since=recorded_since, last_us=last_us, total=tree.total,
+            cut=tree.cut or was_cut or len(live) == MAX_LIVE, spans=tree.spans, events=tree.events,
         )  # fmt: skip
 
     def _trace_of(self, workspace: str, message_id: str) -> str:
@@ -129,9 +130,9 @@ class TraceService:
         until = perf_counter() + LOOK_S
         for receiver in [*self._bus.names.directory(workspace).receivers.values()]:
             if receiver.messages:
-                found += self._of(receiver, is_meant)
-                if len(found) >= MAX_LIVE:
-                    return found[:MAX_LIVE]
+                found += islice(self._of(receiver, is_meant), MAX_LIVE - len(found))
+                if len(found) == MAX_LIVE:
+                    break
             if perf_counter() > until:
                 await asyncio.sleep(0)
                 until = perf_counter() + LOOK_S

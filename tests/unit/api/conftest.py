@@ -150,8 +150,11 @@ class Api:
             "storage",
             "server",
             "workspaces",
+            "recordings",
             "traces",
             "stats",
+            "debugging",
+            "bundle",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

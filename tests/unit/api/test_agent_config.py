@@ -19,6 +19,7 @@ DEFAULTS = {
     "circuit_breaker": {"threshold": 5, "timeout_s": 10.0, "probes": 1},
     "bulkhead": {"max_waiting": 1000},
     "resources": {"messages_per_s": 20000, "mailbox_messages": 10000, "mailbox_bytes": 16 << 20},
+    "record": False,
 }
 
 
@@ -27,6 +28,7 @@ DEFAULTS = {
     [
         ([], "INVALID_REQUEST"),
         ({"circuit": {}}, "INVALID_REQUEST"),
+        ({"record": "yes"}, "INVALID_REQUEST"),
         ({"circuit_breaker": {"treshold": 3}}, "INVALID_REQUEST"),
         ({"circuit_breaker": {"threshold": 1.5}}, "INVALID_REQUEST"),
         ({"circuit_breaker": None}, "INVALID_REQUEST"),

@@ -13,11 +13,14 @@ async def test_a_server_that_starts_lives_and_is_not_ready(api: Api) -> None:
     assert (await api("GET", "/health", token=None)).json == {"status": "ok"}
     answer = await api("GET", "/ready", token=None)
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "SERVER_NOT_READY", "1")
+    assert answer.json["details"] == {
+        "status": "starting", "reasons": [{"code": "STARTING", "what": "it starts", "next": "wait"}],
+    }  # fmt: skip
 
 
 async def test_a_server_that_serves_is_ready(api: Api) -> None:
     answer = await api("GET", "/ready", token=None)
-    assert (answer.status, answer.json) == (200, {"status": "ready"})
+    assert (answer.status, answer.json) == (200, {"status": "ready", "reasons": []})
 
 
 async def test_the_server_tells_of_itself_to_those_who_may_know(api: Api) -> None:

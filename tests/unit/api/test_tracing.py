@@ -38,7 +38,7 @@ PATH = "/api/v1/trace"
         ("conversation_id=c&agent=../x", "INVALID_NAME"),
         ("conversation_id=c&errors=perhaps", "INVALID_VALUE"),
         ("conversation_id=c&limit=0", "INVALID_VALUE"),
-        ("conversation_id=c&limit=10001", "INVALID_VALUE"),
+        ("conversation_id=c&limit=5001", "INVALID_VALUE"),
         ("conversation_id=c&why=true", "INVALID_REQUEST"),
         ("conversation_id=%FF", "INVALID_REQUEST"),
     ],

@@ -13,12 +13,16 @@ from caxton.cli.checks import (
     check_open_files,
     check_python,
     check_sandbox,
+    check_server,
     check_sqlite,
 )
+from caxton.cli.contexts import Target
+from tests.integration.fake_node import ADMIN_PROOF, running_node
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
 
 
@@ -58,3 +62,18 @@ def test_damaged_contexts_file_fails(caxton: CliRunner) -> None:
 def test_locked_packages_on_this_machine_are_as_they_should_be(tmp_path: Path) -> None:
     found = [check_python(), check_sandbox(), check_sqlite(), check_disk(tmp_path), check_open_files()]
     assert [check.name for check in found if check.verdict is Verdict.FAIL] == []
+
+
+def test_server_of_another_version_or_that_takes_no_work_is_warned_of() -> None:
+    with running_node() as node:
+        token = Target(server=node.url, token=ADMIN_PROOF)
+        found = {check.name: check for check in check_server(token)}
+        assert (found["versions"].verdict, found["ready"].verdict) == (Verdict.WARN, Verdict.OK)
+
+        def unready(fakes: FakeNode) -> None:
+            fakes.server.is_ready = False
+
+        node.do(unready)
+        found = {check.name: check for check in check_server(token)}
+        assert (found["ready"].verdict, found["ready"].finding) == (Verdict.WARN, "STARTING: it starts")
+        assert found["ready"].advice == "wait"

@@ -6,7 +6,7 @@ import caxton.core.errors
 from caxton.cli.exits import ExitCode, exit_code_for
 from caxton.core.errors import CaxtonError
 
-PLAIN_FAILURES = {"INTERNAL_ERROR", "SANDBOX_UNAVAILABLE", "SERVER_START_FAILED"}
+PLAIN_FAILURES = {"INTERNAL_ERROR", "PROFILER_UNAVAILABLE", "SANDBOX_UNAVAILABLE", "SERVER_START_FAILED"}
 """Errors for which a script can do nothing special."""
 
 KINDS = [kind for kind in vars(caxton.core.errors).values() if isinstance(kind, type) and issubclass(kind, CaxtonError)]

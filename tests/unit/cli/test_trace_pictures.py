@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -104,6 +104,7 @@ def test_durations_have_three_digits_that_count(us: int, text: str) -> None:
 LINE = re.compile(r'\[(?:\d{2}:\d{2}:\d{2}\.\d{3}|\d{4}-\d{2}-\d{2})\](?: [a-z]+="(?:[^"\\]|\\.)*")*')
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(st.sampled_from(HOSTILE), st.sampled_from(HOSTILE), st.sampled_from(HOSTILE))
 def test_no_name_or_error_can_forge_a_line_or_steer_a_terminal(name: str, act: str, error: str) -> None:
     view = hostile(name, act, error)
@@ -154,6 +155,7 @@ def test_timer_and_deep_messages_say_what_they_are() -> None:
     assert deepest.startswith(f"{'  ' * MAX_INDENT}{MAX_INDENT + 1}: a{MAX_INDENT + 2} inform")
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(talks(), st.integers(1, 200), st.booleans())
 def test_no_line_is_wider_than_asked_for_and_every_message_has_a_bar(talk: Talk, width: int, plain: bool) -> None:
     view = grown(talk.records, talk.live, now=talk.now)
@@ -166,6 +168,7 @@ def test_no_line_is_wider_than_asked_for_and_every_message_has_a_bar(talk: Talk,
         assert all(row.replace("µ", "u").isascii() for row in rows)
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(st.sampled_from(HOSTILE), st.sampled_from(HOSTILE), st.sampled_from(HOSTILE))
 def test_bars_of_hostile_names_stay_in_their_lines(name: str, act: str, error: str) -> None:
     rows = list(waterfall(hostile(name, act, error), 60))
@@ -216,6 +219,7 @@ def test_trace_without_an_id_gets_one_that_is_the_same_each_time() -> None:
     assert len(first["traceId"]) == 32
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(talks())
 def test_otlp_follows_the_rules_of_the_protocol_whatever_happened(talk: Talk) -> None:
     refused = record(REFUSED, 0, "a", "b", sent=talk.now, ended=talk.now, detail="INVALID", message_id="")

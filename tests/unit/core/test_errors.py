@@ -13,7 +13,8 @@ def kinds(of: type[CaxtonError] = CaxtonError) -> list[type[CaxtonError]]:
 
 
 def test_no_two_errors_share_a_code_and_every_code_is_one_word() -> None:
-    codes = [kind.code for kind in kinds() if kind.__module__ == "caxton.core.errors"]
+    mine = [kind for kind in kinds() if kind.__module__ == "caxton.core.errors"]
+    codes = [kind.code for kind in mine if "code" in vars(kind)]  # else it is another wording of its base
     assert sorted(codes) == sorted(set(codes))
     assert all(re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code) for code in codes)
 

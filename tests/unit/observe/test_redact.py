@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.observe.redact import MAX_TEXT_CHARS, PATTERNS, REDACTED, SECRET_NAMES, redact, redact_text
+from caxton.core.redact import REMOVED, SECRET_NAMES
+from caxton.core.redact import redact_text as without_secrets
+from caxton.observe.redact import MAX_TEXT_CHARS, redact, redact_text
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import issue_token
 
@@ -19,23 +21,23 @@ if TYPE_CHECKING:
 SECRET = "hunter2-Zq9"  # noqa: S105
 
 TEXTS = {
-    f"password={SECRET}": "password=[redacted]",
-    f"DB_PASSWORD: {SECRET}, next": "DB_PASSWORD: [redacted], next",
-    f'{{"api_key": "{SECRET} \\"and\\" more", "n": 1}}': '{"api_key": [redacted], "n": 1}',
-    f"{{'client_secret': '{SECRET}'}}": "{'client_secret': [redacted]}",
-    f'"{{\\"token\\": \\"{SECRET}\\"}}"': '"{\\"token\\": [redacted]',
-    f"authorization: Bearer {SECRET}xx": "authorization: [redacted]",
-    f"Authorization=Basic {SECRET}": "Authorization=[redacted]",
-    f"(b'authorization', b'Bearer {SECRET}.abc')": "(b'authorization', b'Bearer [redacted]')",
-    f"sent with bearer {SECRET}.abc to it": "sent with bearer [redacted] to it",
-    f"GET /x?a=1&token={SECRET}&b=2": "GET /x?a=1&token=[redacted]&b=2",
-    f"postgres://me:{SECRET}@db:5432/x": "postgres://[redacted]@db:5432/x",
-    f"https://{SECRET}@example.org": "https://[redacted]@example.org",
-    f"Set-Cookie: session={SECRET}; Secure": "Set-Cookie: [redacted]; Secure",
-    f"key sk-{SECRET}{SECRET}.": "key [redacted].",
-    "AKIAIOSFODNN7EXAMPLE found": "[redacted] found",
-    f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\nend": "[redacted]\nend",
-    f"-----BEGIN PRIVATE KEY-----\n{SECRET}": "[redacted]",
+    f"password={SECRET}": "password=[removed]",
+    f"DB_PASSWORD: {SECRET}, next": "DB_PASSWORD: [removed], next",
+    f'{{"api_key": "{SECRET} \\"and\\" more", "n": 1}}': '{"api_key": "[removed]", "n": 1}',
+    f"{{'client_secret': '{SECRET}'}}": "{'client_secret': '[removed]'}",
+    f'"{{\\"token\\": \\"{SECRET}\\"}}"': '"{\\"token\\": \\"[removed]\\"}"',
+    f"authorization: Bearer {SECRET}xx": "authorization: [removed]",
+    f"Authorization=Basic {SECRET}": "Authorization=[removed]",
+    f"(b'authorization', b'Bearer {SECRET}.abc')": "(b'authorization', b'Bearer [removed]')",
+    f"sent with bearer {SECRET}.abc to it": "sent with bearer [removed] to it",
+    f"GET /x?a=1&token={SECRET}&b=2": "GET /x?a=1&token=[removed]&b=2",
+    f"postgres://me:{SECRET}@db:5432/x": "postgres://[removed]@db:5432/x",
+    f"https://{SECRET}@example.org": "https://[removed]@example.org",
+    f"Set-Cookie: session={SECRET}; Secure": "Set-Cookie: [removed]",
+    f"key sk-{SECRET}{SECRET}.": "key [removed].",
+    "AKIAIOSFODNN7EXAMPLE found": "[removed] found",
+    f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\nend": "[removed]\nend",
+    f"-----BEGIN PRIVATE KEY-----\n{SECRET}": "[removed]",
 }
 
 HARMLESS = [
@@ -63,17 +65,17 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
 
 def test_our_own_tokens_are_known_by_their_looks(tmp_path: Path) -> None:
     token = issue_token(load_or_create_key(tmp_path), "ann", ["admin"], now_s=1_700_000_000, lifetime_s=60)
-    assert redact_text(f"refused {token}!") == "refused [redacted]!"
+    assert redact_text(f"refused {token}!") == "refused [removed]!"
 
 
 @pytest.mark.parametrize("name", SECRET_NAMES)
 @pytest.mark.parametrize("form", ["{}", "x-{}", "MY_{}_2", "nested"])
 def test_fact_with_a_telling_name_is_not_shown(name: str, form: str) -> None:
     if form == "nested":
-        assert redact({"headers": [{name.title(): SECRET}]}) == {"headers": [{name.title(): REDACTED}]}
+        assert redact({"headers": [{name.title(): SECRET}]}) == {"headers": [{name.title(): REMOVED}]}
     else:
         key = form.format(name.upper())
-        assert redact({key: SECRET, f"{key}.list": [SECRET]}) == {key: REDACTED, f"{key}.list": REDACTED}
+        assert redact({key: SECRET, f"{key}.list": [SECRET]}) == {key: REMOVED, f"{key}.list": REMOVED}
 
 
 def test_numbers_are_no_secrets_and_other_things_are_looked_at_as_text() -> None:
@@ -87,7 +89,7 @@ def test_numbers_are_no_secrets_and_other_things_are_looked_at_as_text() -> None
 
     facts = {"gen_ai.tokens": 7, "token": None, "secret": True, "thing": Thing(), "broken": Broken(), 3: b"x"}
     assert redact(facts) == {
-        "gen_ai.tokens": 7, "token": None, "secret": True, "thing": "Thing(password=[redacted])",
+        "gen_ai.tokens": 7, "token": None, "secret": True, "thing": "Thing(password='[removed]')",
         "broken": "<Broken: its repr raised RuntimeError>", "3": "b'x'",
     }  # fmt: skip
 
@@ -114,10 +116,8 @@ def test_long_text_loses_its_middle_but_never_half_a_secret() -> None:
      "-----BEGIN PRIVATE KEY-----", "x" * 50, "authorization: bearer ", "'", "\\"],
 )  # fmt: skip
 def test_time_is_linear_in_the_text_whatever_it_is(unit: str) -> None:
-    """With anything worse, half a million characters would not end within the time that a test has."""
-    text = (unit * 500_000)[:500_000]
-    for pattern, instead in PATTERNS:
-        assert len(pattern.sub(instead, text)) <= 10 * len(text)
+    """With anything worse, a quarter of a million characters would not end within the time that a test has."""
+    assert without_secrets((unit * 250_000)[:250_000])
 
 
 @given(st.text(), st.text(alphabet="abcdefXYZ0123456789", min_size=8))

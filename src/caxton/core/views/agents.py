@@ -75,6 +75,8 @@ class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     resources: Resources = Resources()
     circuit_breaker: CircuitBreaker = CircuitBreaker()
     bulkhead: Bulkhead = Bulkhead()
+    record: bool = False
+    """Keep what its instances are given and do, for `caxton replay`."""
 
 
 class CircuitBreakerView(msgspec.Struct, kw_only=True):

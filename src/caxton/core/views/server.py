@@ -22,3 +22,13 @@ class ServerView(msgspec.Struct, kw_only=True):
     messages_pending: int
     dead_letters: int
     """Those that wait for somebody to replay or purge them."""
+
+
+class Reason(msgspec.Struct, kw_only=True):
+    """Why the server does not take work."""
+
+    code: str
+    """Stable, like `DISK_FULL`."""
+    what: str
+    next: str
+    """What to do about it."""

@@ -33,6 +33,8 @@ class AgentPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     circuit_breaker: CircuitBreakerPatch = msgspec.field(default_factory=CircuitBreakerPatch)
     bulkhead: BulkheadPatch = msgspec.field(default_factory=BulkheadPatch)
     resources: ResourcesPatch = msgspec.field(default_factory=ResourcesPatch)
+    record: bool | msgspec.UnsetType | None = msgspec.UNSET
+    """Switched on, its instances are replaced by new ones: what is replayed must be known from its start."""
 
 
 class LiveCircuitBreaker(msgspec.Struct, kw_only=True):
@@ -65,6 +67,7 @@ class AgentSettings(msgspec.Struct, kw_only=True):
     circuit_breaker: LiveCircuitBreaker
     bulkhead: LiveBulkhead
     resources: LiveResources
+    record: bool
 
 
 class ConversationsPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -12,9 +12,11 @@ from caxton.api.services import Services
 from caxton.testing.fakes.agents import FakeAgents
 from caxton.testing.fakes.capabilities import FakeCapabilities
 from caxton.testing.fakes.conversations import FakeConversations
+from caxton.testing.fakes.debugging import FakeBundle, FakeDebugging
 from caxton.testing.fakes.letters import FakeDeadLetters
 from caxton.testing.fakes.logs import FakeLogs
 from caxton.testing.fakes.messages import FakeMessages
+from caxton.testing.fakes.recordings import FakeRecordings
 from caxton.testing.fakes.server import FakeServer
 from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.stats import FakeStats
@@ -38,9 +40,12 @@ class FakeNode:
     logs: FakeLogs = field(default_factory=FakeLogs)
     sniff: FakeSniff = field(init=False)
     storage: FakeStorage = field(default_factory=FakeStorage)
+    recordings: FakeRecordings = field(default_factory=FakeRecordings)
     server: FakeServer = field(init=False)
     traces: FakeTraces = field(init=False)
     stats: FakeStats = field(init=False)
+    debugging: FakeDebugging = field(init=False)
+    bundle: FakeBundle = field(default_factory=FakeBundle)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
@@ -50,6 +55,7 @@ class FakeNode:
         self.tasks = FakeTasks(lambda name: name in self.agents.views)
         self.server = FakeServer(self.agents, self.dead_letters)
         self.stats = FakeStats(self.agents, self.server)
+        self.debugging = FakeDebugging(self.agents)
 
     @property
     def services(self) -> Services:
@@ -60,4 +66,6 @@ class FakeNode:
             dead_letters=self.dead_letters, tasks=self.tasks,
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
             workspaces=self.workspaces, traces=self.traces, stats=self.stats,
+            debugging=self.debugging, bundle=self.bundle,
+            recordings=self.recordings,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.core.views.server import ServerView
+from caxton.core.views.server import Reason, ServerView
 
 if TYPE_CHECKING:
     from caxton.testing.fakes.agents import FakeAgents
@@ -46,9 +46,9 @@ class FakeServer:
             dead_letters=self.letters_waiting(),
         )
 
-    def ready(self) -> bool:
-        """As set."""
-        return self.is_ready
+    def reasons(self) -> list[Reason]:
+        """One, unless it is ready."""
+        return [] if self.is_ready else [Reason(code="STARTING", what="it starts", next="wait")]
 
     async def metrics(self) -> bytes:
         """One gauge."""
