@@ -21,13 +21,16 @@ def served(place: Path) -> Generator[tuple[subprocess.Popen[str], CaxtonClient]]
     """`caxton serve` on a free port, and a client of it. Ended with the block at the latest."""
     arguments = ["-m", "caxton", "serve", "--port", "0", "--data-dir", str(place / "data")]
     environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        env=environment,
-        encoding="utf-8",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with (
+        (place / "stderr.log").open("w", encoding="utf-8") as log,
+        subprocess.Popen(  # a pipe nobody reads gets full
+            [sys.executable, *arguments],
+            env=environment,
+            encoding="utf-8",
+            stdout=subprocess.PIPE,
+            stderr=log,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             url = re.search(r"http://\S+", process.stdout.readline())

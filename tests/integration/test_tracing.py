@@ -206,3 +206,20 @@ async def test_long_conversation_is_cut_to_its_end_and_says_so(
         await begin(node, "sink", "waits")
     waiting = await trace(node, conversation_id="waits")
     assert (len(waiting.spans), waiting.cut) == (5, True)
+
+
+async def test_what_was_said_is_told_of_conversations_that_are_kept_whole(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.deploy("echo", example("echo"))
+    await node.ask("echo", {"order": 7}, conversation_id="order-1")
+    bodies = node.rooms.bus.flight.bodies
+    assert bodies is not None
+    await until(lambda: len(bodies.of("default", "order-1")) == 2)
+    told = await trace(node, conversation_id="order-1", bodies=True)
+    assert told.said == "whole"
+    assert [span.content for span in told.spans] == [{"order": 7}, {"order": 7}]
+    assert (await trace(node, conversation_id="order-1")).said is None
+    monkeypatch.setattr(tracing, "MAX_CONTENT_BYTES", 10)
+    cut = await trace(node, conversation_id="order-1", bodies=True)
+    assert (cut.said, [span.content for span in cut.spans]) == ("none", [None, None])

@@ -47,6 +47,7 @@ MESSAGE = word(
 LAST = duration("last", "Only what ended within this time.", default_s=None, low_s=0.001, high_s=MAX_LAST_S)
 AGENT = word("agent", "Only what this agent, or `client:NAME`, sent or got.", _parse_agent)
 ERRORS = flag("errors", "Only what went wrong, and the messages that led to it.")
+BODIES = flag("bodies", "Also what was said, of conversations that are kept whole.")
 LIMIT = integer("limit", "How many messages at most, those sent last.", default=1000, low=1, high=MAX_MESSAGES)
 
 GET = Operation(
@@ -54,7 +55,7 @@ GET = Operation(
     path=PATH,
     action="conversations:read",
     summary="What happened in a conversation or because of a message, and what those do that are not over.",
-    query=(CONVERSATION, MESSAGE, LAST, AGENT, ERRORS, LIMIT),
+    query=(CONVERSATION, MESSAGE, LAST, AGENT, ERRORS, BODIES, LIMIT),
     answers=(Answer(kind=TraceView, doc="Without messages if nothing of it happened in that time."),),
     errors=(ConversationNotFound, MessageNotFound, InvalidName),
 )
@@ -66,7 +67,7 @@ def trace_routes(traces: TraceService) -> list[Route]:
     async def get(request: ApiRequest) -> Reply:
         wanted = TraceFilter(
             conversation_id=request.read(CONVERSATION), message_id=request.read(MESSAGE), last_s=request.read(LAST),
-            agent=request.read(AGENT), errors=request.read(ERRORS),
+            agent=request.read(AGENT), errors=request.read(ERRORS), bodies=request.read(BODIES),
         )  # fmt: skip
         if (wanted.conversation_id is None) == (wanted.message_id is None):
             raise InvalidRequest("give either conversation_id or message_id", field="query")

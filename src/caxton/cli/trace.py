@@ -68,6 +68,9 @@ def trace(
     form: Annotated[
         Format, typer.Option("--format", help="Lines and bars for people, or something for programs.")
     ] = Format.TEXT,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="Also what was said, of conversations that are kept whole.")
+    ] = False,
     why: Annotated[
         bool,
         typer.Option(
@@ -82,7 +85,7 @@ def trace(
     """Show what happened in a conversation, line by line and as bars, and what those do who are not done."""
     if cli.output is OutputFormat.JSON and form is Format.TEXT:
         form = Format.JSON
-    wanted = _wanted(conversation_id, message_id, last, agent, errors=errors)
+    wanted = _wanted(conversation_id, message_id, last, agent, errors=errors, bodies=bodies)
     if why and (conversation_id is None or form not in (Format.TEXT, Format.JSON)):
         raise InvalidUsage("--why is for one conversation, as text or JSON", command=_NAME)
     if why and form is Format.JSON:
@@ -118,8 +121,26 @@ def trace(
         cli.screen.hint("nobody is known to wait in it")
 
 
+def _show_content(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
+    from caxton.cli.trace_content import content_lines
+
+    if found.said in ("whole", "partly"):
+        cli.screen.line()
+        for line in content_lines(found, zone):
+            cli.screen.line(line)
+    if found.said in ("none", "partly"):
+        what = "what was said" if found.said == "none" else "some of what was said"
+        cli.screen.hint(f"{what} is not kept: there was no room for it, or too much was said at once")
+
+
 def _wanted(
-    conversation_id: str | None, message_id: str | None, last: str | None, agent: str | None, *, errors: bool
+    conversation_id: str | None,
+    message_id: str | None,
+    last: str | None,
+    agent: str | None,
+    *,
+    errors: bool,
+    bodies: bool,
 ) -> "TraceFilter":
     from caxton.core.views.traces import TraceFilter
 
@@ -131,7 +152,12 @@ def _wanted(
     if last is not None and not last_s:
         raise InvalidValue("--last", last, "give more than nothing, like 5m")
     return TraceFilter(
-        conversation_id=conversation_id, message_id=message_id, last_s=last_s, agent=agent, errors=errors
+        conversation_id=conversation_id,
+        message_id=message_id,
+        last_s=last_s,
+        agent=agent,
+        errors=errors,
+        bodies=bodies,
     )
 
 
@@ -177,5 +203,6 @@ def _show(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
     glyphs = UNICODE if screen.can_show(UNICODE.all) else ASCII
     for line in waterfall(found, columns, glyphs, screen.colour):
         screen.line(line)
+    _show_content(cli, found, zone)
     other = "; --utc shows UTC" if zone is None else ""
     screen.hint(f"times are {zone_name(found.now, zone)}{other}")

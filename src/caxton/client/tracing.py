@@ -21,4 +21,5 @@ class TraceCalls(Transport):
         query: dict[str, Any] = msgspec.to_builtins(wanted)
         last_s = query.pop("last_s")
         query |= {"last": None if last_s is None else f"{last_s:f}s", "errors": wanted.errors or None, "limit": limit}
+        query["bodies"] = wanted.bodies or None
         return self._get("/api/v1/trace", TraceView, said(query))

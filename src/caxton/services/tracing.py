@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from caxton.bus.envelope import DEFAULT_PRIORITY
 from caxton.core.errors import ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.traces import TraceView
+from caxton.messages.codec import ANY_SIZE, decode_message
 from caxton.recorder.record import ACT_AT, ACT_END
 from caxton.services.trace_tree import Live, Tree, grow, newest, sent_message
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.core.errors import CaxtonError
     from caxton.core.ids import WorkspaceName
-    from caxton.core.views.traces import TraceFilter
+    from caxton.core.views.traces import TraceFilter, TraceSpan
     from caxton.recorder.record import Record
     from caxton.services.messaging import MessageService
 
@@ -36,6 +39,12 @@ MAX_LIVE = 2000
 
 MAX_KEPT = 1000
 """Messages of a conversation that is not in the flight recorder, the last ones."""
+
+MAX_CONVERSATIONS = 20
+"""Whose bodies are shown in one trace."""
+
+MAX_CONTENT_BYTES = 8 << 20
+"""Of all bodies that are shown in one trace."""
 
 LOOK_S = 0.002
 """Mailboxes are looked at for so long before others have their turn on the event loop."""
@@ -104,11 +113,34 @@ class TraceService:
                 (), (), [one for one in kept if one.sent_us >= since_us], now_us=now_us, limit=limit,
                 agent=wanted.agent, errors=wanted.errors,
             )  # fmt: skip
+        said = await asyncio.to_thread(self._fill, workspace, tree.spans) if wanted.bodies else None
         return TraceView(
             conversation_id=conversation_id, message_id=message_id, now=now_us, since=since_us or None,
             recorded_since=recorded_since, last_us=last_us, total=tree.total,
-            cut=tree.cut or was_cut or len(live) == MAX_LIVE, spans=tree.spans, events=tree.events,
+            cut=tree.cut or was_cut or len(live) == MAX_LIVE, said=said, spans=tree.spans, events=tree.events,
         )  # fmt: skip
+
+    def _fill(self, workspace: str, spans: list[TraceSpan]) -> str:
+        """Put what was said into `spans`, by whole conversations; returns of how many. Runs in a thread."""
+        bodies, room = self._bus.flight.bodies, MAX_CONTENT_BYTES
+        conversations = list(dict.fromkeys(one.conversation_id for one in spans if one.conversation_id))
+        told = 0
+        for conversation in conversations[:MAX_CONVERSATIONS]:
+            kept = None
+            if bodies is not None:
+                records = self._recorder.find(workspace, conversation_id=conversation)
+                kept = bodies.whole(workspace, conversation, records)
+            size = sum(map(len, kept.values())) if kept else 0
+            if not kept or size > room:
+                continue
+            told, room = told + 1, room - size
+            by_span = {f"{seq:016x}": body for (seq, _), body in sorted(kept.items())}
+            for one in spans:
+                if one.conversation_id == conversation and one.id in by_span:
+                    one.content = content_of(by_span[one.id])
+        if not told:
+            return "none"
+        return "whole" if told == len(conversations) else "partly"
 
     def _trace_of(self, workspace: str, message_id: str) -> str:
         """What all that was caused by the same thing as this message has in common; empty if it is not known."""
@@ -193,6 +225,12 @@ def _live(envelope: Envelope, *, handed_us: int = 0, before: int = 0, again_us: 
         attempt=envelope.attempt, sent_us=envelope.accepted_us, size=len(envelope.body), handed_us=handed_us,
         before=before, again_us=again_us, reason=reason,
     )  # fmt: skip
+
+
+def content_of(body: bytes) -> Any:
+    """What a message says: any JSON."""
+    content = decode_message(body, max_bytes=ANY_SIZE).content
+    return msgspec.json.decode(content) if content else None
 
 
 def _act(body: bytes) -> str:

@@ -5,6 +5,8 @@ Times are wall clock in microseconds since 1970 UTC.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -87,6 +89,8 @@ class TraceSpan(msgspec.Struct, kw_only=True):
     """Messages that wait before it."""
     again_at: int | None = None
     """When it is handed over again."""
+    content: Any = None
+    """What it said, if that was asked for and its conversation is kept."""
 
 
 class TraceView(msgspec.Struct, kw_only=True):
@@ -108,6 +112,8 @@ class TraceView(msgspec.Struct, kw_only=True):
     spans: list[TraceSpan]
     events: list[TraceEvent]
     """In the order of time."""
+    said: str | None = None
+    """Null unless what was said is asked for; `whole`, `partly` (of some conversations), or `none` is kept."""
 
 
 class TraceFilter(msgspec.Struct, kw_only=True, frozen=True):
@@ -118,3 +124,5 @@ class TraceFilter(msgspec.Struct, kw_only=True, frozen=True):
     last_s: float | None = None
     agent: str | None = None
     errors: bool = False
+    bodies: bool = False
+    """Also what was said."""

@@ -56,6 +56,7 @@ class FakeTraces:
         return TraceView(
             conversation_id=wanted.conversation_id, message_id=wanted.message_id, now=NOW_US, since=since_us or None,
             recorded_since=reach_us, last_us=max(ends, default=None), total=tree.total, cut=tree.cut,
+            said="none" if wanted.bodies else None,
             spans=tree.spans, events=tree.events,
         )  # fmt: skip
 
