@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -37,11 +37,13 @@ def versions() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_rooms() -> AsyncGenerator[Rooms]:
-    """A node that is ready; gone with its data at the end."""
+async def running_rooms(**settings: Any) -> AsyncGenerator[Rooms]:
+    """A node that is ready; gone with its data at the end. `settings` are those of `server.wiring.build`."""
     tune_process()
     with tempfile.TemporaryDirectory() as directory:
-        rooms = build(Path(directory), cache_key=bytes(32), max_instances=10_500, on_storage_failure=_give_up)
+        rooms = build(
+            Path(directory), cache_key=bytes(32), max_instances=10_500, on_storage_failure=_give_up, **settings
+        )
         await rooms.start()
         try:
             yield rooms
