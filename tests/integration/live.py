@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual.widgets import DataTable, Static
 
-from caxton.cli.live_screen import LiveApp, LiveScreen
+from caxton.cli.live.screen import LiveApp, LiveScreen
 from caxton.client import CaxtonClient
 from caxton.core.views.agents import AgentSpec
 from caxton.testing.fakes.agents import EMPTY_MODULE

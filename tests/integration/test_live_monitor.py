@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.cli.curves import CURVES
-from caxton.cli.live_monitor import MonitorApp, MonitorScreen, Panel, PlotPanel
+from caxton.cli.drawing.curves import CURVES
+from caxton.cli.live.monitor import MonitorApp, MonitorScreen, Panel, PlotPanel
 from caxton.testing.fakes.stats import handling, times_view
 from tests.integration.live import NEVER_S, Server, Watcher, serving, watching
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.cli.live_agent import AgentScreen
-from caxton.cli.live_conversation import ConversationScreen
-from caxton.cli.live_top import TopApp, TopScreen
+from caxton.cli.live.agent import AgentScreen
+from caxton.cli.live.conversation import ConversationScreen
+from caxton.cli.live.top import TopApp, TopScreen
 from caxton.core.views.stats import StatsFilter
 from caxton.recorder.record import FAILED, Record
 from caxton.testing.fakes.agents import _view  # pyright: ignore[reportPrivateUsage]

@@ -115,7 +115,7 @@ def _place(memory: tuple[str, str]) -> tuple[int, int]:
 
 
 def _show_line(cli: Cli, figures: "AgentDebug") -> None:
-    from caxton.cli.debug_text import figures_line
+    from caxton.cli.drawing.debug_text import figures_line
 
     cli.screen.line(figures_line(figures))
     _warn_of_recorder(cli, figures)
@@ -127,7 +127,7 @@ def _warn_of_recorder(cli: Cli, figures: "AgentDebug") -> None:
 
 
 def _show_figures(cli: Cli, figures: "AgentDebug") -> None:
-    from caxton.cli.debug_text import figures_line, in_hand, megabytes, rate, seconds
+    from caxton.cli.drawing.debug_text import figures_line, in_hand, megabytes, rate, seconds
     from caxton.core.units import format_duration
 
     marks = {"running": Mark.OK, "failed": Mark.FAIL, "stopped": Mark.INFO}
@@ -154,7 +154,7 @@ def _show_figures(cli: Cli, figures: "AgentDebug") -> None:
 
 
 def _show_mailbox(cli: Cli, mail: "MailboxDebug") -> None:
-    from caxton.cli.debug_text import age, in_hand
+    from caxton.cli.drawing.debug_text import age, in_hand
     from caxton.core.units import format_size
 
     for one in mail.in_hand:
@@ -176,7 +176,7 @@ def _show_mailbox(cli: Cli, mail: "MailboxDebug") -> None:
 
 
 def _show_kv(cli: Cli, state: "KvDebug") -> None:
-    from caxton.cli.debug_text import key_text, value_text
+    from caxton.cli.drawing.debug_text import key_text, value_text
     from caxton.core.units import format_size
 
     if not state.entries:
@@ -189,7 +189,7 @@ def _show_kv(cli: Cli, state: "KvDebug") -> None:
 
 
 def _show_stack(cli: Cli, stack: "StackDebug") -> None:
-    from caxton.cli.debug_text import frame_line, in_hand
+    from caxton.cli.drawing.debug_text import frame_line, in_hand
 
     if not stack.replicas:
         cli.screen.line(f"{stack.name} has no instance.")
@@ -207,7 +207,7 @@ def _show_stack(cli: Cli, stack: "StackDebug") -> None:
 
 
 def _show_memory(cli: Cli, memory: "MemoryDebug") -> None:
-    from caxton.cli.debug_text import hexdump
+    from caxton.cli.drawing.debug_text import hexdump
 
     for line in hexdump(memory):
         cli.screen.line(line)

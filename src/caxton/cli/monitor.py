@@ -28,6 +28,6 @@ def monitor(
     window_s, every_s = check_duration("--window", window), check_duration("--every", every)
     need_terminal(cli, _NAME, "'caxton status' prints the same figures, 'caxton status --output json' as JSON")
     connect = connector(cli)
-    from caxton.cli.live_monitor import MonitorApp
+    from caxton.cli.live.monitor import MonitorApp
 
     MonitorApp(connect, window_s=window_s, every_s=every_s).show_until_left()

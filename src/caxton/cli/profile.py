@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def profile(cli: Cli, agent: AgentOption, duration: DurationOption = "30s", output: FileOption = None) -> None:
     """Sample an agent while it works, and write a profile that profiler.firefox.com opens."""
-    from caxton.cli.debug_text import profile_summary
+    from caxton.cli.drawing.debug_text import profile_summary
     from caxton.core.units import parse_duration
 
     seconds = parse_duration(duration, what="duration")

@@ -13,8 +13,8 @@ from caxton.core.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from caxton.cli.drawing.sequence import TextDiagram
     from caxton.cli.output import Screen
-    from caxton.cli.sequence import TextDiagram
     from caxton.core.views.messages import Gap, Sighting
 
 PIPE_COLUMNS = 100
@@ -105,8 +105,8 @@ def _draw(
     cli: Cli, form: Format, conversation: str, names: list[str], *, absolute: bool, content: bool, width: int | None
 ) -> None:
     """What is remembered of a conversation."""
-    from caxton.cli import sequence_mermaid, sequence_svg
-    from caxton.cli.sequence import named
+    from caxton.cli.drawing import sequence_mermaid, sequence_svg
+    from caxton.cli.drawing.sequence import named
 
     screen = cli.screen
     with cli.client("Fetching the conversation") as client:
@@ -129,7 +129,7 @@ def _draw(
 def _diagram(
     screen: "Screen", width: int | None, *, absolute: bool, content: bool, names: list[str] | None = None
 ) -> "TextDiagram":
-    from caxton.cli.sequence import ASCII, UNICODE, TextDiagram
+    from caxton.cli.drawing.sequence import ASCII, UNICODE, TextDiagram
 
     glyphs = UNICODE if screen.can_show(UNICODE.all) else ASCII
     return TextDiagram(

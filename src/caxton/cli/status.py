@@ -70,7 +70,7 @@ def show_server(cli: Cli, server: "ServerView", url: str, stats: "StatsView | No
 
 
 def _facts(stats: "StatsView") -> list[tuple[str, str]]:
-    from caxton.cli import figures
+    from caxton.cli.drawing import figures
 
     node, window = stats.node, stats.window
     journal = f"{figures.size(node.journal_bytes)} of {figures.size(node.journal_limit_bytes)}"
@@ -111,7 +111,7 @@ def _show_busiest(cli: Cli, stats: "StatsView") -> None:
 
 def show_figures(cli: Cli, agents: "list[AgentFigures]", *, total: str) -> None:
     """Agents as a table of figures."""
-    from caxton.cli import figures
+    from caxton.cli.drawing import figures
 
     columns = [column.title.lower() for column in figures.COLUMNS]
     cli.screen.table(columns, [figures.cells(agent) for agent in agents], total=total)

@@ -76,7 +76,7 @@ def top(
         return
     need_terminal(cli, _NAME, "'caxton top --once' prints a table, 'caxton top --once --output json' JSON")
     connect = connector(cli)
-    from caxton.cli.live_top import TopApp
+    from caxton.cli.live.top import TopApp
 
     TopApp(connect, wanted, window_s=window_s, every_s=every_s, limit=limit).show_until_left()
 
@@ -117,7 +117,7 @@ def connector(cli: Cli) -> "Callable[[], CaxtonClient]":
 
 
 def _show(cli: Cli, stats: "StatsView", wanted: "StatsFilter") -> None:
-    from caxton.cli import figures
+    from caxton.cli.drawing import figures
 
     mark = Mark.OK if stats.node.status == "ready" else Mark.WARN
     cli.screen.state(mark, printable(figures.server_line(stats.node)))

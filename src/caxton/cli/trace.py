@@ -98,11 +98,11 @@ def trace(
         cli.screen.json(found)
         return
     if found is not None and form is Format.MERMAID:
-        from caxton.cli.trace_mermaid import trace_mermaid
+        from caxton.cli.drawing.trace_mermaid import trace_mermaid
 
         cli.screen.text(trace_mermaid(found))
     elif found is not None and form is Format.OTLP:
-        from caxton.cli.trace_otlp import otlp
+        from caxton.cli.drawing.trace_otlp import otlp
 
         cli.screen.line(otlp(found))
     elif found is not None:
@@ -112,7 +112,7 @@ def trace(
         choice = "--limit, --last, --agent and --errors choose others"
         cli.screen.warn(f"only the last {len(found.spans)}{of} messages are shown; {choice}")
     if reason is not None:
-        from caxton.cli.trace_why import show_why
+        from caxton.cli.drawing.trace_why import show_why
 
         if found is not None and found.spans:
             cli.screen.line()
@@ -122,7 +122,7 @@ def trace(
 
 
 def _show_content(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
-    from caxton.cli.trace_content import content_lines
+    from caxton.cli.drawing.trace_content import content_lines
 
     if found.said in ("whole", "partly"):
         cli.screen.line()
@@ -186,8 +186,8 @@ def _or_none(ask: Callable[[], T]) -> T | None:
 
 
 def _show(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
-    from caxton.cli.trace_lines import lines, time_of, zone_name
-    from caxton.cli.waterfall import ASCII, UNICODE, waterfall
+    from caxton.cli.drawing.trace_lines import lines, time_of, zone_name
+    from caxton.cli.drawing.waterfall import ASCII, UNICODE, waterfall
 
     screen = cli.screen
     if not found.spans:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from caxton.cli.debug_text import (
+from caxton.cli.drawing.debug_text import (
     figures_line,
     hexdump,
     in_hand,

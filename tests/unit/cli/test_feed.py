@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from caxton.cli.live_screen import Feed
+from caxton.cli.live.screen import Feed
 from caxton.core.errors import ServerUnreachable
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from caxton.cli import figures
-from caxton.cli.curves import CURVES, point
+from caxton.cli.drawing import figures
+from caxton.cli.drawing.curves import CURVES, point
 from caxton.core.views.stats import SORTS, WindowView
 from caxton.testing.fakes.stats import agent_figures, handling, node_figures, times_view
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caxton.cli.plot import bar, ceiling, plot
+from caxton.cli.drawing.plot import bar, ceiling, plot
 
 
 @pytest.mark.parametrize("values", [[], [None, None], [0, 0.0]])

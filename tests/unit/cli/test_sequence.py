@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from caxton.cli.drawing.sequence import ASCII, HEADER_EVERY, MIN_WIDTH, UNICODE, TextDiagram, clipped, named, time_of
 from caxton.cli.output import printable
-from caxton.cli.sequence import ASCII, HEADER_EVERY, MIN_WIDTH, UNICODE, TextDiagram, clipped, named, time_of
 from caxton.core.views.messages import Gap, Sighting
 from tests.unit.cli.sightings import HOSTILE, START_US, any_names, contract_net, plain_names, sighting, sightings
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.cli.sequence import named, shown
-from caxton.cli.sequence_mermaid import MAX_CHARS, mermaid
-from caxton.cli.sequence_svg import svg
+from caxton.cli.drawing.sequence import named, shown
+from caxton.cli.drawing.sequence_mermaid import MAX_CHARS, mermaid
+from caxton.cli.drawing.sequence_svg import svg
 from tests.unit.cli.sightings import HOSTILE, any_names, contract_net, sighting, sightings
 
 if TYPE_CHECKING:

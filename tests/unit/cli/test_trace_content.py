@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from caxton.cli.trace_content import MAX_CHARS, content_lines
+from caxton.cli.drawing.trace_content import MAX_CHARS, content_lines
 from caxton.core.views.traces import TraceSpan, TraceView
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from caxton.cli.trace_lines import lasted, lines, zone_name
-from caxton.cli.trace_mermaid import trace_mermaid
-from caxton.cli.trace_otlp import ERROR, otlp
-from caxton.cli.waterfall import ASCII, MAX_INDENT, MIN_WIDTH, UNICODE, waterfall
+from caxton.cli.drawing.trace_lines import lasted, lines, zone_name
+from caxton.cli.drawing.trace_mermaid import trace_mermaid
+from caxton.cli.drawing.trace_otlp import ERROR, otlp
+from caxton.cli.drawing.waterfall import ASCII, MAX_INDENT, MIN_WIDTH, UNICODE, waterfall
 from caxton.core.views.traces import TraceView
 from caxton.recorder.record import DEAD, FAILED, REFUSED, REPLIED, SETTLED, TIMER, TOOL
 from tests.unit.cli.sightings import HOSTILE

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from caxton.cli.sequence import clipped, is_lost, label_of, named, shown, time_of
+from caxton.cli.drawing.sequence import clipped, is_lost, label_of, named, shown, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

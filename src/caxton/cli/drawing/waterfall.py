@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from caxton.cli.drawing.sequence import clipped, plain, shown
+from caxton.cli.drawing.trace_lines import lasted
 from caxton.cli.output import DIM
-from caxton.cli.sequence import clipped, plain, shown
-from caxton.cli.trace_lines import lasted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from caxton.cli.sequence import Paint
+    from caxton.cli.drawing.sequence import Paint
     from caxton.core.views.traces import TraceSpan, TraceView
 
 MIN_WIDTH = 40

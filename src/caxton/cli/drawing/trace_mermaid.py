@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.cli.sequence_mermaid import mermaid
+from caxton.cli.drawing.sequence_mermaid import mermaid
 from caxton.core.views.messages import Sighting
 
 if TYPE_CHECKING:

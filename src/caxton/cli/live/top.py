@@ -11,11 +11,11 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
-from caxton.cli import figures
 from caxton.cli.advice import advise
-from caxton.cli.live_agent import AgentScreen
-from caxton.cli.live_conversation import ConversationScreen
-from caxton.cli.live_screen import LiveApp, LiveScreen, clean
+from caxton.cli.drawing import figures
+from caxton.cli.live.agent import AgentScreen
+from caxton.cli.live.conversation import ConversationScreen
+from caxton.cli.live.screen import LiveApp, LiveScreen, clean
 from caxton.core.units import format_duration
 from caxton.core.views.stats import SORTS, AgentFigures, StatsFilter, StatsView
 

@@ -8,9 +8,9 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from caxton.cli import figures
-from caxton.cli.live_conversation import ConversationScreen
-from caxton.cli.live_screen import LiveScreen, clean
+from caxton.cli.drawing import figures
+from caxton.cli.live.conversation import ConversationScreen
+from caxton.cli.live.screen import LiveScreen, clean
 from caxton.core.units import format_duration
 from caxton.core.views.stats import AgentFigures, AgentStatsView, HandlingView
 

@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal
 from textual.widget import Widget
 
-from caxton.cli import figures
 from caxton.cli.advice import advise
-from caxton.cli.curves import CURVES, Curve, Point, as_count, point
-from caxton.cli.live_screen import LiveApp, LiveScreen, clean
-from caxton.cli.plot import bar, ceiling, plot
+from caxton.cli.drawing import figures
+from caxton.cli.drawing.curves import CURVES, Curve, Point, as_count, point
+from caxton.cli.drawing.plot import bar, ceiling, plot
+from caxton.cli.live.screen import LiveApp, LiveScreen, clean
 from caxton.core.views.stats import HandlingView, NodeFigures, StatsView
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from caxton.cli.drawing.trace_lines import time_of
 from caxton.cli.output import printable
-from caxton.cli.trace_lines import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

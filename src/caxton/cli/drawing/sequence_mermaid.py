@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from caxton.cli.sequence import is_lost, label_of, named, shown, time_of
+from caxton.cli.drawing.sequence import is_lost, label_of, named, shown, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from caxton.cli import figures
+from caxton.cli.drawing import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
