@@ -19,6 +19,8 @@ from caxton.cli.drawing.trace_otlp import ERROR, otlp
 from caxton.cli.drawing.waterfall import ASCII, MAX_INDENT, MIN_WIDTH, UNICODE, waterfall
 from caxton.core.views.traces import TraceView
 from caxton.recorder.record import DEAD, FAILED, REFUSED, REPLIED, SETTLED, TIMER, TOOL
+from caxton.telemetry.outline import Outliner
+from caxton.telemetry.selection import Kept
 from tests.unit.cli.sightings import HOSTILE
 from tests.unit.services.talks import START_US, Talk, grown, live, record, talks
 
@@ -197,26 +199,53 @@ def spans_of(view: TraceView) -> list[dict[str, Any]]:
     return scope["spans"]
 
 
-def test_otlp_has_a_span_for_each_message_and_call_with_its_parent() -> None:
-    order, checker, tool, billing, answer = spans_of(incident())
-    assert (order["traceId"], order["spanId"], order.get("parentSpanId")) == ("ab" * 16, "0000000000000001", None)
-    assert checker["parentSpanId"] == billing["parentSpanId"] == order["spanId"]
-    assert tool["parentSpanId"] == checker["spanId"]
-    assert answer["parentSpanId"] == billing["spanId"]
-    assert (tool["name"], tool["status"]) == (
-        "execute_tool database_query", {"code": ERROR, "message": "tool timeout"},
-    )  # fmt: skip
-    assert (checker["startTimeUnixNano"], checker["endTimeUnixNano"]) == (
-        str((START_US + 1_000) * 1000), str((START_US + 8_000_000) * 1000),
-    )  # fmt: skip
-    assert [event["name"] for event in checker["events"]] == ["received", "exception"]
+def test_otlp_has_spans_of_sending_handling_and_calls_each_with_its_parent() -> None:
+    spans = {span["spanId"]: span for span in spans_of(incident())}
+    tree = {
+        (span["name"], spans[span["parentSpanId"]]["name"] if "parentSpanId" in span else None)
+        for span in spans.values()
+    }
+    assert tree == {
+        ("send OrderProcessor", None),
+        ("process OrderProcessor", "send OrderProcessor"),
+        ("send InventoryChecker", "process OrderProcessor"),
+        ("process InventoryChecker", "send InventoryChecker"),
+        ("execute_tool database_query", "process InventoryChecker"),
+        ("send Billing", "process OrderProcessor"),
+        ("process Billing", "send Billing"),
+        ("send client:ada", "process Billing"),
+    }
+    assert {span["traceId"] for span in spans.values()} == {"ab" * 16}
+    assert spans["0000000000000001"]["name"] == "send OrderProcessor"
+    (tool,) = (span for span in spans.values() if span["name"].startswith("execute_tool"))
+    assert tool["status"] == {"code": ERROR, "message": "tool timeout"}
+    (checked,) = (span for span in spans.values() if span["name"] == "process InventoryChecker")
+    assert checked["status"] == {"code": ERROR, "message": "its handler returned 1"}
+
+
+def test_otlp_has_the_spans_that_telemetry_exports() -> None:
+    raw = [
+        record(SETTLED, 1, "client:ada", "a", sent=START_US, handed=START_US + 5, ended=START_US + 9),
+        record(SETTLED, 2, "a", "b", sent=START_US + 5, handed=START_US + 20, ended=START_US + 30),
+        record(DEAD, 3, "a", "c", sent=START_US + 5, ended=START_US + 40, detail="expired"),
+        record(TOOL, 2, "b", "b", sent=START_US + 20, handed=START_US + 22, ended=START_US + 25, detail="find: it fails"),
+        record(REFUSED, 0, "a", "d", sent=START_US + 5, ended=START_US + 6, detail="WOULD_BLOCK", message_id=""),
+    ]  # fmt: skip
+    outliner = Outliner()
+    exported = {
+        (f"{one.span:016x}", one.name)
+        for each in raw
+        for one in outliner.outline(Kept(msgspec.structs.astuple(each), "sampled"))
+    }
+    assert {(span["spanId"], span["name"]) for span in spans_of(grown(raw, now=START_US + 50))} == exported
 
 
 def test_trace_without_an_id_gets_one_that_is_the_same_each_time() -> None:
     view = grown([record(SETTLED, 1, "a", "b", sent=1, handed=2, ended=3, trace="")], now=4)
-    (first,), (second,) = spans_of(view), spans_of(view)
-    assert first["traceId"] == second["traceId"] != "0" * 32
-    assert len(first["traceId"]) == 32
+    first, second = spans_of(view), spans_of(view)
+    assert first == second
+    assert {len(span["traceId"]) for span in first} == {32}
+    assert first[0]["traceId"] != "0" * 32
 
 
 @settings(deadline=None)  # a busy machine is no error
