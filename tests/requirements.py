@@ -134,7 +134,8 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_formats_for_programs_are_nothing_but_that",
             "test_mermaid_draws_messages_and_calls_of_tools",
-            "test_otlp_has_a_span_for_each_message_and_call_with_its_parent",
+            "test_otlp_has_spans_of_sending_handling_and_calls_each_with_its_parent",
+            "test_otlp_has_the_spans_that_telemetry_exports",
             "test_otlp_follows_the_rules_of_the_protocol_whatever_happened",
         ),
     ),

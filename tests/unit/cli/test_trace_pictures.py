@@ -228,7 +228,7 @@ def test_otlp_has_the_spans_that_telemetry_exports() -> None:
         record(SETTLED, 1, "client:ada", "a", sent=START_US, handed=START_US + 5, ended=START_US + 9),
         record(SETTLED, 2, "a", "b", sent=START_US + 5, handed=START_US + 20, ended=START_US + 30),
         record(DEAD, 3, "a", "c", sent=START_US + 5, ended=START_US + 40, detail="expired"),
-        record(TOOL, 2, "b", "b", sent=START_US + 20, handed=START_US + 22, ended=START_US + 25, detail="find: it fails"),
+        record(TOOL, 2, "b", "b", sent=START_US + 20, handed=START_US + 22, ended=START_US + 25, detail="f: it fails"),
         record(REFUSED, 0, "a", "d", sent=START_US + 5, ended=START_US + 6, detail="WOULD_BLOCK", message_id=""),
     ]  # fmt: skip
     outliner = Outliner()
