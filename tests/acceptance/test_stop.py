@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import httpx
 import pytest
 
 from caxton.client import ApiProblem
@@ -54,6 +55,10 @@ def test_message_in_hand_is_finished_and_its_reply_given_before_the_server_ends(
         deploy_slow(client)
         asked = pool.submit(ask, client, "slow")
         stop_while_working(process, client)
+        while (ready := httpx.get(f"{client.server}/ready")).status_code == 200:
+            assert not asked.done()  # the signal is still on its way
+        assert httpx.get(f"{client.server}/health").status_code == 200
+        assert ready.json()["details"]["reasons"][0]["code"] == "STOPPING"
         assert bytes(asked.result(STOP_S).content) == b'"done"'
         process.communicate(timeout=STOP_S)
         assert process.returncode == 0
