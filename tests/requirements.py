@@ -1565,6 +1565,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_whatever_is_read_was_written_in_that_order",
             "test_file_of_another_version_is_put_aside_and_a_new_one_begun",
             "test_disk_that_is_full_costs_only_the_records",
+            "test_what_went_wrong_outlasts_a_flood_of_what_went_well",
+            "test_message_that_waited_over_a_restart_has_its_own_time_and_trace",
         ),
     ),
     "recorder:bodies": Requirement(
@@ -1574,6 +1576,9 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_notable_ones_go_only_when_no_other_is_left",
             "test_conversation_that_takes_too_much_is_given_up_whole",
             "test_under_load_no_conversation_is_kept_in_part",
+            "test_notable_conversation_stays_whole_while_others_flood",
+            "test_damaged_file_is_put_aside_and_begun_anew",
+            "test_long_ids_count",
             "test_conversation_that_becomes_notable_is_taken_from_memory",
             "test_eviction_takes_whole_conversations_off_the_disk",
             "test_a_million_conversation_ids_are_not_remembered_for_ever",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,8 @@ class TraceService:
             kept = None
             if bodies is not None:
                 records = self._recorder.find(workspace, conversation_id=conversation)
-                kept = bodies.whole(workspace, conversation, records)
+                with suppress(OSError):  # its file was removed or is damaged
+                    kept = bodies.whole(workspace, conversation, records)
             size = sum(map(len, kept.values())) if kept else 0
             if not kept or size > room:
                 continue

@@ -74,6 +74,27 @@ def test_a_million_conversation_ids_cost_no_memory_and_the_last_are_found(tmp_pa
         assert (tmp_path / "facts.ring").stat().st_size <= 2 * MIB + 4096
 
 
+async def test_what_went_wrong_outlasts_a_flood_of_what_went_well(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        recorder.note(entry(1, conversation="bad", kind=FAILED, detail="its handler returned 1"))
+        recorder.add(entry(2, conversation="bad"))
+        for n in range(50_000):
+            recorder.add(entry(n, conversation="flood"))
+            if n % 1000 == 999:
+                recorder.flush()
+        assert [record.kind for record in recorder.find("default", conversation_id="bad")] == [FAILED]
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert [record.detail for record in again.find("default", conversation_id="bad")] == ["its handler returned 1"]
+
+
+async def test_what_went_wrong_is_told_once_while_both_rings_have_it(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        recorder.add(entry(1))
+        recorder.note(entry(2, kind=FAILED))
+        recorder.flush()
+        assert [record.seq for record in recorder.find("default", conversation_id="c")] == [1, 2]
+
+
 def test_records_that_are_large_are_divided_among_blocks(tmp_path: Path) -> None:
     with closing(open_recorder(tmp_path, 4 * MIB)) as recorder:
         for n in range(500):
