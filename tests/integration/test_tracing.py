@@ -169,7 +169,7 @@ async def test_conversation_that_the_recorder_has_lost_is_known_by_what_was_kept
     await node.deploy("echo", example("echo"))
     reply = await node.ask("echo", {"n": 1})
     conversation_id = reply["conversation_id"]
-    monkeypatch.setattr(node.rooms.recorder, "_backwards", lambda _since_us, _needle: iter(()))  # type: ignore[misc]
+    monkeypatch.setattr(node.rooms.recorder, "_backwards", lambda *_: iter(()))  # type: ignore[misc]
     view = await trace(node, conversation_id=conversation_id)
     assert [(span.sender, span.receiver, span.status) for span in view.spans] == [
         ("client:tester", "echo", "kept"), ("echo", "client:tester", "kept"),

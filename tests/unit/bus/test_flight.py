@@ -174,7 +174,7 @@ async def test_message_that_waited_over_a_restart_has_its_own_time_and_trace(
     again.start(agent)
     again.pump()
     (record,) = recorder.find(WORKSPACE, conversation_id="c")
-    assert (record.sent_us, record.handed_us - record.sent_us) == (sent.timestamp, 60_000_000)
+    assert record.sent_us == sent.timestamp <= record.handed_us - 60_000_000
     assert record.trace == (sent.traceparent or "")[:36] != ""
     again.close()
 
