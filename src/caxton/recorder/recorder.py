@@ -113,16 +113,18 @@ class Recorder:
         return 0 if self._ring is None else self._ring.used_bytes
 
     def find(
-        self, workspace: str, *, conversation_id: str | None = None, message_id: str | None = None, since_us: int = 0
-    ) -> list[Record]:
-        """Records of one conversation or message in the order in which they happened; the last `MAX_FOUND` of them."""
-        needle = (conversation_id or message_id or "").encode()
+        self, workspace: str, *, conversation_id: str | None = None, message_id: str | None = None,
+        trace: str | None = None, since_us: int = 0,
+    ) -> list[Record]:  # fmt: skip
+        """Records of one conversation, message or trace in the order in which they happened; the last `MAX_FOUND`."""
+        needle = (conversation_id or message_id or trace or "").encode()
         found: list[Record] = []
         for record in self._backwards(since_us, needle, self._lasting):
             if (
                 record.workspace == workspace
                 and (conversation_id is None or record.conversation_id == conversation_id)
                 and (message_id is None or record.message_id == message_id)
+                and (trace is None or record.trace == trace)
             ):
                 found.append(record)
                 if len(found) >= MAX_FOUND:

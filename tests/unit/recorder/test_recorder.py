@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.recorder import recorder as recorder_module
 from caxton.recorder.record import FAILED, KINDS, SETTLED, Record
-from caxton.recorder.recorder import Recorder, open_recorder
+from caxton.recorder.recorder import MAX_FOUND, Recorder, open_recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,17 @@ def test_records_are_found_by_conversation_message_and_time(tmp_path: Path) -> N
         assert recorder.find("default", conversation_id="nobody") == []
         assert [record.seq for record in recorder.recent(since_us=4)] == [2, 7, 8]
         assert [record.seq for record in recorder.recent(limit=2)] == [7, 8]
+
+
+def test_trace_is_found_behind_any_number_of_other_records(tmp_path: Path) -> None:
+    trace = f"00-{'7' * 32}-"
+    with closing(filled(tmp_path, 2, trace=trace)) as recorder:
+        recorder.add(entry(2, trace=trace, workspace="other"))
+        for n in range(MAX_FOUND // 50):
+            recorder.add(entry(10 + n, conversation=f"c-{n}", trace=f"00-{n:032x}-"))
+        recorder.flush()
+        assert [record.seq for record in recorder.find("default", trace=trace)] == [0, 1]
+        assert [record.seq for record in recorder.find("default", trace=trace, message_id="m-1")] == [1]
 
 
 def test_records_survive_a_process_that_never_closed_the_file(tmp_path: Path) -> None:
