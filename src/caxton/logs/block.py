@@ -58,7 +58,7 @@ def encode(records: Sequence[Record], before: int) -> bytes:
 
 
 def decode(segment: bytes) -> Found:
-    """All that can be read of a segment, `MAGIC` left out; in linear time, however damaged it is."""
+    """All that can be read of a segment, `MAGIC` left out. Linear in its size: no text can make a head that is none."""
     records: list[Record] = []
     known = at = 0  # lines that there were, as far as heads tell, and where to look next
     is_torn = False
