@@ -1749,11 +1749,12 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "telemetry:context": Requirement(
         source=REST,
-        text="W3C trace context is taken from a request if it keeps its rules, and told with the receipt.",
+        text="W3C trace context is taken from a request if it keeps its rules, and told in the answer.",
         tests=(
             "test_span_of_the_caller_is_taken_up_with_its_trace",
             "test_span_of_a_caller_that_breaks_the_rules_is_not",
-            "test_receipt_tells_the_span_of_the_message",
+            "test_header_of_the_answer_tells_the_span_of_the_message",
+            "test_message_that_was_accepted_before_has_no_span_to_tell",
         ),
     ),
     # --- live figures ----------------------------------------------------------------------------------------
