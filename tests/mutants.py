@@ -567,7 +567,7 @@ MUTANTS = (
     Mutant(
         "a conversation is kept in part",
         "recorder/bodies.py",
-        "            choice.begin({key[1]})\n        if drop:",
+        "            choice.begin(said)\n        if drop:",
         "        if drop:",
         ("tests/unit/recorder",),
     ),

@@ -77,6 +77,9 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_everything_is_shown_once_even_when_the_clock_stands_still",
             "test_chain_of_guests_is_a_tree_and_a_message_in_the_middle_has_its_family",
             "test_trace_survives_the_server",
+            "test_messages_that_had_the_same_number_before_and_after_a_restart_are_two",
+            "test_message_is_found_behind_more_records_than_one_answer_has",
+            "test_message_that_waits_shows_what_led_to_it_also_after_a_restart",
         ),
     ),
     "trace:present": Requirement(
@@ -96,6 +99,8 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_lines_of_the_brief_look_like_this",
             "test_every_kind_of_record_has_a_line",
+            "test_message_that_was_handled_and_did_not_last_is_received_once_more_and_that_is_said",
+            "test_what_a_crash_undid_and_what_was_done_then_are_told_apart",
             "test_times_are_local_unless_asked_otherwise",
             "test_no_name_or_error_can_forge_a_line_or_steer_a_terminal",
         ),
@@ -116,6 +121,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_long_conversation_is_cut_to_its_end_and_says_so",
             "test_no_narrower_view_shows_more_or_loses_what_it_must_show",
             "test_more_than_the_limit_is_cut_and_said",
+            "test_trace_that_was_cut_before_says_more_than",
             "test_long_story_of_one_message_is_cut",
         ),
     ),
@@ -126,6 +132,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_unknown_ids_are_not_found_and_known_ones_that_are_quiet_are_empty",
             "test_what_nothing_is_known_of_is_not_found_and_the_error_says_how_far_back_that_is",
             "test_quiet_time_is_an_answer_that_says_when_there_was_something",
+            "test_filter_that_leaves_nothing_is_named",
         ),
     ),
     "trace:formats": Requirement(
@@ -1576,6 +1583,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_whatever_is_read_was_written_in_that_order",
             "test_file_of_another_version_is_put_aside_and_a_new_one_begun",
             "test_disk_that_is_full_costs_only_the_records",
+            "test_what_went_wrong_outlasts_a_flood_of_what_went_well",
+            "test_message_that_waited_over_a_restart_has_its_own_time_and_trace",
         ),
     ),
     "recorder:bodies": Requirement(
@@ -1585,6 +1594,9 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_notable_ones_go_only_when_no_other_is_left",
             "test_conversation_that_takes_too_much_is_given_up_whole",
             "test_under_load_no_conversation_is_kept_in_part",
+            "test_notable_conversation_stays_whole_while_others_flood",
+            "test_damaged_file_is_put_aside_and_begun_anew",
+            "test_long_ids_count",
             "test_conversation_that_becomes_notable_is_taken_from_memory",
             "test_eviction_takes_whole_conversations_off_the_disk",
             "test_a_million_conversation_ids_are_not_remembered_for_ever",

@@ -52,6 +52,7 @@ NOT_LIMITS = {
     "logs.book.SLICE_S": "how long a search goes on before others have their turn",
     "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
+    "storage.shelf.ROW_BYTES": "an estimate",
     "storage.shelf.MAX_WAITING": "how far its thread may be behind before fewer conversations are taken",
     "recorder.ring.SEGMENT_BYTES": "how the file is divided, in recorder.md",
     "recorder.ring.MAX_BLOCK_BYTES": "of a segment",
