@@ -602,8 +602,8 @@ MUTANTS = (
     Mutant(
         "escape sequences reach the terminal",
         "logs/line.py",
-        '_SEQUENCES.sub("", text.rstrip("\\r")).translate(_CONTROL)',
-        '_SEQUENCES.sub("", text.rstrip("\\r"))',
+        "[:MAX_LINE_CHARS].translate(_CONTROL)",
+        "[:MAX_LINE_CHARS]",
         LOGS,
     ),
     Mutant(
@@ -644,16 +644,59 @@ MUTANTS = (
     Mutant(
         "cleaning loses what memory keeps",
         "logs/files.py",
-        "        if sum(map(len, blocks)) <= size // 2:",
+        "        if sum(len(encode(part, 0)) for part in parts) <= size // 2:",
         "        if False:",
         LOGS,
     ),
     Mutant(
         "damaged log lines are believed",
         "logs/block.py",
-        " or crc32(data) != checksum:",
-        ":",
+        "    if crc32(data) != checksum:",
+        "    if False:",
         LOGS,
+    ),
+    Mutant(
+        "a damaged block costs those behind it",
+        "logs/block.py",
+        "        at = segment.find(_MARK, at + 1)",
+        "        break",
+        LOGS,
+    ),
+    Mutant(
+        "logs of another version have no bound",
+        "logs/files.py",
+        "                self._count(number, self._path(number).stat().st_size)",
+        "                if self._path(number).read_bytes().startswith(MAGIC):\n"
+        "                    self._count(number, self._path(number).stat().st_size)",
+        LOGS,
+    ),
+    Mutant(
+        "escape sequences cost a line its text",
+        "logs/line.py",
+        "text[:MAX_RAW_CHARS]",
+        "text[:MAX_LINE_CHARS]",
+        LOGS,
+    ),
+    Mutant(
+        "lines nobody asked for push out those that were",
+        "logs/reader.py",
+        "        if not self._is_wanted(record):",
+        "        if False:",
+        LOGS,
+    ),
+    Mutant(
+        "a warning about a message out of place does not name it",
+        "agents/log_context.py",
+        "None if about is None else context_of(about)",
+        "None",
+        ("tests/integration/test_workspace_settings.py",),
+    ),
+    Mutant(
+        "an open circuit does not say by which message",
+        "agents/circuit.py",
+        "self._say(WARN, text, 0, failed)",
+        "self._say(WARN, text, 0, None)",
+        ("tests/unit/agents/test_circuit.py",),
     ),
     Mutant(
         "logs take the journal's last room",

@@ -1073,6 +1073,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_last_word_about_a_message_that_failed_too_often_names_it",
             "test_lines_of_a_timer_have_a_trace_and_no_message",
             "test_line_that_is_about_no_message_names_none",
+            "test_every_turn_is_told_in_the_log_and_counted",
+            "test_illegal_act_of_an_agent_arrives_once_the_mode_is_warn_and_not_before",
         ),
     ),
     "logs:text": Requirement(
@@ -1084,6 +1086,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_every_byte_there_is_may_be_logged",
             "test_bytes_that_are_no_text_and_escape_sequences_are_made_harmless",
             "test_text_of_nothing_but_line_ends_is_too_much_at_once",
+            "test_sequences_cost_a_line_none_of_its_room_and_what_is_looked_at_is_bounded",
         ),
     ),
     "logs:restart": Requirement(
@@ -1101,11 +1104,18 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "logs:damage": Requirement(
         source=LOGS,
-        text="A damaged file costs its lines from the damage on, one of another version is left alone; both are told.",
+        text="Damage costs the lines of its block, how many is told; files of other versions are told, count, and "
+        "go in their turn.",
         tests=(
             "test_torn_end_costs_only_what_was_torn",
-            "test_any_flipped_bit_is_found_and_costs_nothing_before_it",
-            "test_file_of_another_version_is_left_alone_and_told",
+            "test_any_flipped_bit_costs_its_block_alone_and_what_it_cost_is_told",
+            "test_one_byte_of_thousands_of_lines_costs_a_block_of_them",
+            "test_hole_over_several_blocks_costs_what_is_in_it",
+            "test_cleaning_keeps_what_can_be_read_behind_the_damage",
+            "test_text_that_looks_like_a_block_is_text",
+            "test_file_of_another_version_is_told_and_stays_while_there_is_room",
+            "test_files_of_another_version_count_and_the_oldest_goes_first",
+            "test_file_that_the_disk_does_not_give_back_is_told_and_keeps_nobody",
             "test_damaged_log_costs_lines_and_not_the_start",
         ),
     ),
@@ -1119,6 +1129,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_search_that_takes_too_long_is_broken_off",
             "test_lines_are_chosen_by_pattern_and_conversation_once_and_live",
             "test_follower_gets_only_what_its_filter_lets_through_but_always_hears_of_gaps",
+            "test_lines_that_a_follower_did_not_ask_for_take_no_room",
         ),
     ),
     "server-log:names": Requirement(
@@ -1944,6 +1955,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_failures_crashes_and_repetitions_are_told_apart",
             "test_redelivery_after_a_crash_of_the_node_is_told_apart",
             "test_refused_messages_are_counted_by_reason",
+            "test_logs_and_recordings_are_measured_and_lost_lines_counted",
             "test_deployments_are_counted_by_how_they_end",
             "test_commits_say_how_many_messages_they_wrote_and_how_long_the_disk_took",
             "test_age_is_that_of_the_oldest_message_that_waits_anywhere",

@@ -49,7 +49,6 @@ NOT_LIMITS = {
     "telemetry.selection.MEMORY_S": "how fast the ratio follows the load",
     "telemetry.selection.MIN_STEP_S": "keeps a rate from being infinite",
     "logs.line.KEPT_LINE_BYTES": "an estimate",
-    "logs.block.MAX_BLOCK_BYTES": "what is damage, of a file that nobody else writes",
     "logs.book.SLICE_S": "how long a search goes on before others have their turn",
     "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",

@@ -202,6 +202,11 @@ class Store:
         """What all recordings take, the modules too."""
         return self._used
 
+    @property
+    def lives(self) -> int:
+        """How many there are, of all workspaces."""
+        return len(self._entries)
+
     def entries(self, workspace: str) -> list[Entry]:
         """All lives of a workspace, the oldest first."""
         return [entry for _, entry in sorted(self._entries.items()) if entry.life.workspace == workspace]
