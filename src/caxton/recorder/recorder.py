@@ -29,6 +29,8 @@ DEFAULT_RING_BYTES = 64 << 20
 LASTING_SHARE = 8
 """What went wrong has a ring of its own, of this part of the other's size."""
 RECORDS_PER_BLOCK = 500
+LAST_RECORDS = 20_000
+"""Numbers are recorded nearly in their order."""
 MAX_FOUND = 100_000
 """Records that one question is answered with; those that happened last."""
 
@@ -141,6 +143,10 @@ class Recorder:
                 break
         found.reverse()
         return found
+
+    def last_seq(self) -> int:
+        """The largest number of a message in the last records; a node that starts gives none of them out again."""
+        return max((record.seq for record in self.recent(limit=LAST_RECORDS)), default=0)
 
     def oldest_us(self) -> int | None:
         """How far back the records go: when the first of them ended; None if there are none."""

@@ -230,7 +230,8 @@ def build(
         raise DataDirUnusable(str(data_dir), exc.strerror or str(exc)) from exc
     journal = Journal(database, clock, on_storage_failure, in_flight)
     recorder = open_recorder(data_dir / "recorder", recorder_bytes)
-    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1, recorder=recorder)
+    first_seq = max(last_seq(database), recorder.last_seq()) + 1
+    bus = Bus(journal, clock, pump.wake, first_seq=first_seq, recorder=recorder)
     if recorder.is_on and body_bytes and (shelf := open_shelf(data_dir / "recorder")) is not None:
         bus.flight.bodies = Bodies(shelf, body_bytes, clock.monotonic, bus.history.envelopes)
     bus.letters.max_bytes = max_dead_letter_bytes

@@ -73,6 +73,15 @@ def test_records_survive_a_process_that_never_closed_the_file(tmp_path: Path) ->
     left.close()
 
 
+def test_last_number_is_known_after_a_new_start(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        assert recorder.last_seq() == 0
+        for n in (7, 9, 8):
+            recorder.add(entry(n))
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert again.last_seq() == 9
+
+
 def test_a_million_conversation_ids_cost_no_memory_and_the_last_are_found(tmp_path: Path) -> None:
     with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
         for n in range(50_000):
