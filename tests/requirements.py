@@ -1640,6 +1640,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_fork_shows_what_would_have_been_done_and_takes_an_edited_message",
             "test_fork_meets_the_state_that_the_recording_had_made",
             "test_fork_is_the_same_in_every_run_and_no_two_draws_are",
+            "test_step_that_is_left_at_the_first_message_claims_nothing",
+            "test_fork_from_the_start_compares_nothing_and_claims_nothing",
         ),
     ),
     "replay:offline": Requirement(
@@ -1668,6 +1670,11 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_messages_of_before_the_recording_are_counted",
             "test_agents_without_a_recording_are_named",
             "test_nothing_recorded_is_an_error_that_says_how_to_record",
+            "test_nothing_recorded_gives_the_reason_that_is_known",
+            "test_who_records_and_has_nothing_of_it_is_not_said_not_to_record",
+            "test_file_of_another_format_is_named_where_it_holds_what_is_asked_for",
+            "test_unreadable_files_are_told_of_once_and_only_where_they_matter",
+            "test_empty_id_of_an_unset_variable_is_refused",
         ),
     ),
     "replay:durable": Requirement(
@@ -1676,19 +1683,42 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_whatever_was_acknowledged_is_recorded_whole_and_replays",
             "test_file_cut_off_anywhere_shows_whole_handlings_only",
-            "test_flipped_bit_ends_what_is_read_before_it",
+            "test_what_a_kill_cut_off_is_no_damage_and_what_was_cut_out_is",
             "test_frame_that_was_lost_or_taken_from_elsewhere_ends_what_is_read",
         ),
         gap="a power cut may cost the last seconds of a recording: it is not synced",
     ),
+    "replay:damaged": Requirement(
+        source=REPLAY,
+        text="A damaged recording is named with what is missing, is never called identical, and ends with 74.",
+        tests=(
+            "test_flipped_bit_is_damage_wherever_it_is_and_nothing_from_there_on_is_read",
+            "test_damage_tells_which_handlings_are_lost",
+            "test_what_is_damaged_is_not_said_to_have_never_been_recorded",
+            "test_recording_damaged_in_the_middle_is_named_with_what_is_missing_and_never_identical",
+            "test_damage_before_all_that_was_asked_for_is_told_too",
+            "test_difference_before_the_damage_is_the_answer",
+        ),
+    ),
     "replay:bounded": Requirement(
         source=REPLAY,
-        text="All recordings have a bound: the oldest lives go first, as wholes; one life has a quarter, then it ends.",
+        text="All recordings have a bound: the oldest lives of who takes most go first, whole; one life has a quarter.",
         tests=(
             "test_everything_together_stays_within_its_bound_and_the_oldest_goes_first_as_a_whole",
             "test_one_life_has_its_share_and_then_its_recording_ends_and_says_so",
             "test_recording_that_gets_too_large_ends_with_a_line_in_the_log",
             "test_module_goes_with_the_last_life_that_needs_it",
+            "test_agent_that_crashes_all_the_time_lets_go_of_its_own_recordings",
+            "test_lives_that_go_on_stay_as_long_as_others_are_over",
+            "test_state_that_is_larger_than_a_life_may_be_is_refused_and_takes_nothing",
+        ),
+    ),
+    "replay:bounded-work": Requirement(
+        source=REPLAY,
+        text="Recordings do not hold up a node: large states and deletions are for threads, room is made in slices.",
+        tests=(
+            "test_letting_go_of_a_life_looks_at_no_other_and_deletes_nothing_on_this_thread",
+            "test_large_state_is_written_in_a_thread_before_anything_is_handled",
         ),
     ),
     "replay:trouble": Requirement(
