@@ -11,7 +11,7 @@ import pytest
 from caxton.core.errors import AgentFailed
 from caxton.server.metrics import CATALOGUE
 from caxton.telemetry import names
-from caxton.telemetry.settings import Headers, TelemetrySettings
+from caxton.telemetry.settings import SIGNALS, Headers, TelemetrySettings
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import LocalNode, open_node, until
 from tests.integration.otlp_receiver import Collected, attributes_of, grpc_receiver, http_receiver
@@ -221,3 +221,9 @@ async def test_without_an_endpoint_there_is_nothing(tmp_path: Path, compiled_dir
         assert node.rooms.telemetry is None
         assert node.rooms.recorder.on_batch == []
         assert node.rooms.postbox.on_traced is None
+        text = (await node.rooms.status.metrics()).decode()
+    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("caxton_telemetry_"))
+    assert found == {
+        **{f'caxton_telemetry_dropped_total{{signal="{signal}"}}': "0" for signal in SIGNALS},
+        "caxton_telemetry_passed_over_total": "0",
+    }
