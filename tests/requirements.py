@@ -1829,7 +1829,10 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_the_line_is_that_of_the_founding_documents",
             "test_figures_are_those_of_the_flight_recorder_and_the_instances",
-            "test_each_kind_counts_where_it_belongs",
+            "test_rates_are_those_that_the_live_figures_have",
+            "test_rates_of_a_recorder_that_has_turned_over_are_of_what_it_still_has",
+            "test_calls_of_tools_are_counted_beside_handlings",
+            "test_of_the_servers_own_agents_figures_and_mail_are_seen_and_the_rest_is_refused",
             "test_memory_that_has_grown_is_seen",
         ),
     ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.core.errors import (
+    AgentIsNative,
     AgentNotFound,
     AgentStateConflict,
     InvalidValue,
@@ -301,8 +302,59 @@ async def test_figures_are_those_of_the_flight_recorder_and_the_instances(node: 
     found = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, name_of("a"), window_s=10)
     assert (found.memory_bytes, found.memory_limit_bytes) == (7 * 65536, 2 << 20)
     assert (found.handlings.count, found.waits.count, found.failed, found.is_recorded) == (3, 3, 0, True)
-    assert (found.tool_calls.count, found.tool_calls.per_s, found.tool_calls.p99_s) == (2, 0.2, 5.2)
+    assert (found.tool_calls.count, found.tool_calls.p99_s) == (2, 5.2)
+    assert found.window_s < 10
+    assert found.tool_calls.per_s == pytest.approx(2 / found.window_s, rel=0.01)
     assert sum(one.handled for one in found.replicas) == 3
+
+
+async def test_rates_are_those_that_the_live_figures_have(node: LocalNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caxton.services.stats.MAX_RECORDS", 10)
+    await node.deploy("a", FAILS, replicas=3)
+    await node.deploy("b", guest("sink"))
+    for n in range(30):
+        await node.post("b", n)
+    await node.wait_for_quiet()
+    found = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, name_of("b"), window_s=60)
+    live = await node.rooms.stats.agent(DEFAULT_WORKSPACE, name_of("b"), window_s=60, limit=1)
+    assert (found.is_cut, found.handlings.count, live.agent.ended_in_window) == (True, 10, 10)
+    assert found.handlings.per_s * found.window_s == pytest.approx(10, rel=0.01)
+    stopped = name_of("a")
+    await node.stop("a")
+    debug = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, stopped, window_s=60)
+    figures = (await node.rooms.stats.agent(DEFAULT_WORKSPACE, stopped, window_s=60, limit=1)).agent
+    assert debug.memory_limit_bytes == figures.memory_limit_bytes > 0
+
+
+async def test_rates_of_a_recorder_that_has_turned_over_are_of_what_it_still_has(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.deploy("a", guest("sink"))
+    for n in range(5):
+        await node.post("a", n)
+    await node.wait_for_quiet()
+    clock = node.rooms.clock
+    monkeypatch.setattr(node.rooms.recorder, "whole_since_us", lambda: clock.wall_us() - 2_000_000)
+    found = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, name_of("a"), window_s=60)
+    assert (found.window_s, found.is_cut) == (pytest.approx(2, abs=0.5), True)
+
+
+@pytest.mark.parametrize("name", ["ams", "df", "tasks"])
+async def test_of_the_servers_own_agents_figures_and_mail_are_seen_and_the_rest_is_refused(
+    node: LocalNode, name: str
+) -> None:
+    debugging, own = node.rooms.debugging, name_of(name)
+    figures = await debugging.figures(DEFAULT_WORKSPACE, own, window_s=60)
+    assert (figures.type, figures.status, [one.is_up for one in figures.replicas]) == ("native", "running", [True])
+    assert debugging.mailbox(DEFAULT_WORKSPACE, own, limit=1).waiting == 0
+    for work in (
+        debugging.stack(DEFAULT_WORKSPACE, own), debugging.profile(DEFAULT_WORKSPACE, own, duration_s=1),
+        debugging.state(DEFAULT_WORKSPACE, own, prefix=b"", limit=1),
+    ):  # fmt: skip
+        with pytest.raises(AgentIsNative):
+            await work
+    with pytest.raises(AgentIsNative):
+        debugging.memory(DEFAULT_WORKSPACE, own, replica=0, offset=0, length=1)
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------

@@ -127,6 +127,11 @@ class Recorder:
         found.reverse()
         return found
 
+    def whole_since_us(self) -> int | None:
+        """What is older may have been overwritten; None if nothing ever was. As `oldest_us`, for another thread."""
+        ring = self._ring
+        return self.oldest_us() if ring is not None and ring.has_turned_over else None
+
     def oldest_us(self) -> int | None:
         """How far back the records go: when the first of them ended; None if there are none."""
         block = None if self._ring is None else self._ring.oldest()
