@@ -1886,9 +1886,18 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="An archive for a bug report has no secret, wherever one stood; bodies, state and memory are not in it.",
         tests=(
             "test_bug_report_has_every_part_and_no_secret_planted_anywhere",
+            "test_values_of_secret_settings_are_nowhere_in_a_bug_report",
             "test_archive_has_no_secret_though_every_source_was_full_of_them",
             "test_secret_is_removed_and_something_says_so",
             "test_archive_is_made_without_a_server_too",
+        ),
+    ),
+    "debug:bundle-cost": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A bug report is gathered in small steps: the server goes on working, whatever stands in logs.",
+        tests=(
+            "test_bug_report_of_hostile_text_is_made_in_small_steps_beside_the_event_loop",
+            "test_no_piece_is_longer_than_it_may_be_and_short_lines_are_all_there",
         ),
     ),
     "health:reasons": Requirement(

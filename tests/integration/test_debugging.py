@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caxton.core import redact
 from caxton.core.errors import (
     AgentIsNative,
     AgentNotFound,
@@ -21,15 +22,21 @@ from caxton.core.errors import (
     ShuttingDown,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
+from caxton.core.redact import REMOVED
 from caxton.recorder.record import TOOL
+from caxton.server.config import SETTINGS, effective, public, secrets_of
+from caxton.services import bundle
 from caxton.services.debugging import MAX_VALUE_SHOWN_BYTES
 from caxton.testing.guests import assemble, guest, guest_text
 from caxton.testing.rooms import until
 from tests.integration.sdk_builds import run
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views.agents import AgentView
     from caxton.core.views.debugging import StackDebug
     from caxton.testing.rooms import LocalNode
 
@@ -465,7 +472,74 @@ async def test_bug_report_has_every_part_and_no_secret_planted_anywhere(node: Lo
     assert {record["act"] for record in records} == {"inform"}
     assert json.loads(files["settings.json"])["port"] == 8080
     assert "from a client" in files["logs.jsonl"]
-    assert "collect" in files["threads.txt"]
+    assert "MainThread" in files["threads.txt"]
+
+
+async def test_values_of_secret_settings_are_nowhere_in_a_bug_report(node: LocalNode) -> None:
+    found = effective(
+        {"config": None, "telemetry.endpoint": "http://collector:4317",
+         "telemetry.headers": {"authorization": "Bearer first-hush-1", "x-honeycomb-team": "second-hush-2",
+                               "x-scope-orgid": 'third"hush/3'}},
+        {},
+    )  # fmt: skip
+    rooms = node.rooms
+    rooms.bundle.settings, rooms.bundle.secrets = public(found), secrets_of(found)
+    said = "export failed: first-hush-1 second-hush-2 third%22hush%2F3 " + json.dumps('third"hush/3')
+    (rooms.data_dir / "server.log").write_text(said)
+    rooms.log.append("default", "a", 0, 2, "guest", said)
+    files = (await rooms.bundle.collect(DEFAULT_WORKSPACE)).files
+    assert "hush" not in "\n".join(files.values())
+    settings = json.loads(files["settings.json"])
+    assert settings["telemetry.headers"] == {"value": REMOVED, "source": "flag"}
+    assert settings["telemetry.endpoint"] == {"value": "http://collector:4317", "source": "flag"}
+    assert set(settings) == {setting.key for setting in SETTINGS}
+
+
+async def test_bug_report_of_hostile_text_is_made_in_small_steps_beside_the_event_loop(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "AGENTS_AT_ONCE", 2)
+    rooms = node.rooms
+    for n in range(5):
+        await node.deploy(f"a{n}", guest("sink"))
+    (rooms.data_dir / "server.log").write_text("token" * 40_000 + "\n" + "token token\n" * 20_000)
+    for _ in range(200):
+        rooms.log.append("default", "a0", 0, 2, "guest", "token" * 800)
+    steps: list[int] = []
+    threads: set[int] = set()
+
+    def counted(text: str, known: Collection[str]) -> str:
+        steps.append(len(text))
+        threads.add(threading.get_ident())
+        return text
+
+    def encoded(value: Any) -> Any:
+        threads.add(threading.get_ident())
+        return value
+
+    turns, looked = 0, list[int]()
+    get = rooms.agents.get
+
+    def look(workspace: WorkspaceName, name: AgentName) -> AgentView:
+        looked.append(turns)
+        return get(workspace, name)
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(redact, "redact_text", counted)
+    monkeypatch.setattr(bundle, "redact", encoded)
+    monkeypatch.setattr(rooms.agents, "get", look)
+    monkeypatch.setattr(rooms.log, "tail", None)  # it looks through all lines at once
+    others = asyncio.create_task(take_turns())
+    files = (await rooms.bundle.collect(DEFAULT_WORKSPACE)).files
+    others.cancel()
+    assert (max(steps) <= redact.PIECE_CHARS, len(steps) > 40) == (True, True)
+    assert threading.get_ident() not in threads
+    assert (len(json.loads(files["agents.json"])), max(map(looked.count, looked))) == (5, 2)
 
 
 async def test_part_that_cannot_be_had_does_not_cost_the_others(node: LocalNode) -> None:
