@@ -1892,7 +1892,10 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_the_line_is_that_of_the_founding_documents",
             "test_figures_are_those_of_the_flight_recorder_and_the_instances",
-            "test_each_kind_counts_where_it_belongs",
+            "test_rates_are_those_that_the_live_figures_have",
+            "test_rates_of_a_recorder_that_has_turned_over_are_of_what_it_still_has",
+            "test_calls_of_tools_are_counted_beside_handlings",
+            "test_of_the_servers_own_agents_figures_and_mail_are_seen_and_the_rest_is_refused",
             "test_memory_that_has_grown_is_seen",
         ),
     ),
@@ -1946,9 +1949,18 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="An archive for a bug report has no secret, wherever one stood; bodies, state and memory are not in it.",
         tests=(
             "test_bug_report_has_every_part_and_no_secret_planted_anywhere",
+            "test_values_of_secret_settings_are_nowhere_in_a_bug_report",
             "test_archive_has_no_secret_though_every_source_was_full_of_them",
             "test_secret_is_removed_and_something_says_so",
             "test_archive_is_made_without_a_server_too",
+        ),
+    ),
+    "debug:bundle-cost": Requirement(
+        source="docs/howto/look-into-an-agent.md",
+        text="A bug report is gathered in small steps: the server goes on working, whatever stands in logs.",
+        tests=(
+            "test_bug_report_of_hostile_text_is_made_in_small_steps_beside_the_event_loop",
+            "test_no_piece_is_longer_than_it_may_be_and_short_lines_are_all_there",
         ),
     ),
     "health:reasons": Requirement(

@@ -176,6 +176,19 @@ class AgentStateConflict(CaxtonError):
         self.name, self.state = name, state
 
 
+class AgentIsNative(CaxtonError):
+    """One of the server's own agents has no instance, and so no state, memory, stack or profile."""
+
+    code = "AGENT_IS_NATIVE"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"agent {name!r} is the server's own and has no instance to look into; its figures and mail can be seen "
+            f"('caxton debug agent {name}', with --mailbox)"
+        )
+        self.name = name
+
+
 class AgentDown(CaxtonError):
     """The agent is meant to run and no instance of it does; what monitoring is told."""
 

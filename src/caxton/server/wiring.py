@@ -271,10 +271,16 @@ def build(
     messages = MessageService(bus, postbox, journal, database, agents)
     tasks = TaskAgent()
     status = NodeStatus(clock, data_dir)
+
+    def own(workspace: str) -> dict[str, Receiver]:
+        rooms = status.rooms
+        return {} if rooms is None else {one.name: one for one in rooms.native_receivers if one.workspace == workspace}
+
     sources = Sources(
         bus=bus, agents=agents, postbox=postbox, journal=journal, database=database, disk=disk, conversations=room,
         recorder=recorder, state=lambda: status.state,
     )  # fmt: skip
+    stats = StatsService(sources, clock)
     status.rooms = Rooms(
         data_dir=data_dir, clock=clock, database=database, journal=journal, engine=engine, pump=pump, bus=bus,
         recorder=recorder, compiler=compiler, meter=Meter(), lag=LoopLag(),
@@ -288,8 +294,8 @@ def build(
         messages=messages,
         dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        stats=StatsService(sources, clock),
-        upkeep=upkeep, debugging=DebugService(agents, recorder, clock, module_of),
+        stats=stats,
+        upkeep=upkeep, debugging=DebugService(agents, stats, clock, module_of, own),
         bundle=BundleService(
             agents=agents, log=log, recorder=recorder, upkeep=upkeep, data_dir=data_dir, view=status.view,
             reasons=status.reasons, metrics=status.metrics,

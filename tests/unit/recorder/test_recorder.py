@@ -115,6 +115,19 @@ async def test_what_went_wrong_is_told_once_while_both_rings_have_it(tmp_path: P
         assert [record.seq for record in recorder.find("default", conversation_id="c")] == [1, 2]
 
 
+def test_ring_that_has_turned_over_says_since_when_it_is_whole_also_after_a_restart(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, 3)) as recorder:
+        assert (recorder.oldest_us(), recorder.whole_since_us()) == (2, None)
+        for n in range(3, 40_000):
+            recorder.add(entry(n))
+        recorder.flush()
+        since_us = recorder.whole_since_us()
+        assert since_us == recorder.recent()[0].ended_us > 2
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert again.whole_since_us() == since_us
+    assert Recorder().whole_since_us() is None
+
+
 def test_records_that_are_large_are_divided_among_blocks(tmp_path: Path) -> None:
     with closing(open_recorder(tmp_path, 4 * MIB)) as recorder:
         for n in range(500):
