@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from caxton.core.redact import REMOVED, SECRET_NAMES
+from caxton.core.redact import REMOVED, SECRET_NAMES, SHORT_NAMES
 from caxton.core.views.logs import LogLine
 from caxton.logs.filter import MAX_PATTERN_CHARS, MAX_PROGRAM, pattern
 from caxton.logs.line import KEPT_LINE_BYTES
@@ -45,6 +45,8 @@ def test_severities_are_listed_from_the_least_grave_on() -> None:
 def test_names_of_secrets_are_listed() -> None:
     text = section(PAGE, "### What is taken out").split("holds one of", 1)[1].split(", in any case", 1)[0]
     assert_same("names", code=SECRET_NAMES, page=re.findall(r"`([\w-]+)`", text))
+    words = section(PAGE, "### What is taken out").split("one of the words", 1)[1].split(", as", 1)[0]
+    assert_same("words", code=SHORT_NAMES, page=re.findall(r"`([\w-]+)`", words))
     assert f"`{REMOVED}`" in PAGE
     assert f"{MAX_TEXT_CHARS:,} characters" in PAGE
 

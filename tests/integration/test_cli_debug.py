@@ -86,6 +86,23 @@ def test_memory_that_cannot_be_is_refused(caxton: CliRunner, node: RunningNode, 
     assert outcome.problem()["code"] in ("INVALID_VALUE", "OUTSIDE_MEMORY", "INVALID_USAGE")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--limit", "3"), ("--limit", "3", "--stack"), ("--replica", "1"), ("--replica", "1", "--kv"),
+     ("--window", "10s", "--mailbox")],
+)  # fmt: skip
+def test_option_that_would_change_nothing_is_refused(
+    caxton: CliRunner, node: RunningNode, options: tuple[str, ...]
+) -> None:
+    outcome = caxton("debug", "agent", "a", *options)
+    assert (outcome.code, options[0] in outcome.err) == (2, True)
+
+
+def test_option_is_taken_with_what_it_belongs_to(caxton: CliRunner, node: RunningNode) -> None:
+    for options in (("--window", "10s"), ("--limit", "3", "--prefix", "x"), ("--limit", "3", "--mailbox")):
+        assert caxton("debug", "agent", "a", *options).code == 0
+
+
 def test_metrics_are_one_line(caxton: CliRunner, node: RunningNode) -> None:
     def busy(fake: FakeDebugging) -> None:
         fake.tool_calls = RateView(count=900, per_s=15.0, p50_s=0.1, p99_s=5.2)

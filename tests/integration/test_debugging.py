@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caxton.core import redact
 from caxton.core.errors import (
+    AgentIsNative,
     AgentNotFound,
     AgentStateConflict,
     InvalidValue,
@@ -20,15 +22,21 @@ from caxton.core.errors import (
     ShuttingDown,
 )
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
+from caxton.core.redact import REMOVED
 from caxton.recorder.record import TOOL
+from caxton.server.config import SETTINGS, effective, public, secrets_of
+from caxton.services import bundle
 from caxton.services.debugging import MAX_VALUE_SHOWN_BYTES
 from caxton.testing.guests import assemble, guest, guest_text
 from caxton.testing.rooms import until
 from tests.integration.sdk_builds import run
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
+    from caxton.core.ids import WorkspaceName
+    from caxton.core.views.agents import AgentView
     from caxton.core.views.debugging import StackDebug
     from caxton.testing.rooms import LocalNode
 
@@ -301,8 +309,59 @@ async def test_figures_are_those_of_the_flight_recorder_and_the_instances(node: 
     found = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, name_of("a"), window_s=10)
     assert (found.memory_bytes, found.memory_limit_bytes) == (7 * 65536, 2 << 20)
     assert (found.handlings.count, found.waits.count, found.failed, found.is_recorded) == (3, 3, 0, True)
-    assert (found.tool_calls.count, found.tool_calls.per_s, found.tool_calls.p99_s) == (2, 0.2, 5.2)
+    assert (found.tool_calls.count, found.tool_calls.p99_s) == (2, 5.2)
+    assert found.window_s < 10
+    assert found.tool_calls.per_s == pytest.approx(2 / found.window_s, rel=0.01)
     assert sum(one.handled for one in found.replicas) == 3
+
+
+async def test_rates_are_those_that_the_live_figures_have(node: LocalNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caxton.services.stats.MAX_RECORDS", 10)
+    await node.deploy("a", FAILS, replicas=3)
+    await node.deploy("b", guest("sink"))
+    for n in range(30):
+        await node.post("b", n)
+    await node.wait_for_quiet()
+    found = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, name_of("b"), window_s=60)
+    live = await node.rooms.stats.agent(DEFAULT_WORKSPACE, name_of("b"), window_s=60, limit=1)
+    assert (found.is_cut, found.handlings.count, live.agent.ended_in_window) == (True, 10, 10)
+    assert found.handlings.per_s * found.window_s == pytest.approx(10, rel=0.01)
+    stopped = name_of("a")
+    await node.stop("a")
+    debug = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, stopped, window_s=60)
+    figures = (await node.rooms.stats.agent(DEFAULT_WORKSPACE, stopped, window_s=60, limit=1)).agent
+    assert debug.memory_limit_bytes == figures.memory_limit_bytes > 0
+
+
+async def test_rates_of_a_recorder_that_has_turned_over_are_of_what_it_still_has(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.deploy("a", guest("sink"))
+    for n in range(5):
+        await node.post("a", n)
+    await node.wait_for_quiet()
+    clock = node.rooms.clock
+    monkeypatch.setattr(node.rooms.recorder, "whole_since_us", lambda: clock.wall_us() - 2_000_000)
+    found = await node.rooms.debugging.figures(DEFAULT_WORKSPACE, name_of("a"), window_s=60)
+    assert (found.window_s, found.is_cut) == (pytest.approx(2, abs=0.5), True)
+
+
+@pytest.mark.parametrize("name", ["ams", "df", "tasks"])
+async def test_of_the_servers_own_agents_figures_and_mail_are_seen_and_the_rest_is_refused(
+    node: LocalNode, name: str
+) -> None:
+    debugging, own = node.rooms.debugging, name_of(name)
+    figures = await debugging.figures(DEFAULT_WORKSPACE, own, window_s=60)
+    assert (figures.type, figures.status, [one.is_up for one in figures.replicas]) == ("native", "running", [True])
+    assert debugging.mailbox(DEFAULT_WORKSPACE, own, limit=1).waiting == 0
+    for work in (
+        debugging.stack(DEFAULT_WORKSPACE, own), debugging.profile(DEFAULT_WORKSPACE, own, duration_s=1),
+        debugging.state(DEFAULT_WORKSPACE, own, prefix=b"", limit=1),
+    ):  # fmt: skip
+        with pytest.raises(AgentIsNative):
+            await work
+    with pytest.raises(AgentIsNative):
+        debugging.memory(DEFAULT_WORKSPACE, own, replica=0, offset=0, length=1)
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------
@@ -413,7 +472,74 @@ async def test_bug_report_has_every_part_and_no_secret_planted_anywhere(node: Lo
     assert {record["act"] for record in records} == {"inform"}
     assert json.loads(files["settings.json"])["port"] == 8080
     assert "from a client" in files["logs.jsonl"]
-    assert "collect" in files["threads.txt"]
+    assert "MainThread" in files["threads.txt"]
+
+
+async def test_values_of_secret_settings_are_nowhere_in_a_bug_report(node: LocalNode) -> None:
+    found = effective(
+        {"config": None, "telemetry.endpoint": "http://collector:4317",
+         "telemetry.headers": {"authorization": "Bearer first-hush-1", "x-honeycomb-team": "second-hush-2",
+                               "x-scope-orgid": 'third"hush/3'}},
+        {},
+    )  # fmt: skip
+    rooms = node.rooms
+    rooms.bundle.settings, rooms.bundle.secrets = public(found), secrets_of(found)
+    said = "export failed: first-hush-1 second-hush-2 third%22hush%2F3 " + json.dumps('third"hush/3')
+    (rooms.data_dir / "server.log").write_text(said)
+    rooms.log.append("default", "a", 0, 2, "guest", said)
+    files = (await rooms.bundle.collect(DEFAULT_WORKSPACE)).files
+    assert "hush" not in "\n".join(files.values())
+    settings = json.loads(files["settings.json"])
+    assert settings["telemetry.headers"] == {"value": REMOVED, "source": "flag"}
+    assert settings["telemetry.endpoint"] == {"value": "http://collector:4317", "source": "flag"}
+    assert set(settings) == {setting.key for setting in SETTINGS}
+
+
+async def test_bug_report_of_hostile_text_is_made_in_small_steps_beside_the_event_loop(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "AGENTS_AT_ONCE", 2)
+    rooms = node.rooms
+    for n in range(5):
+        await node.deploy(f"a{n}", guest("sink"))
+    (rooms.data_dir / "server.log").write_text("token" * 40_000 + "\n" + "token token\n" * 20_000)
+    for _ in range(200):
+        rooms.log.append("default", "a0", 0, 2, "guest", "token" * 800)
+    steps: list[int] = []
+    threads: set[int] = set()
+
+    def counted(text: str, known: Collection[str]) -> str:
+        steps.append(len(text))
+        threads.add(threading.get_ident())
+        return text
+
+    def encoded(value: Any) -> Any:
+        threads.add(threading.get_ident())
+        return value
+
+    turns, looked = 0, list[int]()
+    get = rooms.agents.get
+
+    def look(workspace: WorkspaceName, name: AgentName) -> AgentView:
+        looked.append(turns)
+        return get(workspace, name)
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(redact, "redact_text", counted)
+    monkeypatch.setattr(bundle, "redact", encoded)
+    monkeypatch.setattr(rooms.agents, "get", look)
+    monkeypatch.setattr(rooms.log, "tail", None)  # it looks through all lines at once
+    others = asyncio.create_task(take_turns())
+    files = (await rooms.bundle.collect(DEFAULT_WORKSPACE)).files
+    others.cancel()
+    assert (max(steps) <= redact.PIECE_CHARS, len(steps) > 40) == (True, True)
+    assert threading.get_ident() not in threads
+    assert (len(json.loads(files["agents.json"])), max(map(looked.count, looked))) == (5, 2)
 
 
 async def test_part_that_cannot_be_had_does_not_cost_the_others(node: LocalNode) -> None:

@@ -8,6 +8,7 @@ from caxton.api.operation import Answer, Operation, Route
 from caxton.api.query import duration, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.core.errors import (
+    AgentIsNative,
     AgentNotFound,
     AgentStateConflict,
     InvalidName,
@@ -18,6 +19,7 @@ from caxton.core.errors import (
     ShuttingDown,
 )
 from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
+from caxton.core.views.stats import MAX_WINDOW_S, MIN_WINDOW_S
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
@@ -31,7 +33,6 @@ MAX_SHOWN = 1000
 MAX_DUMP_BYTES = 64 << 10
 """Of memory in one answer: a page of WebAssembly."""
 
-MAX_WINDOW_S = 3600.0
 MAX_PROFILE_S = 300.0
 """Five minutes of computing are some 10 MB of JSON."""
 
@@ -54,7 +55,7 @@ def _prefix(text: str) -> bytes:
 
 
 WINDOW = duration(
-    "window", "Rates are those of the last while.", default_s=60.0, low_s=1.0, high_s=MAX_WINDOW_S
+    "window", "Rates are those of the last while.", default_s=60.0, low_s=MIN_WINDOW_S, high_s=MAX_WINDOW_S
 )  # fmt: skip
 LIMIT = integer("limit", "Show at most so many.", default=50, low=1, high=MAX_SHOWN)
 PREFIX = word("prefix", "Only keys that begin so: text, or hex: and hexadecimal digits.", _prefix, default=b"")
@@ -64,6 +65,7 @@ LENGTH = integer("length", "How many bytes.", default=256, low=1, high=MAX_DUMP_
 DURATION = duration("duration", "How long to sample.", default_s=30.0, low_s=0.1, high_s=MAX_PROFILE_S)
 
 _OF_AGENTS = (AgentNotFound, InvalidName)
+_OF_GUESTS = (*_OF_AGENTS, AgentIsNative)
 
 FIGURES = Operation(
     method="GET",
@@ -90,7 +92,7 @@ STATE = Operation(
     summary="The keys and values of an agent's state.",
     query=(PREFIX, LIMIT),
     answers=(Answer(kind=KvDebug, doc="In order of key."),),
-    errors=_OF_AGENTS,
+    errors=_OF_GUESTS,
 )
 STACK = Operation(
     method="GET",
@@ -98,7 +100,7 @@ STACK = Operation(
     action="debug:inside",
     summary="Where each replica of an agent is: the functions that it is in the middle of.",
     answers=(Answer(kind=StackDebug, doc="Innermost first, for each replica."),),
-    errors=_OF_AGENTS,
+    errors=_OF_GUESTS,
 )
 MEMORY = Operation(
     method="GET",
@@ -107,7 +109,7 @@ MEMORY = Operation(
     summary="Bytes of the linear memory of one replica.",
     query=(REPLICA, OFFSET, LENGTH),
     answers=(Answer(kind=MemoryDebug, doc="They."),),
-    errors=(*_OF_AGENTS, AgentStateConflict, OutsideMemory),
+    errors=(*_OF_GUESTS, AgentStateConflict, OutsideMemory),
 )
 PROFILE = Operation(
     method="POST",
@@ -116,7 +118,7 @@ PROFILE = Operation(
     summary="Sample an agent for a while, and answer with a profile that the Firefox profiler opens.",
     query=(DURATION,),
     answers=(Answer(kind=dict, doc="The profile, in Firefox's processed format."),),
-    errors=(*_OF_AGENTS, AgentStateConflict, ProfileRunning, ProfilerUnavailable, ShuttingDown),
+    errors=(*_OF_GUESTS, AgentStateConflict, ProfileRunning, ProfilerUnavailable, ShuttingDown),
 )
 BUNDLE = Operation(
     method="GET",

@@ -50,6 +50,7 @@ STATUS: dict[type[e.CaxtonError], HTTPStatus] = {
     e.ProtocolViolation: HTTPStatus.CONFLICT,
     e.AgentNameReserved: HTTPStatus.CONFLICT,
     e.ConversationOver: HTTPStatus.CONFLICT,
+    e.AgentIsNative: HTTPStatus.CONFLICT,
     e.AgentStateConflict: HTTPStatus.CONFLICT,
     e.TaskIdConflict: HTTPStatus.CONFLICT,
     e.TaskEnded: HTTPStatus.CONFLICT,

@@ -8,14 +8,11 @@ from caxton.api.operation import Answer, Operation, Route
 from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.core.errors import AgentNotFound, InvalidName, InvalidValue
-from caxton.core.views.stats import SORTS, AgentStatsView, StatsFilter, StatsView
+from caxton.core.views.stats import MAX_WINDOW_S, MIN_WINDOW_S, SORTS, AgentStatsView, StatsFilter, StatsView
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest
     from caxton.api.services import StatsService
-
-MAX_WINDOW_S = 3600.0
-"""What is older is no live figure; `caxton trace` looks further back."""
 
 MAX_MATCH_CHARS = 128
 
@@ -27,7 +24,7 @@ def parse_match(text: str) -> str:
     return text
 
 
-WINDOW = duration("window", "How far back figures go.", default_s=60.0, low_s=1.0, high_s=MAX_WINDOW_S)
+WINDOW = duration("window", "How far back figures go.", default_s=60.0, low_s=MIN_WINDOW_S, high_s=MAX_WINDOW_S)
 SORT = choice("sort", "What agents are put in order by, the largest first. Default: rate.", SORTS)
 MATCH = word("match", "Only agents whose name contains this.", parse_match, default="")
 TROUBLED = flag("troubled", "Only agents that somebody should look at.")

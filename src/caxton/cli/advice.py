@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.core.units import format_size
+from caxton.core.views.stats import NEAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from caxton.core.views.stats import AgentFigures, NodeFigures
-
-BACKLOG = 1000
-"""Messages that wait for one agent."""
-
-NEAR = 0.8
-"""Of a limit."""
 
 FAILING = 0.1
 """Of an agent's handlings."""
@@ -101,13 +96,25 @@ def _agents(node: NodeFigures, agents: Sequence[AgentFigures]) -> Iterable[Advic
     if failing := named(_is_failing):
         text = f"more than {FAILING:.0%} of the handlings fail{_names(failing)}"
         yield _one("failing-agents", text, f"'caxton top --troubled'; 'caxton logs --agent {failing[0]} --level warn'")
-    if late := named(lambda one: one.type != "vacant" and one.queue >= min(BACKLOG, one.queue_limit * NEAR)):
+    if idle := named(lambda one: one.status in ("loaded", "stopped") and one.is_backlog):
+        text = f"mail piles up of agents that do not run{_names(idle)}"
+        yield _one("mail-of-stopped", text, f"'caxton agent start {idle[0]}'")
+    if late := named(_is_slow):
         text = f"mail piles up{_names(late)}"
         yield _one("backlog", text, f"'caxton scale --agent {late[0]} --replicas N', or find what slows it down")
+    if own := named(lambda one: one.type == "native" and one.is_backlog):
+        text = f"mail piles up of the server's own agents{_names(own)}"
+        yield _one("mail-of-own", text, f"'caxton debug agent {own[0]} --mailbox' tells who sends so much")
     if lost := named(lambda one: one.type == "vacant" and one.queue > 0):
         text = f"mail waits for names without an agent{_names(lost)}"
         todo = f"deploy {lost[0]}, or 'caxton agent remove {lost[0]} --forget' (its mail becomes dead letters)"
         yield _one("mail-without-agent", text, todo)
+
+
+def _is_slow(agent: AgentFigures) -> bool:
+    """Whether further replicas would help: all that it has work, and come to an end."""
+    is_well = agent.status == "running" and agent.circuit not in ("open", "half_open") and not _is_failing(agent)
+    return agent.type == "wasm" and agent.is_backlog and is_well and agent.healthy >= agent.replicas
 
 
 def _is_failing(agent: AgentFigures) -> bool:
@@ -127,7 +134,7 @@ def _room(node: NodeFigures) -> Iterable[Advice]:
         if cause not in node.causes and used >= NEAR * limit:
             yield _one(code, f"the {what} is {used / limit:.0%} full", _CAUSES[cause])
     if node.queue >= NEAR * node.queue_limit:
-        todo = "'caxton top --sort queue' shows whose; more replicas, or fewer messages"
+        todo = "'caxton top --sort queue' shows whose, and what state they are in; send fewer messages meanwhile"
         yield _one("much-mail", f"the quota of waiting mail is {node.queue / node.queue_limit:.0%} full", todo)
 
 

@@ -37,7 +37,9 @@ MemoryOption = Annotated[
     typer.Option("--memory", metavar="OFFSET LEN", help="Bytes of its memory; 0x10 is understood."),
 ]
 ReplicaOption = Annotated[int | None, typer.Option("--replica", min=0, metavar="N", help="With --memory: whose.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Messages or keys at most.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, metavar="N", help="With --mailbox or --kv: messages or keys at most.")
+]
 WindowOption = Annotated[
     str | None, typer.Option("--window", metavar="TIME", help="Rates are those of the last while.")
 ]
@@ -66,6 +68,10 @@ def debug_agent(
     window: WindowOption = None,
 ) -> None:
     """Show what an agent uses and does; or its mail, its state, where it is, or a part of its memory."""
+    is_other = mailbox or kv or prefix is not None or stack or memory is not None
+    _refuse_without(window, "--window", "--show-metrics", show_metrics or not is_other)
+    _refuse_without(limit, "--limit", "--mailbox or --kv", mailbox or kv or prefix is not None)
+    _refuse_without(replica, "--replica", "--memory", memory is not None)
     place = _place(memory) if memory is not None else None
     asked: list[tuple[str, Callable[[CaxtonClient], Any], Callable[[Cli, Any], None]]] = []
     if show_metrics:
@@ -98,6 +104,14 @@ def debug_agent(
     cli.screen.answer(found["metrics"] if is_bare else found, human)
 
 
+def _refuse_without(value: object, option: str, needed: str, has_needed: bool) -> None:
+    """Raise `InvalidUsage` for an option that would change nothing."""
+    from caxton.core.errors import InvalidUsage
+
+    if value is not None and not has_needed:
+        raise InvalidUsage(f"{option} says something only with {needed}", command="caxton debug agent")
+
+
 def _place(memory: tuple[str, str]) -> tuple[int, int]:
     """Offset and length, decimal or with 0x."""
     from caxton.core.errors import InvalidValue
@@ -126,19 +140,26 @@ def _warn_of_recorder(cli: Cli, figures: "AgentDebug") -> None:
         cli.screen.hint("the flight recorder is off, so there are no rates: recorder.size turns it on")
 
 
+_WHY_SHORT = ": no more of it is kept or looked at"
+
+
 def _show_figures(cli: Cli, figures: "AgentDebug") -> None:
     from caxton.cli.drawing.debug_text import figures_line, in_hand, megabytes, rate, seconds
     from caxton.core.units import format_duration
 
+    own = ", one of the server's own" if figures.type == "native" else ""
     marks = {"running": Mark.OK, "failed": Mark.FAIL, "stopped": Mark.INFO}
     why = f": {printable(figures.reason)}" if figures.reason else ""
-    cli.screen.state(marks.get(figures.status, Mark.BUSY), f"{figures.name} is {figures.status}{why}")
+    cli.screen.state(marks.get(figures.status, Mark.BUSY), f"{figures.name} is {figures.status}{own}{why}")
     cli.screen.line(figures_line(figures))
     cli.screen.facts(
         [
             ("handled", f"{rate(figures.handlings)}, {figures.failed:,} of {figures.handlings.count:,} failed"),
             ("waited", f"half of them up to {seconds(figures.waits.p50_s)}, p99 {seconds(figures.waits.p99_s)}"),
-            ("rates of", f"the last {format_duration(figures.window_s)}"),
+            (
+                "rates of",
+                f"the last {format_duration(figures.window_s)}{_WHY_SHORT * figures.is_cut}",
+            ),
         ]
     )
     rows = [
@@ -154,7 +175,7 @@ def _show_figures(cli: Cli, figures: "AgentDebug") -> None:
 
 
 def _show_mailbox(cli: Cli, mail: "MailboxDebug") -> None:
-    from caxton.cli.drawing.debug_text import age, in_hand
+    from caxton.cli.drawing.debug_text import in_hand, seconds
     from caxton.core.units import format_size
 
     for one in mail.in_hand:
@@ -164,7 +185,7 @@ def _show_mailbox(cli: Cli, mail: "MailboxDebug") -> None:
         return
     rows = [
         (
-            age(one.age_s), one.sender, one.performative, one.conversation_id or "-", str(one.attempt),
+            seconds(one.age_s), one.sender, one.performative, one.conversation_id or "-", str(one.attempt),
             str(one.priority), format_size(one.size), one.state, "-" if one.replica is None else str(one.replica),
             one.message_id or "-",
         )

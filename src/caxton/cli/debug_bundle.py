@@ -92,13 +92,14 @@ def _gather(cli: Cli) -> tuple[dict[str, str], str | None]:
 
 
 def _known_here(cli: Cli) -> set[str]:
-    """Tokens that this machine knows: the contexts file's and the one that was given."""
+    """What this machine knows: tokens of the contexts file, the one that was given, secret settings."""
     from caxton.cli.contexts import read_contexts
+    from caxton.cli.server import secret_settings
 
     found = {cli.token or "", os.environ.get("CAXTON_TOKEN", "")}
     with suppress(CaxtonError):
         found |= {context.token or "" for context in read_contexts().contexts.values()}
-    return found - {""}
+    return (found | secret_settings()) - {""}
 
 
 def _plain(name: str) -> str:

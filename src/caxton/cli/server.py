@@ -185,6 +185,17 @@ def setting(overrides: dict[str, object], key: str) -> object:
     return next((value.value for value in effective(overrides) if value.key == key), None)
 
 
+def secret_settings() -> set[str]:
+    """What secret settings of a server started here say, as it may be written; none if they cannot be read."""
+    from caxton.core.errors import CaxtonError
+    from caxton.server.config import effective, secrets_of
+
+    try:
+        return secrets_of(effective({}))
+    except CaxtonError:
+        return set()
+
+
 def _own_data_dir(flag: Path | None) -> Path:
     """The data directory of the server here: the flag's, the last started one's, or the default."""
     from caxton.cli.contexts import local_data_dir

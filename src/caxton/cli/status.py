@@ -35,7 +35,8 @@ def status(cli: Cli) -> None:
     from caxton.core.views.stats import StatsFilter
 
     with cli.client("Asking the server") as client:
-        server, agents, url = client.health(), client.agents(), client.server
+        server, url = client.health(), client.server
+        agents = client.agents() if cli.screen.as_json else []
         stats = client.stats(limit=PAGE)
         troubled = client.stats(StatsFilter(troubled=True), limit=PAGE).agents
     advice = advise(stats.node, troubled)

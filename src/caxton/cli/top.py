@@ -12,6 +12,7 @@ from caxton.cli.output import Mark, printable
 from caxton.cli.status import show_figures
 from caxton.core.errors import InvalidUsage, InvalidValue
 from caxton.core.units import parse_duration
+from caxton.core.views.stats import MAX_WINDOW_S, MIN_WINDOW_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _NAME = "caxton top"
 
 MIN_EVERY_S, MAX_EVERY_S = 0.5, 60.0
-MIN_WINDOW_S, MAX_WINDOW_S = 1.0, 3600.0
 
 TIMEOUT_S = 10.0
 """Of one question: a screen that waits for longer looks dead."""

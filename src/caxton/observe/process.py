@@ -26,14 +26,21 @@ class Process:
 
 def read_process() -> Process:
     """Read it; about 20 µs."""
-    _, resident_pages, *_ = _MEMORY.read_bytes().split()
     max_fds, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Process(
         cpu_s=time.process_time(),
-        resident_bytes=int(resident_pages) * _PAGE_BYTES,
+        resident_bytes=resident_bytes(),
         open_fds=_open_fds(),
         max_fds=max_fds,
     )
+
+
+def resident_bytes(statm: Path = _MEMORY) -> int:
+    """Memory of this process; 0 where the system does not say."""
+    try:
+        return int(statm.read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):  # another system than Linux
+        return 0
 
 
 def _open_fds() -> int:

@@ -129,6 +129,11 @@ class Ring:
         """What the records take."""
         return sum(place.end - _offset(place.index) for place in tuple(self._places.values()))
 
+    @property
+    def has_turned_over(self) -> bool:
+        """Whether anything was overwritten, in this run or an earlier one."""
+        return min((place.number for place in tuple(self._places.values())), default=1) > 1
+
     def blocks(self, *, since_us: int = 0, needle: bytes = b"") -> Iterator[bytes]:
         """The blocks from the newest to the oldest.
 

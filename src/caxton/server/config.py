@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from caxton.conversations.settings import MODES
 from caxton.core.crash import VARIABLE as CRASH_VARIABLE
 from caxton.core.errors import CaxtonError, InvalidConfig, quoted
+from caxton.core.redact import REMOVED, password_of, spellings
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size
 from caxton.telemetry.settings import (
@@ -29,7 +30,7 @@ from caxton.telemetry.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from caxton.conversations.settings import Mode
 
@@ -50,6 +51,9 @@ MIN_JOURNAL_BYTES = 16 << 20
 
 MIN_RECORDING_BYTES = 16 << 20
 """One life may take a quarter of it, and a module has up to 10 MiB."""
+
+MIN_RECORDER_BYTES = 2 << 20
+"""A segment that is written and one that is read."""
 
 _STRING = re.compile(r""" "(?:\\.?|[^"\\])*(?:"|$) | '[^']*(?:'|$) """, re.VERBOSE)
 """A text on one line. One that does not end is taken to the end of the line, so that looking for it stays linear."""
@@ -140,11 +144,12 @@ def _seconds(value: object) -> float:
     return parse_duration(value)
 
 
-def _size(least: int) -> Callable[[object], int]:
+def _size(least: int, *, has_off: bool = False) -> Callable[[object], int]:
     def read(value: object) -> int:
         size = parse_size(value)
-        if not least <= size <= MAX_SIZE:
-            raise ValueError(f"it must be a size from {least >> 20} MiB to {MAX_SIZE >> 40} TiB")
+        if not least <= size <= MAX_SIZE and not (has_off and size == 0):
+            off = ", or 0, which turns it off" if has_off else ""
+            raise ValueError(f"it must be a size from {least >> 20} MiB to {MAX_SIZE >> 40} TiB{off}")
         return size
 
     return read
@@ -230,13 +235,13 @@ SETTINGS = (
         "CAXTON_MAX_RECORDINGS",
         256 << 20,
         _size(MIN_RECORDING_BYTES),
-        "How much recordings for replays may take; the oldest go first.",
+        "How much recordings for replays may take; the oldest of who takes most go first.",
     ),
     Setting(
         "recorder.size",
         "CAXTON_RECORDER_SIZE",
         64 << 20,
-        _size(0),
+        _size(MIN_RECORDER_BYTES, has_off=True),
         "How much disk the flight recorder may take for what happened to messages; 0 turns it off.",
     ),
     Setting(
@@ -330,6 +335,8 @@ class Settings:
     conversation_max_age_s: float
     telemetry: TelemetrySettings
     log_level: str
+    effective: tuple[EffectiveValue, ...] = ()
+    """All of them by key, with where they came from."""
 
 
 def effective(overrides: Mapping[str, object], environment: Mapping[str, str] | None = None) -> list[EffectiveValue]:
@@ -352,7 +359,8 @@ def effective(overrides: Mapping[str, object], environment: Mapping[str, str] | 
 
 def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Settings:
     """The settings, checked against each other as well. Raises `InvalidConfig`."""
-    values = {value.key: value.value for value in effective(overrides, environment)}
+    found = tuple(effective(overrides, environment))
+    values = {value.key: value.value for value in found}
     cert, key = values["server.tls_cert"], values["server.tls_key"]
     if (cert is None) != (key is None):
         raise InvalidConfig("server.tls_cert and server.tls_key", "give both or neither")
@@ -391,7 +399,41 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
             max_spans_per_s=values["telemetry.max_spans_per_s"],
         ),
         log_level=values["log.level"],
+        effective=found,
     )
+
+
+def public(values: Iterable[EffectiveValue]) -> dict[str, dict[str, Any]]:
+    """Values and sources by key; of a secret only whether it is set."""
+    return {
+        one.key: {"value": (REMOVED if one.value else None) if _BY_KEY[one.key].is_secret else one.value,
+                  "source": one.source}
+        for one in values
+    }  # fmt: skip
+
+
+def secrets_of(values: Iterable[EffectiveValue]) -> set[str]:
+    """All that must not be told of settings, as it may be written: secret values, and passwords in URLs of others."""
+    found: set[str] = set()
+    for one in values:
+        texts = set(_texts(one.value))
+        if not _BY_KEY[one.key].is_secret:
+            texts = {password for text in texts if (password := password_of(text)) is not None}
+        for text in texts:
+            found |= spellings(text)
+    return found
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in a value, at any depth; of a table not its names."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for member in cast("dict[object, object]", value).values():
+            yield from _texts(member)
+    elif isinstance(value, list | tuple):
+        for member in cast("list[object]", value):
+            yield from _texts(member)
 
 
 def is_loopback(host: str) -> bool:

@@ -331,6 +331,20 @@ CATALOGUE: tuple[Figure, ...] = (
         lambda m: m.rooms.recorder.lost,
     ),
     _gauge("recorder_bytes", "Of its ring that are in use.", lambda m: m.rooms.recorder.used_bytes),
+    _gauge("logs_memory_bytes", "Of the agents' log lines that are kept in memory.", lambda m: m.rooms.log.pages.bytes),
+    _gauge("logs_disk_bytes", "Of their files, unreadable ones included.", lambda m: m.rooms.log_files.bytes),
+    _counter(
+        "logs_lines_let_go_total",
+        "Lines of agents that went because those of all together were too much.",
+        lambda m: m.rooms.log.pages.let_go,
+    ),
+    _counter(
+        "logs_lines_unwritten_total",
+        "Lines of agents that were not written to disk.",
+        lambda m: m.rooms.log_writer.unwritten,
+    ),
+    _gauge("recordings", "Lives of instances that are recorded for replays.", lambda m: m.rooms.recordings.lives),
+    _gauge("recordings_bytes", "What they take, with their modules.", lambda m: m.rooms.recordings.used_bytes),
     _counter(
         "telemetry_dropped_total",
         "What a collector did not get: spans, sets of figures, lines of logs.",

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import signal
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -16,7 +15,7 @@ from caxton.core.errors import StorageFailed
 from caxton.observe.log import set_up_logging
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, ensure_admin_token, ensure_monitor_token
-from caxton.server.config import Settings, load
+from caxton.server.config import Settings, load, public, secrets_of
 from caxton.server.datadir import DataDir
 from caxton.server.http import HttpServer, http_door
 from caxton.server.tuning import tune_process
@@ -84,7 +83,8 @@ class Node:
             on_storage_failure=self._storage_failed,
             telemetry=self._settings.telemetry,
         )
-        rooms.bundle.settings = asdict(self._settings)
+        rooms.bundle.settings = public(self._settings.effective)
+        rooms.bundle.secrets = secrets_of(self._settings.effective)
         try:
             return await self._serve(rooms, on_ready)
         finally:
@@ -96,11 +96,15 @@ class Node:
         token = ensure_admin_token(settings.data_dir, key, rooms.clock)
         ensure_monitor_token(settings.data_dir, key, rooms.clock)
         http = http_door(settings, rooms, TokenVerifier([key], rooms.clock))
-        http.bind()
-        await rooms.start()
+        await http.start()
+        try:
+            await rooms.start()
+        except BaseException:
+            await http.stop(drain_s=0)
+            raise
         gc.collect()
         gc.freeze()
-        await http.start()
+        http.open()
         logger.info("node ready", extra={"action": "server.ready", "url": http.url})
         self._data_dir.tell(http.url, rooms.status.started_at)
         if on_ready is not None:

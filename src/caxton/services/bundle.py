@@ -10,25 +10,32 @@ import platform
 import sys
 import threading
 import traceback
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 import msgspec
 
-from caxton.core.errors import CaxtonError
-from caxton.core.redact import redact, redact_text
+from caxton.core.errors import AgentNotFound, CaxtonError
+from caxton.core.ids import AgentName
+from caxton.core.redact import redact, redact_pieces
 from caxton.core.views.debugging import BundleView
+from caxton.logs.filter import LogFilter
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from caxton.agents.service import AgentService
     from caxton.bus.upkeep import Upkeep
     from caxton.core.ids import WorkspaceName
+    from caxton.core.views.agents import AgentView
+    from caxton.core.views.logs import LogLine
     from caxton.core.views.server import Reason, ServerView
+    from caxton.core.views.storage import StorageView
     from caxton.logs.book import LogBook
     from caxton.recorder.record import Record
     from caxton.recorder.recorder import Recorder
@@ -46,6 +53,23 @@ _KEYS = ("admin.token", "keys/*")
 """Files of the data directory that hold nothing but secrets."""
 
 
+AGENTS_AT_ONCE = 100
+"""Looked at before others have their turn on the event loop: about a millisecond."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What only the event loop's thread can say; a text instead of a part says why it cannot be had."""
+
+    server: dict[str, Any]
+    agents: list[AgentView]
+    metrics: str
+    storage: StorageView | str
+    lines: list[LogLine] | str
+
+
 class BundleService:
     """`view`, `reasons` and `metrics` are what the server says of itself."""
 
@@ -56,43 +80,54 @@ class BundleService:
         self._agents, self._log, self._recorder, self._upkeep, self._data_dir = agents, log, recorder, upkeep, data_dir
         self._view, self._reasons, self._metrics = view, reasons, metrics
         self.settings: dict[str, Any] = {}
-        """Those that the server was started with."""
+        """Those that the server was started with, secret ones left out."""
+        self.secrets: set[str] = set()
+        """What the left out ones say."""
 
     async def collect(self, workspace: WorkspaceName) -> BundleView:
         """All files. A part that cannot be had says why instead."""
-        agents = self._agents.list(workspace)[:MAX_AGENTS]
-        lines = self._log.tail(workspace, None, limit=MAX_LOG_LINES)
+        known = _Known(
+            server={"server": self._view(), "reasons": self._reasons()}, agents=await self._look(workspace),
+            metrics=(await self._metrics()).decode(), storage=await _had(self._upkeep.view()),
+            lines=await _had(self._log.find(workspace, LogFilter(), limit=MAX_LOG_LINES)),
+        )  # fmt: skip
+        return BundleView(files=await asyncio.to_thread(self._write, known))
+
+    async def _look(self, workspace: WorkspaceName) -> list[AgentView]:
+        """The first `MAX_AGENTS` by name, in portions between which the event loop goes on."""
+        found: list[AgentView] = []
+        for n, name in enumerate(sorted(self._agents.supervisors(workspace))[:MAX_AGENTS], 1):
+            with suppress(AgentNotFound):  # it was removed meanwhile
+                found.append(self._agents.get(workspace, AgentName(name)))
+            if not n % AGENTS_AT_ONCE:
+                await asyncio.sleep(0)
+        return found
+
+    def _write(self, known: _Known) -> dict[str, str]:
+        """In a thread, and there one small thing after the other: each holds up the event loop while it is done."""
         files: dict[str, Callable[[], str]] = {
             "versions.json": lambda: _json(versions()),
             "settings.json": lambda: _json(self.settings),
-            "server.json": lambda: _json({"server": self._view(), "reasons": self._reasons()}),
-            "agents.json": lambda: _json(agents),
-            "logs.jsonl": lambda: _lines(lines),
+            "server.json": lambda: _json(known.server),
+            "agents.json": lambda: _list(known.agents),
+            "storage.json": lambda: known.storage if isinstance(known.storage, str) else _json(known.storage),
+            "logs.jsonl": lambda: known.lines if isinstance(known.lines, str) else _lines(known.lines),
+            "metrics.txt": lambda: known.metrics,
+            "records.jsonl": self._records,
+            "server.log": self._server_log,
             "threads.txt": stacks,
         }
-        texts = {name: _said(make) for name, make in files.items()}
-        texts["metrics.txt"] = (await self._metrics()).decode()
-        try:
-            texts["storage.json"] = _json(await self._upkeep.view())
-        except CaxtonError as exc:
-            texts["storage.json"] = str(exc)
-        return BundleView(files=await asyncio.to_thread(self._finish, texts))
-
-    def _finish(self, texts: dict[str, str]) -> dict[str, str]:
-        """In a thread: what takes long."""
-        texts["records.jsonl"] = _said(self._records)
-        texts["server.log"] = _said(self._server_log)
-        known = known_secrets(self._data_dir)
-        return {name: redact_text(text[-MAX_FILE_BYTES:], known) for name, text in sorted(texts.items())}
+        secrets = known_secrets(self._data_dir) | self.secrets
+        return {name: _clean(_said(make), secrets) for name, make in files.items()}
 
     def _records(self) -> str:
-        return _lines(_without_body(record) for record in self._recorder.recent(limit=MAX_RECORDS))
+        return _lines([_without_body(record) for record in self._recorder.recent(limit=MAX_RECORDS)])
 
     def _server_log(self) -> str:
         with (self._data_dir / "server.log").open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(file.tell() - MAX_SERVER_LOG_BYTES, 0))
-            return file.read(MAX_SERVER_LOG_BYTES).decode("utf-8", "replace")
+            file.seek(max(file.tell() - MAX_SERVER_LOG_BYTES - 1, 0))
+            return _end(file.read(MAX_SERVER_LOG_BYTES + 1).decode("utf-8", "replace"), MAX_SERVER_LOG_BYTES)
 
 
 def versions() -> dict[str, Any]:
@@ -144,8 +179,40 @@ def _json(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
 
-def _lines(values: Iterable[object]) -> str:
-    return "".join(f"{msgspec.json.encode(redact(msgspec.to_builtins(value))).decode()}\n" for value in values)
+def _list(values: Iterable[object]) -> str:
+    """One after the other: all at once take long."""
+    parts = ",\n".join(_json(value) for value in values)
+    return f"[\n{parts}\n]"
+
+
+def _lines(values: Sequence[object]) -> str:
+    """One a line, those at the end for which there is room."""
+    made: list[str] = []
+    room = MAX_FILE_BYTES
+    for value in reversed(values):
+        line = f"{msgspec.json.encode(redact(msgspec.to_builtins(value))).decode()}\n"
+        room -= len(line)
+        if room < 0:
+            break
+        made.append(line)
+    return "".join(reversed(made))
+
+
+def _clean(text: str, secrets: set[str]) -> str:
+    return "".join(redact_pieces(_end(text, MAX_FILE_BYTES), secrets))
+
+
+def _end(text: str, most: int) -> str:
+    """The last whole lines: of one that is cut a secret might be left, without the name that tells that it is one."""
+    return text if len(text) <= most else text[-most:].partition("\n")[2]
+
+
+async def _had(work: Awaitable[T]) -> T | str:
+    """What `work` gives, or why it does not."""
+    try:
+        return await work
+    except CaxtonError as exc:
+        return str(exc)
 
 
 def _said(make: Callable[[], str]) -> str:

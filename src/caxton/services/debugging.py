@@ -13,7 +13,14 @@ from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import AgentStateConflict, InvalidValue, OutsideMemory, ProfileRunning, ShuttingDown
+from caxton.core.errors import (
+    AgentIsNative,
+    AgentStateConflict,
+    InvalidValue,
+    OutsideMemory,
+    ProfileRunning,
+    ShuttingDown,
+)
 from caxton.core.views.debugging import (
     AgentDebug,
     FrameView,
@@ -22,18 +29,18 @@ from caxton.core.views.debugging import (
     KvEntry,
     MailboxDebug,
     MemoryDebug,
+    RateView,
     ReplicaView,
     StackDebug,
     StackView,
     WaitingView,
 )
-from caxton.recorder.recorder import MAX_FOUND
 from caxton.sandbox.profiler import Profiler
 from caxton.sandbox.source_lines import SourceLines
-from caxton.services.rates import figures_of
+from caxton.services.figures import per_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from caxton.agents.service import AgentService
     from caxton.agents.supervisor import Supervisor
@@ -41,10 +48,10 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.core.clock import Clock
     from caxton.core.ids import AgentName, WorkspaceName
-    from caxton.recorder.recorder import Recorder
+    from caxton.core.views.stats import TimesView, WindowView
     from caxton.sandbox.guest import Guest
     from caxton.sandbox.trap import Frame
-    from caxton.services.rates import Figures
+    from caxton.services.stats import StatsService
 
 MAX_VALUE_SHOWN_BYTES = 1024
 """Of a value in the state; 'caxton debug agent --kv' is for looking, not for copying."""
@@ -59,12 +66,22 @@ _LONGEST_ACT = 40
 
 
 class DebugService:
-    """See the module. `module_of` gives the WebAssembly of a SHA-256, None if it is not there."""
+    """See the module.
+
+    Args:
+        agents: with the instances.
+        stats: which knows what has ended.
+        clock: for how long something has been.
+        module_of: gives the WebAssembly of a SHA-256, None if it is not there.
+        natives: the server's own agents of a workspace, by name.
+    """
 
     def __init__(
-        self, agents: AgentService, recorder: Recorder, clock: Clock, module_of: Callable[[str], bytes | None]
-    ) -> None:
-        self._agents, self._recorder, self._clock, self._module_of = agents, recorder, clock, module_of
+        self, agents: AgentService, stats: StatsService, clock: Clock, module_of: Callable[[str], bytes | None],
+        natives: Callable[[str], Mapping[str, Receiver]],
+    ) -> None:  # fmt: skip
+        self._agents, self._stats, self._clock, self._module_of = agents, stats, clock, module_of
+        self._natives = natives
         self._profiled: set[tuple[str, str]] = set()
         self._stopping = asyncio.Event()
 
@@ -76,35 +93,42 @@ class DebugService:
 
     async def figures(self, workspace: WorkspaceName, name: AgentName, *, window_s: float) -> AgentDebug:
         """What an agent uses now and did in the last `window_s` seconds. Raises `AgentNotFound`."""
-        supervisor = self._agents.supervisor(workspace, name)
-        found = await asyncio.to_thread(self._lately, workspace, name, window_s)
-        limit = supervisor.definition.limits.memory_bytes
+        receiver, _ = self._find(workspace, name)
+        window, figures, ended = await self._stats.ended(workspace, name, window_s=window_s)
         return AgentDebug(
-            name=name, status=supervisor.state.phase, reason=supervisor.state.reason,
-            memory_bytes=supervisor.memory_bytes, memory_limit_bytes=limit * max(len(supervisor.guests), 1),
-            mailbox_messages=supervisor.receiver.messages, mailbox_bytes=supervisor.receiver.bytes,
-            window_s=found.window_s, is_recorded=self._recorder.is_on, tool_calls=found.tool_calls,
-            handlings=found.handlings, waits=found.waits, failed=found.failed, replicas=self._replicas(supervisor),
+            name=name, type=figures.type, status=figures.status, reason=figures.reason,
+            memory_bytes=figures.memory_bytes, memory_limit_bytes=figures.memory_limit_bytes,
+            mailbox_messages=receiver.messages, mailbox_bytes=receiver.bytes,
+            window_s=window.covered_s, is_cut=window.is_cut, is_recorded=window.is_recorded,
+            tool_calls=_rate(ended.tools, ended.tool, window), handlings=_rate(ended.count, ended.handling, window),
+            waits=_rate(ended.waited, ended.waiting, window), failed=ended.failed,
+            replicas=self._replicas(*self._find(workspace, name)),
         )  # fmt: skip
 
-    def _lately(self, workspace: str, name: str, window_s: float) -> Figures:
-        """In a thread. One that has more to look at than it may looks back less far."""
-        now_us = self._clock.wall_us()
-        records = self._recorder.recent(since_us=now_us - round(window_s * 1e6), limit=MAX_FOUND)
-        if len(records) >= MAX_FOUND:
-            window_s = max((now_us - records[0].ended_us) / 1e6, 0.001)
-        return figures_of(records, workspace, name, window_s)
+    def _find(self, workspace: WorkspaceName, name: AgentName) -> tuple[Receiver, Mapping[int, Guest]]:
+        """Its mail, and its instances; of the server's own agents there are none. Raises `AgentNotFound`."""
+        own = self._natives(workspace).get(name)
+        if own is not None:
+            return own, {}
+        supervisor = self._agents.supervisor(workspace, name)
+        return supervisor.receiver, supervisor.guests
 
-    def _replicas(self, supervisor: Supervisor) -> list[ReplicaView]:
-        guests, boxes = supervisor.guests, supervisor.receiver.mailboxes
+    def _supervisor(self, workspace: WorkspaceName, name: AgentName) -> Supervisor:
+        """Who has its instances. Raises `AgentNotFound`, `AgentIsNative`."""
+        if name in self._natives(workspace):
+            raise AgentIsNative(name)
+        return self._agents.supervisor(workspace, name)
+
+    def _replicas(self, receiver: Receiver, guests: Mapping[int, Guest]) -> list[ReplicaView]:
+        is_native = receiver.name in self._natives(receiver.workspace)
         return [
             ReplicaView(
-                replica=box.replica, is_up=box.replica in guests,
+                replica=box.replica, is_up=box.replica in guests or is_native,
                 memory_bytes=guests[box.replica].memory_now() if box.replica in guests else 0,
                 waiting=_length(box), handled=box.handled,
                 in_hand=self._in_hand(box),
             )
-            for box in boxes
+            for box in receiver.mailboxes
         ]  # fmt: skip
 
     def _in_hand(self, box: Mailbox) -> InHandView | None:
@@ -124,12 +148,11 @@ class DebugService:
 
     def mailbox(self, workspace: WorkspaceName, name: AgentName, *, limit: int) -> MailboxDebug:
         """What waits, those that come first, and what is in hand. Raises `AgentNotFound`."""
-        supervisor = self._agents.supervisor(workspace, name)
-        receiver = supervisor.receiver
+        receiver, guests = self._find(workspace, name)
         first = nsmallest(limit, _first_of_each(receiver, limit), key=_turn_of)
         waiting = sum(map(_length, receiver.mailboxes)) + len(receiver.held) - receiver.tombstones
         return MailboxDebug(
-            name=name, waiting=waiting, in_hand=[one for one in self._replicas(supervisor) if one.in_hand],
+            name=name, waiting=waiting, in_hand=[one for one in self._replicas(receiver, guests) if one.in_hand],
             messages=[self._waits(envelope, state, replica) for state, envelope, replica in first],
             left_out=max(waiting - len(first), 0),
         )  # fmt: skip
@@ -144,8 +167,8 @@ class DebugService:
         )  # fmt: skip
 
     async def state(self, workspace: WorkspaceName, name: AgentName, *, prefix: bytes, limit: int) -> KvDebug:
-        """Its keys that begin with `prefix`, in order. Raises `AgentNotFound`."""
-        receiver = self._agents.supervisor(workspace, name).receiver
+        """Its keys that begin with `prefix`, in order. Raises `AgentNotFound`, `AgentIsNative`."""
+        receiver = self._supervisor(workspace, name).receiver
         kv = dict(receiver.kv)  # as it is now: a quarter of a million keys take too long to look through here
 
         def choose() -> tuple[int, list[bytes]]:
@@ -163,8 +186,11 @@ class DebugService:
     def memory(
         self, workspace: WorkspaceName, name: AgentName, *, replica: int, offset: int, length: int
     ) -> MemoryDebug:
-        """Bytes of a guest's memory. Raises `AgentNotFound`, `AgentStateConflict`, `InvalidValue`, `OutsideMemory`."""
-        supervisor = self._agents.supervisor(workspace, name)
+        """Bytes of a guest's memory.
+
+        Raises `AgentNotFound`, `AgentIsNative`, `AgentStateConflict`, `InvalidValue`, `OutsideMemory`.
+        """
+        supervisor = self._supervisor(workspace, name)
         guest = self._guest(supervisor, replica)
         size = guest.memory_now()
         data = guest.read(offset, length) if offset + length <= size else None
@@ -183,8 +209,8 @@ class DebugService:
         return guests[replica]
 
     async def stack(self, workspace: WorkspaceName, name: AgentName) -> StackDebug:
-        """Where each replica is: the functions that it is in the middle of. Raises `AgentNotFound`."""
-        supervisor = self._agents.supervisor(workspace, name)
+        """Where each replica is: the functions that it is in the middle of. Raises `AgentNotFound`, `AgentIsNative`."""
+        supervisor = self._supervisor(workspace, name)
         sha256 = self._agents.get(workspace, name).module_sha256
         found = await asyncio.gather(*(self._stack_of(supervisor, box) for box in supervisor.receiver.mailboxes))
         lines: SourceLines | None = None
@@ -242,9 +268,10 @@ class DebugService:
     async def profile(self, workspace: WorkspaceName, name: AgentName, *, duration_s: float) -> bytes:
         """Sample all instances of an agent for so long; the profile as JSON that the Firefox profiler opens.
 
-        Raises `AgentNotFound`, `AgentStateConflict`, `ProfileRunning`, `ProfilerUnavailable`, `ShuttingDown`.
+        Raises `AgentNotFound`, `AgentIsNative`, `AgentStateConflict`, `ProfileRunning`, `ProfilerUnavailable`,
+        `ShuttingDown`.
         """
-        supervisor = self._agents.supervisor(workspace, name)
+        supervisor = self._supervisor(workspace, name)
         if self._stopping.is_set():
             raise ShuttingDown
         if not supervisor.guests:
@@ -269,6 +296,14 @@ class DebugService:
 
     def _since(self, then_us: int) -> float:
         return round(max(self._clock.wall_us() - then_us, 0) / 1e6, 3)
+
+
+def _rate(count: int, times: TimesView | None, window: WindowView) -> RateView:
+    """In seconds, as people think of tools."""
+    return RateView(
+        count=count, per_s=per_s(count, window),
+        p50_s=None if times is None else times.p50_ms / 1000, p99_s=None if times is None else times.p99_ms / 1000,
+    )  # fmt: skip
 
 
 def performative_of(body: bytes) -> str:

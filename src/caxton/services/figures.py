@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 MAX_INCIDENTS = 20
 """Failures that an answer tells of: more than a screen has room for nobody reads."""
 
-BACKLOG = 1000
-"""Messages that wait for one agent: from here on somebody should look, whatever its mailbox may hold."""
-
-FULL_RATIO = 0.8
-"""Of a mailbox's limit: from here on somebody should look."""
-
 _HANDLED = frozenset({SETTLED, FAILED, CRASHED, TIMER})
 _FAILED = frozenset({FAILED, CRASHED})
 _INCIDENTS = frozenset({FAILED, CRASHED, DEAD, REFUSED, LOST})
@@ -33,6 +27,7 @@ _HANDED_OVER = _HANDLED | {TOOL}
 
 @dataclass(slots=True)
 class _Sum:
+    tools_us: list[int] = field(default_factory=list[int])
     handled_us: list[int] = field(default_factory=list[int])
     waited_us: list[int] = field(default_factory=list[int])
     """Of messages; a timer does not wait."""
@@ -48,12 +43,17 @@ class Ended:
     count: int = 0
     failed: int = 0
     handling: TimesView | None = None
+    waited: int = 0
+    """Of those that ended, the ones that waited: messages, not timers."""
     waiting: TimesView | None = None
+    tools: int = 0
+    """Calls of tools."""
+    tool: TimesView | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """All handlings of a window, by agent."""
+    """All handlings and calls of tools of a window, by agent."""
 
     window: WindowView
     agents: dict[str, Ended]
@@ -73,11 +73,14 @@ def tally(records: Sequence[Record], window: WindowView, workspace: str) -> Tall
         kind = record.kind
         if kind in _INCIDENTS:
             incidents.append(record)
-        if kind not in _HANDLED:
+        if kind not in _HANDED_OVER:
             continue
         sums = (everything, agents[record.receiver]) if record.workspace == workspace else (everything,)
         took_us = record.ended_us - record.handed_us
         for one in sums:
+            if kind == TOOL:
+                one.tools_us.append(took_us)
+                continue
             one.handled_us.append(took_us)
             if record.message_id:
                 one.waited_us.append(record.handed_us - record.sent_us)
@@ -90,16 +93,40 @@ def tally(records: Sequence[Record], window: WindowView, workspace: str) -> Tall
 
 
 def _ended(sums: _Sum, window: WindowView) -> Ended:
-    rate = round(len(sums.handled_us) / window.covered_s, 3) if window.is_recorded else None
-    return Ended(rate, len(sums.handled_us), sums.failed, times(sums.handled_us), times(sums.waited_us))
+    return Ended(
+        rate_per_s=per_s(len(sums.handled_us), window) if window.is_recorded else None,
+        count=len(sums.handled_us), failed=sums.failed, handling=times(sums.handled_us),
+        waited=len(sums.waited_us), waiting=times(sums.waited_us), tools=len(sums.tools_us), tool=times(sums.tools_us),
+    )  # fmt: skip
+
+
+def per_s(count: int, window: WindowView) -> float:
+    """How often in a second."""
+    return round(count / window.covered_s, 3)
 
 
 def window_of(
-    records: Sequence[Record], *, asked_s: float, now_us: int, uptime_s: float, limit: int, is_recorded: bool
-) -> WindowView:
-    """The time that `records` cover: all of those looked for, or the last `limit` of them."""
-    is_cut = len(records) >= limit
-    first_s = (now_us - records[0].ended_us) / 1e6 if records else 0.0
+    records: Sequence[Record], *, asked_s: float, now_us: int, uptime_s: float, limit: int, is_recorded: bool,
+    whole_since_us: int | None = None,
+) -> WindowView:  # fmt: skip
+    """The time that `records` cover: all of those looked for, or the last `limit` of them.
+
+    Args:
+        records: in the order in which they happened.
+        asked_s: how far back they were looked for.
+        now_us: the time of the question.
+        uptime_s: since when there could be records, beside those of earlier runs.
+        limit: how many are looked at.
+        is_recorded: whether anything is recorded.
+        whole_since_us: what is older has been overwritten in part; None: nothing ever was.
+    """
+    is_full = len(records) >= limit
+    is_lost = whole_since_us is not None and whole_since_us > now_us - asked_s * 1e6
+    is_cut = is_full or is_lost
+    since_us = records[0].ended_us if records else now_us
+    if is_lost and whole_since_us is not None and not is_full:
+        since_us = whole_since_us
+    first_s = (now_us - since_us) / 1e6
     covered_s = first_s if is_cut else max(first_s, uptime_s)
     covered_s = min(max(covered_s, 0.001), asked_s)  # also when the machine's clock was set back meanwhile
     return WindowView(
@@ -158,13 +185,8 @@ def is_troubled(agent: AgentFigures) -> bool:
         or agent.failed_in_window > 0
         or (agent.status == "running" and agent.healthy < agent.replicas)
         or (agent.type == "vacant" and agent.queue > 0)
-        or is_backlog(agent)
+        or agent.is_backlog
     )
-
-
-def is_backlog(agent: AgentFigures) -> bool:
-    """Whether too much mail waits for it."""
-    return agent.queue >= min(BACKLOG, agent.queue_limit * FULL_RATIO)
 
 
 _BY: dict[str, Callable[[AgentFigures], Any]] = {

@@ -10,18 +10,27 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caxton.core.errors import AgentNotFound, MailboxFull, WorkspaceFull, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
-from caxton.core.views.stats import AgentFigures, AgentStatsView, HandlingView, NodeFigures, StatsFilter, StatsView
-from caxton.services.figures import Tally, chosen, of_agent, tally, window_of
+from caxton.core.views.stats import (
+    AgentFigures,
+    AgentStatsView,
+    HandlingView,
+    NodeFigures,
+    StatsFilter,
+    StatsView,
+    WindowView,
+)
+from caxton.observe.process import resident_bytes
+from caxton.services.figures import Ended, Tally, chosen, of_agent, tally, window_of
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from caxton.agents.service import AgentService
     from caxton.agents.supervisor import Supervisor
@@ -95,6 +104,19 @@ class StatsService:
 
     async def agent(self, workspace: WorkspaceName, name: AgentName, *, window_s: float, limit: int) -> AgentStatsView:
         """One agent and what it did last. Raises `AgentNotFound`."""
+        window, figures, _, recent = await self._one(workspace, name, window_s, limit)
+        return AgentStatsView(window=window, agent=figures, recent=recent)
+
+    async def ended(
+        self, workspace: WorkspaceName, name: AgentName, *, window_s: float
+    ) -> tuple[WindowView, AgentFigures, Ended]:
+        """One agent, and what of it ended lately. Raises `AgentNotFound`."""
+        window, figures, ended, _ = await self._one(workspace, name, window_s, 0)
+        return window, figures, ended
+
+    async def _one(
+        self, workspace: WorkspaceName, name: AgentName, window_s: float, limit: int
+    ) -> tuple[WindowView, AgentFigures, Ended, list[HandlingView]]:
         _check(workspace)
         receivers = self._from.bus.names.directory(workspace).receivers
         if name not in receivers:
@@ -102,14 +124,14 @@ class StatsService:
 
         def read() -> tuple[Tally, list[HandlingView]]:
             records, found = self._read(workspace, window_s)
-            return found, of_agent(records, workspace, name, limit)
+            return found, of_agent(records, workspace, name, limit) if limit else []
 
         async with self._one_at_a_time:
             found, recent = await asyncio.to_thread(read)
         if name not in receivers:  # it was removed meanwhile
             raise AgentNotFound(name, nearest=nearest(name, receivers))
         figures = self._figures(receivers[name], self._from.agents.supervisors(workspace).get(name), found)
-        return AgentStatsView(window=found.window, agent=figures, recent=recent)
+        return found.window, figures, found.agents.get(name, found.none), recent
 
     # --- one look --------------------------------------------------------------------------------------------
 
@@ -143,7 +165,7 @@ class StatsService:
         records = recorder.recent(since_us=now_us - round(window_s * 1e6), limit=MAX_RECORDS)
         window = window_of(
             records, asked_s=window_s, now_us=now_us, uptime_s=self._uptime_s, limit=MAX_RECORDS,
-            is_recorded=recorder.is_on,
+            is_recorded=recorder.is_on, whole_since_us=recorder.whole_since_us(),
         )  # fmt: skip
         return records, tally(records, window, workspace)
 
@@ -220,11 +242,7 @@ class _Space:
 def _space(path: Path) -> _Space:
     """In a thread: a disk that does not answer must hold up nobody else."""
     disk = os.statvfs(path.parent)
-    try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    except (OSError, IndexError, ValueError):  # another system than Linux
-        pages = 0
-    return _Space(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize, pages * os.sysconf("SC_PAGE_SIZE"))
+    return _Space(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize, resident_bytes())
 
 
 def _check(workspace: WorkspaceName) -> None:

@@ -36,6 +36,8 @@ def test_server_that_is_well_is_told_nothing() -> None:
         ({}, [{"failed_in_window": 5, "ended_in_window": 50}], "failing-agents", "--agent a0"),
         ({}, [{"queue": 1000}], "backlog", "caxton scale --agent a0"),
         ({}, [{"queue": 8, "queue_limit": 10}], "backlog", "caxton scale --agent a0"),
+        ({}, [{"queue": 1000, "status": "stopped", "healthy": 0}], "mail-of-stopped", "caxton agent start a0"),
+        ({}, [{"queue": 1000, "type": "native"}], "mail-of-own", "caxton debug agent a0 --mailbox"),
         ({}, [{"type": "vacant", "queue": 1}], "mail-without-agent", "deploy a0"),
         ({"disk_free_bytes": 4 * GIB - 1, "disk_low_bytes": GIB}, [], "disk-low", "below 1.0 GiB"),
         ({"journal_bytes": 8, "journal_limit_bytes": 10}, [], "journal-large", "storage compact"),
@@ -69,6 +71,25 @@ def test_each_thing_is_told_once_with_what_to_do(
 )
 def test_little_is_not_told(node: dict[str, Any], agent: dict[str, Any]) -> None:
     assert advise(node_figures(**node), [agent_figures("a", **agent)]) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "agent", "codes"),
+    [
+        ({"circuits": {"open": 1}}, {"circuit": "open"}, ["open-breakers"]),
+        ({"circuits": {"half_open": 1}}, {"circuit": "half_open"}, ["open-breakers"]),
+        ({"agents": {"failed": 1}}, {"status": "failed", "healthy": 0}, ["failed-agents"]),
+        ({}, {"replicas": 2, "healthy": 1}, ["missing-instances"]),
+        ({}, {"failed_in_window": 9, "ended_in_window": 9}, ["failing-agents"]),
+        ({}, {"status": "draining"}, []),
+    ],
+)
+def test_replicas_are_not_advised_where_they_would_not_help(
+    node: dict[str, Any], agent: dict[str, Any], codes: list[str]
+) -> None:
+    found = advise(node_figures(**node), [agent_figures("a", queue=5000, **agent)])
+    assert [one.code for one in found] == codes
+    assert not any("scale" in one.todo for one in found)
 
 
 def test_what_refuses_messages_comes_first_and_is_not_told_twice() -> None:

@@ -25,9 +25,10 @@ NONE = RateView(count=0, per_s=0.0, p50_s=None, p99_s=None)
 
 def figures(**changes: Any) -> AgentDebug:
     facts: dict[str, Any] = {
-        "name": "a", "status": "running", "reason": None, "memory_bytes": 0, "memory_limit_bytes": 10 << 20,
-        "mailbox_messages": 0, "mailbox_bytes": 0, "window_s": 60.0, "is_recorded": True, "tool_calls": NONE,
-        "handlings": NONE, "waits": NONE, "failed": 0, "replicas": [],
+        "name": "a", "type": "wasm", "status": "running", "reason": None, "memory_bytes": 0,
+        "memory_limit_bytes": 10 << 20,
+        "mailbox_messages": 0, "mailbox_bytes": 0, "window_s": 60.0, "is_cut": False, "is_recorded": True,
+        "tool_calls": NONE, "handlings": NONE, "waits": NONE, "failed": 0, "replicas": [],
     }  # fmt: skip
     return AgentDebug(**(facts | changes))
 
@@ -60,7 +61,8 @@ def test_rates(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (5.21, "5.2s"), (0.0123, "12.3ms"), (0.001, "1ms"), (0.00008, "80us"), (0, "0us")]
+    ("value", "text"),
+    [(None, "-"), (5.21, "5.2s"), (0.0123, "12.3ms"), (0.001, "1ms"), (0.00008, "80µs"), (0, "0µs"), (75, "1m 15s")],
 )
 def test_times(value: float | None, text: str) -> None:
     assert seconds(value) == text

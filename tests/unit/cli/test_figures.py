@@ -43,9 +43,12 @@ def test_small_rates_have_digits_behind_the_point(per_s: float | None, text: str
         ({"asked_s": 3600, "covered_s": 3600}, "last 1h"),
         (
             {"covered_s": 4.23, "is_cut": True, "records": 50_000},
-            "last 4.2 s of 60 s: only 50,000 records are looked at",
+            "last 4.2 s of 60 s: no more than 50,000 records of it are kept or looked at",
         ),
-        ({"covered_s": 0.05, "is_cut": True, "records": 9}, "last 50 ms of 60 s: only 9 records are looked at"),
+        (
+            {"covered_s": 0.05, "is_cut": True, "records": 9},
+            "last 50 ms of 60 s: no more than 9 records of it are kept or looked at",
+        ),
         ({"is_recorded": False}, "no rates and times: the flight recorder is off (recorder.size)"),
     ],
 )

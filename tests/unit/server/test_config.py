@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.core.errors import InvalidConfig
+from caxton.core.redact import REMOVED
 from caxton.server.config import (
     MAX_CONFIG_BYTES,
     MAX_KEY_DOTS,
     SETTINGS,
+    EffectiveValue,
     default_data_dir,
     effective,
     is_loopback,
     load,
     parse_config,
+    public,
+    secrets_of,
 )
 
 if TYPE_CHECKING:
@@ -278,3 +282,27 @@ def test_data_goes_below_the_xdg_data_home(home: Path, monkeypatch: pytest.Monke
     monkeypatch.delenv("XDG_DATA_HOME")
     assert default_data_dir() == str(home / ".local" / "share" / "caxton")
     assert load({}, {}).data_dir == Path(default_data_dir())
+
+
+@pytest.mark.parametrize("size", ["1 MiB", "1", 1, "2097151"])
+def test_recorder_too_small_to_turn_is_refused_with_what_it_may_be(size: object) -> None:
+    with pytest.raises(InvalidConfig, match=r"from 2 MiB to 1024 TiB, or 0, which turns it off"):
+        load({"recorder.size": size}, {})
+
+
+@pytest.mark.parametrize(("size", "read"), [("2 MiB", 2 << 20), (0, 0), ("0", 0)])
+def test_recorder_may_be_small_or_off(size: object, read: int) -> None:
+    assert load({"recorder.size": size}, {}).recorder_bytes == read
+
+
+def test_secret_settings_are_told_of_by_name_only() -> None:
+    settings = load({"telemetry.headers": "authorization=Basic hush,x-team=other-hush"}, {})
+    told = public(settings.effective)
+    assert told["telemetry.headers"] == {"value": REMOVED, "source": "flag"}
+    assert told["server.port"] == {"value": 8080, "source": "default"}
+    assert {"Basic hush", "hush", "other-hush"} <= secrets_of(settings.effective)
+    assert public(load({}, {}).effective)["telemetry.headers"]["value"] is None
+
+
+def test_password_in_a_url_is_a_secret_of_any_setting() -> None:
+    assert secrets_of([EffectiveValue("telemetry.endpoint", "http://me:hush@host", "flag")]) == {"hush"}

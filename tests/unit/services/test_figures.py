@@ -32,10 +32,12 @@ def timer(receiver: str = "a", kind: int = TIMER) -> Record:
 
 
 def window(
-    records: Sequence[Record], *, limit: int = 1000, uptime_s: float = 100.0, asked_s: float = 60.0
-) -> WindowView:
+    records: Sequence[Record], *, limit: int = 1000, uptime_s: float = 100.0, asked_s: float = 60.0,
+    whole_since_us: int | None = None,
+) -> WindowView:  # fmt: skip
     return window_of(
-        records, asked_s=asked_s, now_us=NOW_US, uptime_s=uptime_s, limit=limit, is_recorded=True
+        records, asked_s=asked_s, now_us=NOW_US, uptime_s=uptime_s, limit=limit, is_recorded=True,
+        whole_since_us=whole_since_us,
     )  # fmt: skip
 
 
@@ -115,6 +117,24 @@ def test_window_goes_on_behind_a_restart() -> None:
 def test_window_with_more_than_is_looked_at_begins_with_the_first_that_was() -> None:
     records = [record(ended_us=NOW_US - 4_000_000), record()]
     assert window(records, limit=2) == WindowView(asked_s=60, covered_s=4, records=2, is_cut=True, is_recorded=True)
+
+
+def test_window_of_which_the_beginning_was_overwritten_begins_where_records_are_whole() -> None:
+    records = [record(ended_us=NOW_US - 3_000_000), record()]
+    cut = window(records, whole_since_us=NOW_US - 4_000_000)
+    assert (cut.covered_s, cut.is_cut) == (4, True)
+    assert window([], whole_since_us=NOW_US - 4_000_000).covered_s == 4
+    both = window(records, whole_since_us=NOW_US - 4_000_000, limit=2)
+    assert (both.covered_s, both.is_cut) == (3, True)
+    before = window(records, whole_since_us=NOW_US - 61_000_000)
+    assert (before.covered_s, before.is_cut) == (60, False)
+
+
+def test_calls_of_tools_are_counted_beside_handlings() -> None:
+    records = [record(TOOL, handed_us=NOW_US - 5000), record(TOOL), record(), timer()]
+    found = tally(records, TEN_S, "default").agents["a"]
+    assert (found.tools, found.count, found.waited) == (2, 2, 1)
+    assert found.tool == TimesView(p50_ms=2.0, p99_ms=5.0, max_ms=5.0)
 
 
 def test_clock_that_was_set_back_makes_no_window_of_nothing() -> None:

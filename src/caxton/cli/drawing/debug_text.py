@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from caxton.core.units import format_duration
+from caxton.cli.drawing.figures import millis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,13 +44,9 @@ def per_second(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
-def seconds(value: float | None) -> str:
-    """`5.2s`, `12ms`, `80us`; `-` for none."""
-    if value is None:
-        return "-"
-    if value >= 1:
-        return f"{value:.1f}s"
-    return f"{value * 1000:.3g}ms" if value >= 0.001 else f"{value * 1e6:.0f}us"
+def seconds(value_s: float | None) -> str:
+    """As all times here: `5.2s`, `12ms`, `80µs`, `2h 5m`; `-` for none."""
+    return millis(None if value_s is None else value_s * 1000)
 
 
 def in_hand(view: InHandView | None) -> str:
@@ -60,12 +56,7 @@ def in_hand(view: InHandView | None) -> str:
     what = f"timer {view.timer_id}" if view.message_id is None else f"{view.performative} of {view.sender}"
     conversation = f", conversation {view.conversation_id}" if view.conversation_id else ""
     attempt = f", attempt {view.attempt}" if view.attempt > 1 else ""
-    return f"{what}{conversation}{attempt}, for {age(view.for_s)}"
-
-
-def age(value_s: float) -> str:
-    """`4.2s`, `850ms`, `2h 5m`."""
-    return seconds(value_s) if value_s < 60 else format_duration(value_s)
+    return f"{what}{conversation}{attempt}, for {seconds(view.for_s)}"
 
 
 def frame_line(frame: FrameView, width: int) -> str:

@@ -136,7 +136,7 @@ def window(found: WindowView) -> str:
         return "no rates and times: the flight recorder is off (recorder.size)"
     if found.is_cut:
         last = f"{found.covered_s:.1f} s" if found.covered_s >= 0.1 else f"{found.covered_s * 1000:.0f} ms"
-        return f"last {last} of {found.asked_s:g} s: only {found.records:,} records are looked at"
+        return f"last {last} of {found.asked_s:g} s: no more than {found.records:,} records of it are kept or looked at"
     covered_s = min(found.covered_s, found.asked_s)
     return f"last {covered_s:.0f} s" if covered_s < 100 else f"last {format_duration(covered_s)}"
 

@@ -235,7 +235,7 @@ def _style(column: str, agent: AgentFigures) -> str:
             return "dim"
         case "STATE" if agent.status != "running" or agent.healthy < agent.replicas or agent.busy_s is not None:
             return "yellow"
-        case "QUEUE" if agent.queue >= min(1000, 0.8 * agent.queue_limit):
+        case "QUEUE" if agent.is_backlog:
             return "bold yellow"
         case "FAILED" if agent.failed_in_window:
             return "bold red"

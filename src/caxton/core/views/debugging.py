@@ -49,16 +49,20 @@ class AgentDebug(msgspec.Struct, kw_only=True):
     """What an agent uses and does."""
 
     name: str
+    type: str
+    """As in AgentFigures: of a `native` one there are only figures and mail."""
     status: str
     reason: str | None
     memory_bytes: int
     """Of all its instances together."""
     memory_limit_bytes: int
-    """Of all its instances together."""
+    """What all its replicas may have together."""
     mailbox_messages: int
     mailbox_bytes: int
     window_s: float
     """The rates are those of the last so many seconds."""
+    is_cut: bool
+    """More happened in the time asked for than is kept or looked at, so `window_s` is shorter."""
     is_recorded: bool
     """Whether there are rates at all: the flight recorder may be off."""
     tool_calls: RateView

@@ -7,6 +7,15 @@ import msgspec
 SORTS = ("rate", "p99", "waiting", "queue", "memory", "restarts", "failures", "name")
 """What agents can be put in order by: the largest first, but names as in the alphabet."""
 
+MIN_WINDOW_S, MAX_WINDOW_S = 1.0, 3600.0
+"""What is older is no live figure; `caxton trace` looks further back."""
+
+BACKLOG = 1000
+"""Messages that wait for one agent: from here on somebody should look, whatever its mailbox may hold."""
+
+NEAR = 0.8
+"""Of a limit: from here on somebody should look."""
+
 
 class StatsFilter(msgspec.Struct, kw_only=True, frozen=True):
     """Which agents are meant, and in which order."""
@@ -28,7 +37,7 @@ class WindowView(msgspec.Struct, kw_only=True):
     records: int
     """Of the flight recorder that were looked at."""
     is_cut: bool
-    """More happened than is looked at: the figures are about the last `covered_s` alone."""
+    """More happened than is kept or looked at: the figures are about the last `covered_s` alone."""
     is_recorded: bool
     """False: the flight recorder is off, so there are no rates and times."""
 
@@ -79,6 +88,11 @@ class AgentFigures(msgspec.Struct, kw_only=True):
     """`closed`, `open`, `half_open` or `off`."""
     uptime_s: float | None
     """Since it was last started; null unless running."""
+
+    @property
+    def is_backlog(self) -> bool:
+        """Whether too much mail waits for it."""
+        return self.queue >= min(BACKLOG, self.queue_limit * NEAR)
 
 
 class NodeFigures(msgspec.Struct, kw_only=True):

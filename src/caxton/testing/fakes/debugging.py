@@ -46,9 +46,9 @@ class FakeDebugging:
             in_hand=None,
         )  # fmt: skip
         return AgentDebug(
-            name=name, status=view.status, reason=view.reason, memory_bytes=view.memory_bytes,
+            name=name, type="wasm", status=view.status, reason=view.reason, memory_bytes=view.memory_bytes,
             memory_limit_bytes=view.memory_limit_bytes, mailbox_messages=view.mailbox_messages,
-            mailbox_bytes=view.mailbox_bytes, window_s=window_s, is_recorded=self.is_recorded,
+            mailbox_bytes=view.mailbox_bytes, window_s=window_s, is_cut=False, is_recorded=self.is_recorded,
             tool_calls=self.tool_calls, handlings=self.handlings, waits=NO_RATE, failed=0, replicas=[replica],
         )  # fmt: skip
 
