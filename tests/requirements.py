@@ -1755,7 +1755,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_flood_of_marked_traces_takes_its_share_for_minutes_and_nothing_of_it_stays",
             "test_marked_traces_that_are_kept_are_whole",
             "test_long_trace_of_more_than_its_share_does_not_drive_the_ratio_to_nothing",
-            "test_beyond_what_is_looked_at_errors_repetitions_and_known_traces_are_found",
+            "test_beyond_what_is_looked_at_errors_and_traces_that_are_kept_are_found",
             "test_spans_without_budget_are_counted",
             "test_trouble_in_the_middle_of_the_load_is_told_once_and_the_traces_go_on",
             "test_state_that_always_fails_is_left_behind",

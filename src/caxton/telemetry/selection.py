@@ -6,8 +6,8 @@ to the trace of something that went wrong; messages that took longer than 99 % o
 to their traces.
 
 The common case, a record that is none of these, costs one comparison of each. That is for `LOOKED_PER_S` records, the
-first of each call. Of the others only those of known traces and those that are not fine are looked for, with passes
-that the interpreter does in C: who looks at records takes the interpreter from the event loop.
+first of each call. Of the others only those of traces that are kept and those that are not fine are looked for, with
+passes that the interpreter does in C: who looks at records takes the interpreter from the event loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Raw = tuple[Any, ...]
 _FIELD = {name: n for n, name in enumerate(Record.__struct_fields__)}
 KIND, TRACE, ATTEMPT = _FIELD["kind"], _FIELD["trace"], _FIELD["attempt"]
 SENT, ENDED = _FIELD["sent_us"], _FIELD["ended_us"]
-_kind_of, _trace_of, _attempt_of = itemgetter(KIND), itemgetter(TRACE), itemgetter(ATTEMPT)
+_kind_of, _trace_of = itemgetter(KIND), itemgetter(TRACE)
 
 ERROR, REDELIVERED, SAMPLED, CONTEXT, SLOW = "error", "redelivered", "sampled", "context", "slow"
 MARKED, BEGUN = "marked", "begun"
@@ -43,15 +43,15 @@ traces that are begun leave something for their rest."""
 MOST_SPANS = 2
 """Of one record. Even the smallest budget has room for them, once it is full."""
 
-LOOKED_PER_S = 20_000
-"""Records. Looking costs some 0.2 µs for each, and 0.1 µs for those beyond."""
+LOOKED_PER_S = 10_000
+"""Records. Looking costs some 0.2 µs for each, and less than 0.1 µs for those beyond."""
 RUN = 250
 """Records of which it is asked at once whether there is anything to look at."""
 
 RECENT_RECORDS = 20_000
 """In which the rest of a trace is looked for when something in it went wrong; about 8 MB."""
 
-LOOK_BACK_S = 0.5
+LOOK_BACK_S = 1.0
 """Between two looks at them for the traces of slow messages, of which there are always some."""
 
 LATENCIES = 4_096
@@ -131,15 +131,15 @@ class Selection:
 
     def _odd(self, records: Sequence[Raw]) -> list[Raw]:
         """Those that must be looked at, however many there are; the others are only remembered for a while."""
-        fates, found = self._traces.fates, list[Raw]()
+        found: list[Raw] = []
+        live = frozenset(self._traces.live)
         for begin in range(0, len(records), RUN):
             run = records[begin : begin + RUN]
-            is_fine = not bytes(map(_kind_of, run)).translate(None, _FINE_BYTES) and max(map(_attempt_of, run)) <= 1
-            if is_fine and fates.keys().isdisjoint(map(_trace_of, run)):
+            if not bytes(map(_kind_of, run)).translate(None, _FINE_BYTES) and live.isdisjoint(map(_trace_of, run)):
                 self._recent.extend(run)
                 continue
             for record in run:
-                is_odd = record[KIND] not in _FINE or record[ATTEMPT] > 1 or record[TRACE] in fates
+                is_odd = record[KIND] not in _FINE or record[TRACE] in live
                 (found if is_odd else self._recent).append(record)
         return found
 
@@ -170,6 +170,7 @@ class Selection:
         elif status == WHOLE:
             self._sampled += spans * fate.weight
         if status != CUT:
+            self._traces.touch(record[TRACE])
             wanted[_BY_STATUS[status]].append(record)
             return
         self.passed_over += spans

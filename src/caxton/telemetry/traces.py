@@ -16,6 +16,8 @@ from caxton.telemetry.identity import LOW_AT, TRACE_END, bound_of
 
 MAX_KNOWN = 10_000
 """Traces that something is known of; about 3 MB."""
+MAX_LIVE = 1_000
+"""Those that are kept and were heard of last: so few that looking for them stays in the processor's cache."""
 
 MEMORY_S = 5.0
 """Over which demand is averaged: so long after the last of a flood nothing is known of it."""
@@ -76,6 +78,8 @@ class Traces:
         self.marked_ratio, self._marked_bound = 1.0, bound_of(1.0)
         self._sampled, self._marked = Demand(), Demand()
         self.fates: dict[str, Fate] = {}
+        self.live: dict[str, None] = {}
+        """Traces that are kept, those last that were heard of last."""
 
     def mark(self, trace: str, now_s: float) -> None:
         """A caller keeps this trace: so do we, if it is in the sample of marked ones."""
@@ -128,7 +132,18 @@ class Traces:
         self.ratio = min(self._most, max(MIN_RATIO, min(ratio, grown)))
         self.bound = bound_of(self.ratio)
 
+    def touch(self, trace: str) -> None:
+        """It is kept, and was heard of."""
+        self.live.pop(trace, None)
+        self.live[trace] = None
+        if len(self.live) > MAX_LIVE:
+            del self.live[next(iter(self.live))]
+
     def _set(self, trace: str, fate: Fate) -> None:
+        if fate.status == CUT:
+            self.live.pop(trace, None)
+        else:
+            self.touch(trace)
         self.fates.pop(trace, None)
         self.fates[trace] = fate
         if len(self.fates) > MAX_KNOWN:

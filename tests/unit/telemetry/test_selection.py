@@ -250,15 +250,16 @@ def test_marked_trace_that_found_no_room_gets_another_chance_after_a_minute() ->
     assert reasons(selection, record(trace=high), now_s=load.now_s + CUT_S + 1) == [(7, SAMPLED)]
 
 
-def test_beyond_what_is_looked_at_errors_repetitions_and_known_traces_are_found() -> None:
+def test_beyond_what_is_looked_at_errors_and_traces_that_are_kept_are_found() -> None:
     selection = Selection(1.0, 10_000)
-    begun, marked = trace(1), trace(2)
-    assert reasons(selection, record(seq=1, trace=begun), now_s=0.0) == [(1, SAMPLED)]
+    begun, marked, failed = trace(1), trace(2), trace(4)
+    first = [record(seq=1, trace=begun), record(seq=5, kind=FAILED, trace=failed)]
+    assert reasons(selection, *first, now_s=0.0) == [(5, ERROR), (1, SAMPLED)]
     selection.mark(marked)
     many = [record(seq=n + 100, trace=trace(n + 10)) for n in range(LOOKED_PER_S)]
     odd = [
         record(seq=2, trace=begun), record(seq=3, trace=marked), record(seq=4, kind=FAILED, attempt=2, trace=trace(3)),
-        record(seq=5, attempt=2, trace=trace(4)),
+        record(seq=5, attempt=2, trace=failed),
     ]  # fmt: skip
     mixed = [*many[:-1_000], *odd[:2], *many[-1_000:-300], *odd[2:], *many[-300:]]
     kept = dict(reasons(selection, *mixed, now_s=0.25))
