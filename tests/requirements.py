@@ -77,6 +77,9 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_everything_is_shown_once_even_when_the_clock_stands_still",
             "test_chain_of_guests_is_a_tree_and_a_message_in_the_middle_has_its_family",
             "test_trace_survives_the_server",
+            "test_messages_that_had_the_same_number_before_and_after_a_restart_are_two",
+            "test_message_is_found_behind_more_records_than_one_answer_has",
+            "test_message_that_waits_shows_what_led_to_it_also_after_a_restart",
         ),
     ),
     "trace:present": Requirement(
@@ -96,6 +99,8 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_lines_of_the_brief_look_like_this",
             "test_every_kind_of_record_has_a_line",
+            "test_message_that_was_handled_and_did_not_last_is_received_once_more_and_that_is_said",
+            "test_what_a_crash_undid_and_what_was_done_then_are_told_apart",
             "test_times_are_local_unless_asked_otherwise",
             "test_no_name_or_error_can_forge_a_line_or_steer_a_terminal",
         ),
@@ -116,6 +121,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_long_conversation_is_cut_to_its_end_and_says_so",
             "test_no_narrower_view_shows_more_or_loses_what_it_must_show",
             "test_more_than_the_limit_is_cut_and_said",
+            "test_trace_that_was_cut_before_says_more_than",
             "test_long_story_of_one_message_is_cut",
         ),
     ),
@@ -126,6 +132,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_unknown_ids_are_not_found_and_known_ones_that_are_quiet_are_empty",
             "test_what_nothing_is_known_of_is_not_found_and_the_error_says_how_far_back_that_is",
             "test_quiet_time_is_an_answer_that_says_when_there_was_something",
+            "test_filter_that_leaves_nothing_is_named",
         ),
     ),
     "trace:formats": Requirement(
@@ -1066,6 +1073,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_last_word_about_a_message_that_failed_too_often_names_it",
             "test_lines_of_a_timer_have_a_trace_and_no_message",
             "test_line_that_is_about_no_message_names_none",
+            "test_every_turn_is_told_in_the_log_and_counted",
+            "test_illegal_act_of_an_agent_arrives_once_the_mode_is_warn_and_not_before",
         ),
     ),
     "logs:text": Requirement(
@@ -1077,6 +1086,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_every_byte_there_is_may_be_logged",
             "test_bytes_that_are_no_text_and_escape_sequences_are_made_harmless",
             "test_text_of_nothing_but_line_ends_is_too_much_at_once",
+            "test_sequences_cost_a_line_none_of_its_room_and_what_is_looked_at_is_bounded",
         ),
     ),
     "logs:restart": Requirement(
@@ -1094,11 +1104,18 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "logs:damage": Requirement(
         source=LOGS,
-        text="A damaged file costs its lines from the damage on, one of another version is left alone; both are told.",
+        text="Damage costs the lines of its block, how many is told; files of other versions are told, count, and "
+        "go in their turn.",
         tests=(
             "test_torn_end_costs_only_what_was_torn",
-            "test_any_flipped_bit_is_found_and_costs_nothing_before_it",
-            "test_file_of_another_version_is_left_alone_and_told",
+            "test_any_flipped_bit_costs_its_block_alone_and_what_it_cost_is_told",
+            "test_one_byte_of_thousands_of_lines_costs_a_block_of_them",
+            "test_hole_over_several_blocks_costs_what_is_in_it",
+            "test_cleaning_keeps_what_can_be_read_behind_the_damage",
+            "test_text_that_looks_like_a_block_is_text",
+            "test_file_of_another_version_is_told_and_stays_while_there_is_room",
+            "test_files_of_another_version_count_and_the_oldest_goes_first",
+            "test_file_that_the_disk_does_not_give_back_is_told_and_keeps_nobody",
             "test_damaged_log_costs_lines_and_not_the_start",
         ),
     ),
@@ -1112,6 +1129,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_search_that_takes_too_long_is_broken_off",
             "test_lines_are_chosen_by_pattern_and_conversation_once_and_live",
             "test_follower_gets_only_what_its_filter_lets_through_but_always_hears_of_gaps",
+            "test_lines_that_a_follower_did_not_ask_for_take_no_room",
         ),
     ),
     "server-log:names": Requirement(
@@ -1565,6 +1583,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_whatever_is_read_was_written_in_that_order",
             "test_file_of_another_version_is_put_aside_and_a_new_one_begun",
             "test_disk_that_is_full_costs_only_the_records",
+            "test_what_went_wrong_outlasts_a_flood_of_what_went_well",
+            "test_message_that_waited_over_a_restart_has_its_own_time_and_trace",
         ),
     ),
     "recorder:bodies": Requirement(
@@ -1574,6 +1594,9 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_notable_ones_go_only_when_no_other_is_left",
             "test_conversation_that_takes_too_much_is_given_up_whole",
             "test_under_load_no_conversation_is_kept_in_part",
+            "test_notable_conversation_stays_whole_while_others_flood",
+            "test_damaged_file_is_put_aside_and_begun_anew",
+            "test_long_ids_count",
             "test_conversation_that_becomes_notable_is_taken_from_memory",
             "test_eviction_takes_whole_conversations_off_the_disk",
             "test_a_million_conversation_ids_are_not_remembered_for_ever",
@@ -1617,6 +1640,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_fork_shows_what_would_have_been_done_and_takes_an_edited_message",
             "test_fork_meets_the_state_that_the_recording_had_made",
             "test_fork_is_the_same_in_every_run_and_no_two_draws_are",
+            "test_step_that_is_left_at_the_first_message_claims_nothing",
+            "test_fork_from_the_start_compares_nothing_and_claims_nothing",
         ),
     ),
     "replay:offline": Requirement(
@@ -1645,6 +1670,11 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_messages_of_before_the_recording_are_counted",
             "test_agents_without_a_recording_are_named",
             "test_nothing_recorded_is_an_error_that_says_how_to_record",
+            "test_nothing_recorded_gives_the_reason_that_is_known",
+            "test_who_records_and_has_nothing_of_it_is_not_said_not_to_record",
+            "test_file_of_another_format_is_named_where_it_holds_what_is_asked_for",
+            "test_unreadable_files_are_told_of_once_and_only_where_they_matter",
+            "test_empty_id_of_an_unset_variable_is_refused",
         ),
     ),
     "replay:durable": Requirement(
@@ -1653,19 +1683,42 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_whatever_was_acknowledged_is_recorded_whole_and_replays",
             "test_file_cut_off_anywhere_shows_whole_handlings_only",
-            "test_flipped_bit_ends_what_is_read_before_it",
+            "test_what_a_kill_cut_off_is_no_damage_and_what_was_cut_out_is",
             "test_frame_that_was_lost_or_taken_from_elsewhere_ends_what_is_read",
         ),
         gap="a power cut may cost the last seconds of a recording: it is not synced",
     ),
+    "replay:damaged": Requirement(
+        source=REPLAY,
+        text="A damaged recording is named with what is missing, is never called identical, and ends with 74.",
+        tests=(
+            "test_flipped_bit_is_damage_wherever_it_is_and_nothing_from_there_on_is_read",
+            "test_damage_tells_which_handlings_are_lost",
+            "test_what_is_damaged_is_not_said_to_have_never_been_recorded",
+            "test_recording_damaged_in_the_middle_is_named_with_what_is_missing_and_never_identical",
+            "test_damage_before_all_that_was_asked_for_is_told_too",
+            "test_difference_before_the_damage_is_the_answer",
+        ),
+    ),
     "replay:bounded": Requirement(
         source=REPLAY,
-        text="All recordings have a bound: the oldest lives go first, as wholes; one life has a quarter, then it ends.",
+        text="All recordings have a bound: the oldest lives of who takes most go first, whole; one life has a quarter.",
         tests=(
             "test_everything_together_stays_within_its_bound_and_the_oldest_goes_first_as_a_whole",
             "test_one_life_has_its_share_and_then_its_recording_ends_and_says_so",
             "test_recording_that_gets_too_large_ends_with_a_line_in_the_log",
             "test_module_goes_with_the_last_life_that_needs_it",
+            "test_agent_that_crashes_all_the_time_lets_go_of_its_own_recordings",
+            "test_lives_that_go_on_stay_as_long_as_others_are_over",
+            "test_state_that_is_larger_than_a_life_may_be_is_refused_and_takes_nothing",
+        ),
+    ),
+    "replay:bounded-work": Requirement(
+        source=REPLAY,
+        text="Recordings do not hold up a node: large states and deletions are for threads, room is made in slices.",
+        tests=(
+            "test_letting_go_of_a_life_looks_at_no_other_and_deletes_nothing_on_this_thread",
+            "test_large_state_is_written_in_a_thread_before_anything_is_handled",
         ),
     ),
     "replay:trouble": Requirement(
@@ -1699,6 +1752,13 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_slower_than_99_of_100_is_kept",
             "test_budget_holds_and_errors_come_first",
             "test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again",
+            "test_flood_of_marked_traces_takes_its_share_for_minutes_and_nothing_of_it_stays",
+            "test_marked_traces_that_are_kept_are_whole",
+            "test_long_trace_that_goes_on_at_a_small_ratio_does_not_sink_it_further",
+            "test_beyond_what_is_looked_at_errors_repetitions_and_known_traces_are_found",
+            "test_spans_without_budget_are_counted",
+            "test_trouble_in_the_middle_of_the_load_is_told_once_and_the_traces_go_on",
+            "test_state_that_always_fails_is_left_behind",
         ),
     ),
     "telemetry:dead-collector": Requirement(
@@ -1708,6 +1768,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_useless_collector_costs_a_counter_and_no_message",
             "test_stop_does_not_wait_for_a_useless_collector",
             "test_collector_that_comes_back_gets_what_follows",
+            "test_silent_collector_is_named_with_its_status_for_each_signal",
+            "test_newest_figures_wait_and_older_ones_go",
             "test_what_finds_no_room_is_counted_and_nobody_waits",
             "test_records_that_nobody_looks_at_are_bounded_and_counted",
         ),
@@ -1738,11 +1800,12 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "telemetry:context": Requirement(
         source=REST,
-        text="W3C trace context is taken from a request if it keeps its rules, and told with the receipt.",
+        text="W3C trace context is taken from a request if it keeps its rules, and told in the answer.",
         tests=(
             "test_span_of_the_caller_is_taken_up_with_its_trace",
             "test_span_of_a_caller_that_breaks_the_rules_is_not",
-            "test_receipt_tells_the_span_of_the_message",
+            "test_header_of_the_answer_tells_the_span_of_the_message",
+            "test_message_that_was_accepted_before_has_no_span_to_tell",
         ),
     ),
     # --- live figures ----------------------------------------------------------------------------------------
@@ -1911,7 +1974,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "doctor:measures": Requirement(
         source=CLI,
-        text="doctor runs a guest, measures syncs and clocks, looks at memory, keys, versions, certificate and recorder.",
+        text="doctor runs a guest, measures syncs and clocks, looks at memory, keys, certificate and recorder.",
         tests=(
             "test_self_check_finds_nothing_wrong_here",
             "test_each_sync_is_really_asked_for_and_nothing_is_left_behind",
@@ -1947,6 +2010,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_failures_crashes_and_repetitions_are_told_apart",
             "test_redelivery_after_a_crash_of_the_node_is_told_apart",
             "test_refused_messages_are_counted_by_reason",
+            "test_logs_and_recordings_are_measured_and_lost_lines_counted",
             "test_deployments_are_counted_by_how_they_end",
             "test_commits_say_how_many_messages_they_wrote_and_how_long_the_disk_took",
             "test_age_is_that_of_the_oldest_message_that_waits_anywhere",

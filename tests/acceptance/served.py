@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ERRORS = "stderr.log"
+"""The server's log, in the place."""
+
+
 @contextmanager
 def served(place: Path) -> Generator[tuple[subprocess.Popen[str], CaxtonClient]]:
     """`caxton serve` on a free port, and a client of it. Ended with the block at the latest."""
     arguments = ["-m", "caxton", "serve", "--port", "0", "--data-dir", str(place / "data")]
     environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
     with (
-        (place / "stderr.log").open("w", encoding="utf-8") as log,
+        (place / ERRORS).open("w", encoding="utf-8") as log,
         subprocess.Popen(  # a pipe nobody reads gets full
             [sys.executable, *arguments],
             env=environment,

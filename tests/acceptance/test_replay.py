@@ -51,6 +51,6 @@ def test_conversation_of_before_a_kill_is_replayed_stepped_through_and_tried_on_
         other = command(tmp_path, client, "replay", *conversation, "--agent", "counter", "--against", "other.wasm")
         assert other.returncode == 10
         stepped = command(tmp_path, client, "replay", *conversation, "--step", answers="\nq\n")
-        assert (stepped.returncode, stepped.stderr.count("[Enter]")) == (0, 2)
+        assert (stepped.returncode, stepped.stderr.count("[Enter]")) == (11, 2)
         view = client.agent("counter")
         assert view.messages_handled == 0, "a replay touches nobody who lives"

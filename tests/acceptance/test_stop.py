@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import httpx
 import pytest
 
 from caxton.client import ApiProblem
 from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
-from tests.acceptance.served import served
+from tests.acceptance.served import ERRORS, served
 
 if TYPE_CHECKING:
     import subprocess
@@ -54,10 +55,14 @@ def test_message_in_hand_is_finished_and_its_reply_given_before_the_server_ends(
         deploy_slow(client)
         asked = pool.submit(ask, client, "slow")
         stop_while_working(process, client)
+        while (ready := httpx.get(f"{client.server}/ready")).status_code == 200:
+            assert not asked.done()  # the signal is still on its way
+        assert httpx.get(f"{client.server}/health").status_code == 200
+        assert ready.json()["details"]["reasons"][0]["code"] == "STOPPING"
         assert bytes(asked.result(STOP_S).content) == b'"done"'
-        _, errors = process.communicate(timeout=STOP_S)
+        process.communicate(timeout=STOP_S)
         assert process.returncode == 0
-        assert '"warning"' not in errors
+        assert '"warning"' not in (tmp_path / ERRORS).read_text(encoding="utf-8")
     assert rows(tmp_path, "SELECT count(*) FROM messages WHERE settled_us IS NULL") == [(0,)]
     assert rows(tmp_path, "SELECT count(*) FROM messages WHERE receiver = 'client:admin'") == [(1,)]
 
@@ -71,8 +76,8 @@ def test_message_still_waiting_is_kept_and_its_sender_told_not_to_send_it_again(
         with pytest.raises(ApiProblem) as caught:
             waiting.result(STOP_S)
         assert caught.value.code in ("REPLY_INTERRUPTED", "SHUTTING_DOWN")  # the latter if it came after the signal
-        _, errors = process.communicate(timeout=STOP_S)
+        process.communicate(timeout=STOP_S)
         assert process.returncode == 0
-        assert '"warning"' not in errors
+        assert '"warning"' not in (tmp_path / ERRORS).read_text(encoding="utf-8")
     kept = rows(tmp_path, "SELECT count(*) FROM messages WHERE settled_us IS NULL")
     assert kept == [(1 if caught.value.code == "REPLY_INTERRUPTED" else 0,)]

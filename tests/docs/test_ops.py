@@ -10,7 +10,7 @@ import yaml
 
 from caxton.server.metrics import CATALOGUE
 from tests.docs.tables import assert_same, read_page, rows, words
-from tests.prometheus import OPS, boards, metrics_in, queries, rules
+from tests.prometheus import OPS, ROOT, boards, metrics_in, queries, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +120,18 @@ def test_containers_mount_what_is_there_and_have_fixed_versions() -> None:
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             assert not source.startswith(".") or (OPS / source).exists(), volume
+
+
+def test_manual_names_images_by_the_versions_that_are_here() -> None:
+    ours = {service["image"] for service in read("docker-compose.yml")["services"].values()}
+    named = {
+        image
+        for page in (ROOT / "docs").rglob("*.md")
+        for command in re.findall(r"docker run [^\n]*", page.read_text())
+        for image in re.findall(r"[\w.-]+/[\w./-]+:[\w.-]+", command)
+    }
+    assert named <= ours
+    assert named
 
 
 def test_nothing_is_opened_to_other_machines() -> None:

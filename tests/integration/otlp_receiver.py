@@ -8,7 +8,7 @@ import gzip
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 WAIT_S = 15.0
 """How long a test waits for what must arrive; only a failing one waits so long."""
+
+
+DRIP_S = 0.02
+"""Less than any timeout of a test."""
 
 
 class Collected:
@@ -105,8 +109,9 @@ def attributes_of(thing: Any) -> dict[str, object]:
 
 
 @contextmanager
-def grpc_receiver(*, refuse: bool = False) -> Generator[Collected]:
-    """A collector on a free port; with `refuse` one that answers with an error until it `is_well`."""
+def grpc_receiver(*, refuse: bool = False, is_held: bool = False) -> Generator[Collected]:
+    """A collector on a free port; with `refuse` one that answers with an error until it `is_well`, `is_held` never."""
+    released = threading.Event()
     collected = Collected()
     collected.is_well = not refuse
 
@@ -114,6 +119,8 @@ def grpc_receiver(*, refuse: bool = False) -> Generator[Collected]:
         def export(_self: Any, request: Any, context: Any) -> Any:
             headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
             collected.take(request, headers)
+            if is_held:
+                released.wait(WAIT_S)
             if not collected.is_well:
                 context.abort(grpc.StatusCode.INTERNAL, "out of order")
             return answer()
@@ -130,6 +137,7 @@ def grpc_receiver(*, refuse: bool = False) -> Generator[Collected]:
     try:
         yield collected
     finally:
+        released.set()
         server.stop(None).wait(WAIT_S)
 
 
@@ -180,6 +188,33 @@ def nobody() -> Generator[str]:
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@contextmanager
+def dripping() -> Generator[str]:
+    """The endpoint of a port that takes requests by HTTP and answers with a header that never ends, bit by bit."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            with suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+                while not stopped.wait(DRIP_S):
+                    self.wfile.write(b"x")
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    stopped = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            stopped.set()
+            server.shutdown()
+            thread.join(WAIT_S)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from caxton.core.errors import (
     MailboxFull,
     ReplyTimeout,
 )
+from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import Bulkhead, CircuitBreaker
 from caxton.testing.guests import assemble, example, guest, guest_text
 from caxton.testing.rooms import PATIENCE_S, open_node, until
@@ -53,7 +54,7 @@ async def wait_for_state(node: LocalNode, name: str, state: str) -> None:
 async def test_agent_that_fails_is_left_alone_until_its_settings_let_it_be_tried(node: LocalNode) -> None:
     """Opened by failures, half-open as soon as a shorter timeout says so, closed by a success; not one restart."""
     before = await node.deploy("a", FAILS_THRICE, circuit_breaker=breaker(threshold=3, timeout="1h"))
-    await node.post("a", "first")
+    first = await node.post("a", "first", conversation_id="c-1", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
     await wait_for_state(node, "a", "open")
     await node.post("a", "second")
     view = node.view("a")
@@ -70,6 +71,10 @@ async def test_agent_that_fails_is_left_alone_until_its_settings_let_it_be_tried
         "circuit half-open: 1 let through to see whether it works again",
         "circuit closed: it works again",
     ]
+    lines = [line for line in node.rooms.log.tail(DEFAULT_WORKSPACE, ["a"], limit=99) if "circuit" in line.text]
+    named = [(line.message_id, line.conversation_id, line.attempt) for line in lines]
+    assert named == [(first.message_id, "c-1", 3), (None,) * 3, (None,) * 3]
+    assert [line.trace_id for line in lines] == ["ab" * 16, None, None]
 
 
 @pytest.mark.parametrize("name", ["returns_nonzero", "trap_unreachable", "spin"])

@@ -443,7 +443,7 @@ def test_logs_can_be_searched_by_pattern_and_conversation(caxton: CliRunner, nod
 
     node.do(write)
     assert caxton("logs", "--grep", r"order-\d failed$").out == "[ping] order-1 failed\n[pong] order-3 failed\n"
-    assert caxton("logs", "--conversation", "c-1", "--grep", "failed").out == "[ping] order-1 failed\n"
+    assert caxton("logs", "--conversation-id", "c-1", "--grep", "failed").out == "[ping] order-1 failed\n"
     assert caxton("agent", "logs", "pong", "--grep", "(?i)ORDER", "--ids").out == (
         "[pong] order-3 failed conversation=c-2\n"
     )
@@ -573,7 +573,7 @@ def test_status_asks_for_the_list_of_agents_only_to_print_it(
 ) -> None:
     from caxton.client import CaxtonClient
 
-    def refuse(_client: CaxtonClient) -> list[AgentView]:
+    def refuse(_client: CaxtonClient) -> None:
         raise AssertionError
 
     monkeypatch.setattr(CaxtonClient, "agents", refuse)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.replay import file
-from caxton.replay.record import MESSAGE, START, Call, End, Handling, Life, Outcome, State
+from caxton.replay.record import MESSAGE, START, Call, End, Handling, Life, Outcome
 from caxton.testing.fakes.recordings import recording
 from caxton.testing.guests import assemble, guest_text
 from tests.cli_runner import CliRunner, caxton
@@ -51,7 +51,8 @@ def life(name: str, agent: str, messages: int, *, calls: list[Call] = CALLS) -> 
     """The file of an instance that was given so many messages of the conversation `c`."""
     sha256 = hashlib.sha256(WASM).hexdigest()
     limits = {"memory_bytes": 1 << 20, "cpu_time_s": 1.0}
-    data, checksum = file.begin(Life(name, "default", agent, 0, 1, sha256, limits, "0.1.0"), State([], 1))
+    parts, checksum = file.begin(Life(name, "default", agent, 0, 1, sha256, limits, "0.1.0"), {}, 1)
+    data = b"".join(parts)
     for n in range(messages + 1):
         kind, conversation_id = (MESSAGE, "c") if n else (START, None)
         body = b'{"performative":"request","sender":"client:a","receiver":"x","content":%d}' % n if n else b""
@@ -72,7 +73,9 @@ def recordings(node: RunningNode) -> Callable[..., None]:
             fakes.recordings.views = [recording(f"0{n}-aa", agent) for n, agent in enumerate(files)]
             fakes.recordings.files = {f"0{n}-aa": data for n, data in enumerate(files.values())}
             fakes.recordings.modules = {hashlib.sha256(WASM).hexdigest(): WASM}
-            fakes.recordings.not_recorded = list(missing)
+            fakes.recordings.not_recorded, fakes.recordings.not_in_recordings = list(missing), []
+            fakes.recordings.unreadable, fakes.recordings.unreadable_others = {}, 0
+            fakes.recordings.messages = None
 
         node.do(work)
 
@@ -208,8 +211,9 @@ def test_step_asks_before_each_message_and_obeys(
     recordings(a=life("00-aa", "a", 4))
     monkeypatch.setattr("sys.stdin", io.StringIO("b\ns\n\nwhat\n\nq\n"))
     outcome = caxton("replay", "--conversation-id", "c", "--step")
-    assert outcome.code == 0
-    assert "identical: 3 handlings" in outcome.out, "the start, and two messages"
+    assert outcome.code == 11
+    assert "left early: 2 of 4 asked for were run; 3 handlings with 4 host calls did the same so far" in outcome.out
+    assert "identical" not in outcome.out
     assert '"content":1}' in outcome.err
     assert "send_message(" in outcome.err
     assert outcome.err.count("[Enter] runs it") == 4, "three messages, and one answer that nobody understands"
@@ -217,6 +221,120 @@ def test_step_asks_before_each_message_and_obeys(
     assert "identical: 5 handlings" in caxton("replay", "--conversation-id", "c", "--step").out
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     assert "identical: 5 handlings" in caxton("replay", "--conversation-id", "c", "--step").out, "the pipe ended"
+
+
+def test_step_that_is_left_at_the_first_message_claims_nothing(
+    caxton: CliRunner, recordings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings(a=life("00-aa", "a", 2))
+    monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
+    outcome = caxton("replay", "--message-id", "m-2", "--step", "-o", "json")
+    answer = outcome.json()
+    assert (outcome.code, answer["identical"], answer["left_early"]) == (11, None, True)
+    assert (answer["compared"], answer["asked_for"]) == (2, 1), "what came before was run"
+    assert [step["asked_for"] for step in answer["steps"]] == [False, False]
+
+
+def test_fork_from_the_start_compares_nothing_and_claims_nothing(
+    caxton: CliRunner, recordings: Callable[..., None]
+) -> None:
+    recordings(a=life("00-aa", "a", 1))
+    outcome = caxton("replay", "--agent", "a", "--from", "1")
+    assert (outcome.code, "nothing was compared; 2 ran freely" in outcome.out) == (0, True)
+    assert caxton("replay", "--agent", "a", "--from", "1", "-o", "json").json()["identical"] is None
+
+
+def flipped(data: bytes, place: bytes) -> bytes:
+    """The same with two other bytes where `place` begins."""
+    at = data.index(place)
+    return data[:at] + bytes(one ^ 1 for one in data[at : at + 2]) + data[at + 2 :]
+
+
+def test_recording_damaged_in_the_middle_is_named_with_what_is_missing_and_never_identical(
+    caxton: CliRunner, recordings: Callable[..., None]
+) -> None:
+    recordings(a=flipped(life("00-aa", "a", 4), b'"content":2'), b=life("01-aa", "b", 1))
+    outcome = caxton("replay", "--conversation-id", "c")
+    assert outcome.code == 74
+    assert "identical" not in outcome.out + outcome.err
+    assert "RECORDING_DAMAGED: recording 00-aa of a/0: what begins at byte" in outcome.out
+    assert "missing from there: m-2, m-3, m-4" in outcome.out
+    assert (
+        "not all that was recorded can be read; of what can be, 4 handlings with 4 host calls did the same"
+        in outcome.out
+    )
+    answer = caxton("replay", "--conversation-id", "c", "-o", "json").json()
+    [damaged] = answer["damaged"]
+    assert (answer["identical"], answer["compared"], damaged["code"]) == (None, 4, "RECORDING_DAMAGED")
+    assert (damaged["agent"], damaged["missing"], damaged["all_known"]) == ("a", ["m-2", "m-3", "m-4"], True)
+    assert caxton("replay", "--agent", "b").code == 0, "another one is not concerned"
+
+
+def test_damage_before_all_that_was_asked_for_is_told_too(caxton: CliRunner, recordings: Callable[..., None]) -> None:
+    recordings(a=flipped(life("00-aa", "a", 3), b'"content":1'))
+    answer = caxton("replay", "--message-id", "m-3", "-o", "json")
+    assert (answer.code, answer.json()["compared"], answer.json()["identical"]) == (74, 0, None)
+    assert answer.json()["damaged"][0]["missing"] == ["m-3"]
+
+
+def test_difference_before_the_damage_is_the_answer(
+    caxton: CliRunner, recordings: Callable[..., None], tmp_path: Path
+) -> None:
+    recordings(a=flipped(life("00-aa", "a", 3), b'"content":3'))
+    (tmp_path / "new.wasm").write_bytes(saying("yea"))
+    outcome = caxton("replay", "--agent", "a", "--against", "new.wasm")
+    assert (outcome.code, "RECORDING_DAMAGED" in outcome.out) == (10, True)
+
+
+@pytest.mark.parametrize("option", ["--conversation-id", "--message-id", "--agent"])
+def test_empty_id_of_an_unset_variable_is_refused(
+    caxton: CliRunner, recordings: Callable[..., None], option: str
+) -> None:
+    recordings(a=life("00-aa", "a", 1))
+    for empty in ("", " "):
+        outcome = caxton("replay", option, empty)
+        assert (outcome.code, outcome.out) == (4, "")
+        assert "code: INVALID_VALUE" in outcome.err
+
+
+def test_unreadable_files_are_told_of_once_and_only_where_they_matter(
+    node: RunningNode, caxton: CliRunner, recordings: Callable[..., None]
+) -> None:
+    recordings(a=life("00-aa", "a", 1))
+    node.do(lambda fakes: setattr(fakes.recordings, "unreadable_others", 3))
+    outcome = caxton("replay", "--conversation-id", "c")
+    assert (outcome.code, outcome.err) == (0, "")
+    recordings("silent", a=life("00-aa", "a", 1))
+    node.do(lambda fakes: setattr(fakes.recordings, "unreadable_others", 3))
+    assert caxton("replay", "--conversation-id", "c").err.count("3 recordings cannot be read") == 1
+    node.do(lambda fakes: setattr(fakes.recordings, "unreadable", {"07-aa.life": "it has format 9"}))
+    outcome = caxton("replay", "--conversation-id", "c")
+    assert outcome.code == 74
+    assert "identical" not in outcome.out
+    assert "07-aa.life: it has format 9" in outcome.err
+    assert "silent took part and has no recording that can be read" in outcome.err
+
+
+def test_nothing_recorded_gives_the_reason_that_is_known(
+    node: RunningNode, caxton: CliRunner, recordings: Callable[..., None]
+) -> None:
+    recordings("orders")
+    node.do(lambda fakes: setattr(fakes.recordings, "unreadable", {"07-aa.life": "it has format 9"}))
+    outcome = caxton("replay", "--conversation-id", "c")
+    assert (outcome.code, "07-aa.life: it has format 9" in outcome.err) == (3, True)
+    assert "did not record" not in outcome.err
+    recordings()
+    node.do(lambda fakes: setattr(fakes.recordings, "not_in_recordings", ["orders"]))
+    outcome = caxton("replay", "--conversation-id", "c")
+    assert "orders took part, and it is not in their recordings" in outcome.err
+    assert "in hand when the server was killed" in outcome.err
+    assert "--record=true" not in outcome.err
+    recordings(a=life("00-aa", "a", 1))
+    node.do(lambda fakes: setattr(fakes.recordings, "messages", {"m-1"}))
+    outcome = caxton("replay", "--conversation-id", "c", "--message-id", "nope")
+    assert (outcome.code, "conversation c is recorded, and the message is not in it" in outcome.err) == (3, True)
+    assert "did not record" not in outcome.err
+    assert caxton("replay", "--conversation-id", "c", "--message-id", "m-1").code == 0
 
 
 def test_fork_shows_what_would_have_been_done_and_takes_an_edited_message(

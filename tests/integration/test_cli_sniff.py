@@ -166,7 +166,7 @@ def test_what_prints_while_it_waits_has_no_spinner_among_its_lines(
     ("options", "code", "said"),
     [
         (["--agents", ","], 2, "names no agent"),
-        (["--format", "svg"], 2, "name it with --conversation"),
+        (["--format", "svg"], 2, "name it with --conversation-id"),
         (["--format", "text", "--conversation", "c", "--for", "3s"], 2, "are for listening"),
         (["--format", "text", "--conversation", "c", "--max", "3"], 2, "are for listening"),
         (["--format", "png", "--conversation", "c"], 2, "png"),

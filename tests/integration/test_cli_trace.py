@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from caxton.recorder.record import DEAD, FAILED, SETTLED, Record
 from caxton.testing.fakes.conversations import NOW_US
+from caxton.testing.fakes.tracing import FakeTraces
 from tests.cli_runner import caxton
 from tests.integration.test_cli import node, shared_node
 from tests.unit.services.talks import START_US, record
@@ -64,7 +66,10 @@ def known(node: RunningNode) -> RunningNode:
         (["--conversation-id", "x", "--last", "soon"], 4, "--last"),
         (["--conversation-id", "x", "--last", "0"], 4, "--last"),
         (["--conversation-id", "x", "--last", "-5m"], 4, "--last"),
-        (["--conversation-id", "x", "--last", "99999999d"], 4, "last"),
+        (["--conversation-id", "x", "--last", "999999999999d"], 4, "--last: '999999999999d'"),
+        (["--conversation-id", "x", "--last", "367d"], 4, "at most 366d"),
+        (["--conversation-id", "\udcff\udcfe"], 2, r"--conversation-id is no UTF-8: b'\xff\xfe'"),
+        (["--message-id", "m-\udcff"], 2, "--message-id is no UTF-8"),
         (["--conversation-id", "x", "--agent", "no/name"], 4, "INVALID_NAME"),
         (["--conversation-id", "x", "--limit", "5001"], 2, "--limit"),
         (["--conversation-id", "x", "--format", "svg"], 2, "--format"),
@@ -97,7 +102,22 @@ def test_quiet_time_is_an_answer_that_says_when_there_was_something(caxton: CliR
     outcome = caxton("trace", "--conversation-id", "abc123", "--last", "30s", "--utc")
     assert (outcome.code, outcome.out) == (0, "Nothing happened in that time.\n")
     assert "the last of it was at 23:59:05.001, 54s ago; leave --last out" in outcome.err
-    assert caxton("trace", "--conversation-id", "abc123", "--agent", "nobody").out == "No such message.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--agent", "nobody"], "nobody neither sent nor got anything in it."),
+        (["--agent", "nobody", "--last", "30s"], "nobody neither sent nor got anything in that time."),
+        (["--agent", "client:ada", "--errors"], "client:ada had nothing go wrong in it."),
+        (["--errors", "--last", "30s"], "Nothing went wrong in that time."),
+    ],
+)
+def test_filter_that_leaves_nothing_is_named(
+    caxton: CliRunner, known: RunningNode, options: list[str], told: str
+) -> None:
+    outcome = caxton("trace", "--conversation-id", "abc123", *options)
+    assert (outcome.code, outcome.out) == (0, f"{told}\n")
 
 
 # --- what there is -----------------------------------------------------------------------------------------------
@@ -124,8 +144,6 @@ def test_lines_and_bars_are_shown_and_which_time_that_is(caxton: CliRunner, know
 def test_times_are_local_unless_asked_otherwise(
     caxton: CliRunner, known: RunningNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import time
-
     monkeypatch.setenv("TZ", "XST-05:30")
     time.tzset()
     try:
@@ -135,6 +153,20 @@ def test_times_are_local_unless_asked_otherwise(
         time.tzset()
     assert outcome.out.startswith("[05:29:00.000] ")
     assert "times are XST (UTC+05:30); --utc shows UTC" in outcome.err
+
+
+def test_machine_that_keeps_utc_is_not_told_how_to_see_utc(
+    caxton: CliRunner, known: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        outcome = caxton("trace", "--conversation-id", "abc123")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "times are UTC\n" in outcome.err
+    assert "--utc" not in outcome.err
 
 
 def test_message_agent_and_errors_narrow_it(caxton: CliRunner, known: RunningNode) -> None:
@@ -154,6 +186,14 @@ def test_more_than_the_limit_is_cut_and_said(caxton: CliRunner, known: RunningNo
     assert "client:ada" not in outcome.out
 
 
+def test_trace_that_was_cut_before_says_more_than(
+    caxton: CliRunner, known: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeTraces, "at_least", True)
+    outcome = caxton("trace", "--conversation-id", "abc123", "--limit", "1")
+    assert "only the last 1 of more than 2 messages are shown" in outcome.err
+
+
 def test_id_that_would_steer_a_terminal_is_found_and_stays_text(caxton: CliRunner, known: RunningNode) -> None:
     outcome = caxton("trace", "--conversation-id", HOSTILE, "--why")
     assert outcome.code == 0
@@ -163,7 +203,10 @@ def test_id_that_would_steer_a_terminal_is_found_and_stays_text(caxton: CliRunne
 
 def test_formats_for_programs_are_nothing_but_that(caxton: CliRunner, known: RunningNode) -> None:
     spans = json.loads(caxton("trace", "--conversation-id", "abc123", "--format", "otlp").out)
-    assert len(spans["resourceSpans"][0]["scopeSpans"][0]["spans"]) == 2
+    assert [span["name"] for span in spans["resourceSpans"][0]["scopeSpans"][0]["spans"]] == [
+        "send OrderProcessor", "process OrderProcessor", "send InventoryChecker", "process InventoryChecker",
+        "settle InventoryChecker",
+    ]  # fmt: skip
     drawn = caxton("trace", "--conversation-id", "abc123", "--format", "mermaid").out
     assert drawn.startswith("sequenceDiagram\n")
     assert caxton("trace", "--conversation-id", "abc123", "--format", "json").json()["total"] == 2

@@ -204,6 +204,25 @@ async def test_redelivery_after_a_crash_of_the_node_is_told_apart(tmp_path: Path
         assert (await Figures(node).now())["caxton_message_redeliveries_total{restarted}"] == 1
 
 
+async def test_logs_and_recordings_are_measured_and_lost_lines_counted(tmp_path: Path, compiled_dir: Path) -> None:
+    async with open_node(tmp_path / "n", compiled=compiled_dir) as node:
+        rooms = node.rooms
+        await node.deploy("a", example("echo"), record=True)
+        rooms.log.pages.max_bytes = 5 * 1000
+        for _ in range(20):
+            rooms.log.append(DEFAULT_WORKSPACE, "a", 0, 2, "host", "said")
+        rooms.log_writer.close()
+        rooms.log.append(DEFAULT_WORKSPACE, "a", 0, 2, "host", "too late to be written")
+        now = await Figures(node).now()
+        assert 0 < now["caxton_logs_memory_bytes"] == rooms.log.pages.bytes <= 5 * 1000
+        assert now["caxton_logs_lines_let_go_total"] == 21 - rooms.log.pages.lines > 0
+        on_disk = sum(path.stat().st_size for path in (tmp_path / "n" / "logs").iterdir())
+        assert (now["caxton_logs_disk_bytes"], now["caxton_logs_lines_unwritten_total"]) == (on_disk, 1)
+        recorded = tmp_path / "n" / "recordings"
+        assert now["caxton_recordings"] == len(list(recorded.glob("*.life"))) == 1
+        assert now["caxton_recordings_bytes"] == rooms.recordings.used_bytes > len(example("echo"))
+
+
 async def test_agents_are_meant_to_run_until_somebody_stops_them(node: LocalNode) -> None:
     for name, wasm in (("runs", "spin"), ("stopped", "spin"), ("failed", "trap_unreachable")):
         await node.deploy(name, guest(wasm))

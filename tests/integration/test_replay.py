@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +95,7 @@ async def test_hundred_conversations_of_the_examples_replay_identically_after_a_
     async with open_node(tmp_path / "node", compiled=compiled_dir) as node:
         for conversation_id in sorted(ids, key=str):
             page, lives = await recorded(node, conversation_id=conversation_id)
-            assert (page.not_recorded, page.partly_recorded, page.unreadable) == ([], {}, []), conversation_id
+            assert (page.not_recorded, page.partly_recorded, page.unreadable) == ([], {}, {}), conversation_id
             assert again.same(lives, *map(example, names), conversation_id=str(conversation_id))
 
 
@@ -329,6 +331,68 @@ async def test_messages_of_before_the_recording_are_counted(node: LocalNode) -> 
     assert [bytes(handling.body).count(b'"content":2') for handling in lives[0].handlings] == [0, 1]
 
 
+async def test_what_is_damaged_is_not_said_to_have_never_been_recorded(
+    tmp_path: Path, compiled_dir: Path, again: Replayer
+) -> None:
+    async with open_node(tmp_path / "node", compiled=compiled_dir) as plain:
+        node = RecordedNode(plain.rooms)
+        await node.deploy("echo", example("echo"))
+        for n in range(4):
+            await node.ask("echo", f"number {n}", conversation_id=f"conversation-{n // 2}")
+        await node.wait_for_quiet()
+        _, [whole] = await recorded(node)
+    [path] = (tmp_path / "node" / "recordings").glob("*.life")
+    good = path.read_bytes()
+    lost = [handling.message_id for handling in whole.handlings[2:] if handling.message_id]
+    for place in (b"number 1", b"conversation-1", lost[0].encode()):
+        data = bytearray(good)
+        for at in range(len(good)):  # wherever it stands, so that nobody can find it
+            if at > good.index(b"number 1") - 300 and good.startswith(place, at):
+                data[at : at + 2] = b"xx"
+        path.write_bytes(data)
+        async with open_node(tmp_path / "node", compiled=compiled_dir) as node:
+            page, lives = await recorded(node, conversation_id="conversation-1")
+            assert (page.not_recorded, page.not_in_recordings) == ([], []), place
+            assert [view.agent for view in page.recordings] == ["echo"]
+            assert page.recordings[0].damage is not None
+            assert lives[0].damage is not None
+            page, _ = await recorded(node, message_id=lost[-1])
+            assert (len(page.recordings), page.not_recorded) == (1, []), "it stands behind the damage"
+            assert again.same(lives, example("echo")) >= 2
+
+
+async def test_file_of_another_format_is_named_where_it_holds_what_is_asked_for(
+    tmp_path: Path, compiled_dir: Path
+) -> None:
+    async with open_node(tmp_path / "node", compiled=compiled_dir) as plain:
+        node = RecordedNode(plain.rooms)
+        await node.deploy("echo", example("echo"))
+        await node.ask("echo", 1, conversation_id="c-17")
+    [path] = (tmp_path / "node" / "recordings").glob("*.life")
+    data = bytearray(path.read_bytes())
+    data[8] = 9
+    path.write_bytes(data)
+    async with open_node(tmp_path / "node", compiled=compiled_dir) as node:
+        for wanted in ({"conversation_id": "c-17"}, {"agent": "echo"}, {"agent": "echo", "conversation_id": "c-17"}):
+            page, _ = await recorded(node, **wanted)
+            assert ([*page.unreadable], page.unreadable_others) == ([path.name], 0), wanted
+            assert "format 9" in page.unreadable[path.name]
+        for wanted in ({"conversation_id": "c-18"}, {"agent": "ech"}, {"agent": "pong", "conversation_id": "c-17"}):
+            page, _ = await recorded(node, **wanted)
+            assert (page.unreadable, page.unreadable_others) == ({}, 1), wanted
+
+
+async def test_who_records_and_has_nothing_of_it_is_not_said_not_to_record(recording: RecordedNode) -> None:
+    await recording.deploy("echo", example("echo"))
+    await recording.ask("echo", 1, conversation_id="before")
+    await recording.stop("echo")
+    await recording.post("echo", 2, conversation_id="waits")
+    page, _ = await recorded(recording, conversation_id="waits")
+    assert (page.recordings, page.not_recorded, page.not_in_recordings) == ([], [], ["echo"])
+    page, _ = await recorded(recording, conversation_id="before", message_id="nope")
+    assert (page.recordings, page.not_recorded, page.not_in_recordings) == ([], [], [])
+
+
 # --- switching it on and off -------------------------------------------------------------------------------------
 
 
@@ -412,6 +476,58 @@ async def test_recording_that_cannot_be_written_costs_no_message(node: LocalNode
     await node.deploy("echo", example("echo"), record=True)
     assert (await node.ask("echo", 1))["content"] == 1
     assert any("not recorded" in line for line in node.lines("echo"))
+
+
+async def test_large_state_is_written_in_a_thread_before_anything_is_handled(
+    recording: RecordedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, began = recording.rooms.recordings, list[tuple[str, int]]()
+    write = store.write_beginning
+
+    def noting(*arguments: Any) -> Any:
+        began.append((threading.current_thread().name, len(store.entries("default"))))
+        return write(*arguments)
+
+    monkeypatch.setattr(store, "write_beginning", noting)
+    await recording.deploy("echo", example("echo"), replicas=2)
+    assert [entries for _, entries in began] == [0, 1]
+    assert threading.main_thread().name not in {name for name, _ in began}
+    await recording.ask("echo", 1)
+    _, lives = await recorded(recording)
+    assert all(life.handlings[0].kind == START for life in lives)
+
+
+async def test_state_that_is_too_large_to_record_costs_no_message(recording: RecordedNode) -> None:
+    recording.rooms.recordings.max_life_bytes = 100
+    await recording.deploy("echo", example("echo"))
+    assert (await recording.ask("echo", 1))["content"] is not None
+    assert is_plain(recording, "echo")
+    assert any("this instance is not recorded: the state" in line for line in recording.lines("echo"))
+    assert recording.rooms.recordings.used_bytes == len(example("echo"))
+
+
+async def test_beginning_that_is_not_waited_for_any_more_leaves_no_file(
+    recording: RecordedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, goes_on, is_there = recording.rooms.recordings, threading.Event(), anyio.Event()
+    write, loop = store.write_beginning, asyncio.get_running_loop()
+    deleted: list[Any] = []
+
+    def slow(*arguments: Any) -> Any:
+        loop.call_soon_threadsafe(is_there.set)
+        goes_on.wait(5)
+        return write(*arguments)
+
+    monkeypatch.setattr(store, "write_beginning", slow)
+    monkeypatch.setattr(store, "discard", deleted.append)
+    deploying = asyncio.ensure_future(recording.deploy("echo", example("echo")))
+    await is_there.wait()
+    deploying.cancel()
+    with suppress(asyncio.CancelledError):
+        await deploying
+    goes_on.set()
+    await until(lambda: len(deleted) == 1)
+    assert store.entries("default") == []
 
 
 async def test_recording_that_gets_too_large_ends_with_a_line_in_the_log(

@@ -39,9 +39,10 @@ async def test_whatever_was_acknowledged_is_recorded_whole_and_replays(tmp_path:
         for path in (place / "recordings").glob("*.life"):  # as a person would find them
             found = file.read(path.read_bytes(), path.name)
             assert found.handlings == [] or found.handlings[0].kind == START
+            assert found.damage is None, "what a kill cut off is no damage"
     async with open_node(place, compiled=compiled_dir) as node:
         page, lives = await recorded(node)
-    assert page.unreadable == []
+    assert page.unreadable == {}
     assert len(lives) >= 3 * ROUNDS
     known = {h.conversation_id for life in lives for h in life.handlings if life.life.agent == "counter"}
     assert len(set(answered)) == len(answered) > 30 * ROUNDS

@@ -6,14 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from caxton.core.errors import AgentFailed
-from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.server.metrics import CATALOGUE
 from caxton.telemetry import names
-from caxton.telemetry.settings import Headers, TelemetrySettings
+from caxton.telemetry.settings import SIGNALS, Headers, TelemetrySettings
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import LocalNode, open_node, until
 from tests.integration.otlp_receiver import Collected, attributes_of, grpc_receiver, http_receiver
@@ -223,14 +221,9 @@ async def test_without_an_endpoint_there_is_nothing(tmp_path: Path, compiled_dir
         assert node.rooms.telemetry is None
         assert node.rooms.recorder.on_batch == []
         assert node.rooms.postbox.on_traced is None
-
-
-async def test_receipt_tells_the_span_of_the_message(node: LocalNode) -> None:
-    await node.deploy("sink", guest("sink"))
-    first, again = [await node.post("sink", message_id="one", traceparent=f"00-{TRACE}-{CALLER}-01") for _ in range(2)]
-    (told,) = await node.messages.conversation(DEFAULT_WORKSPACE, first.conversation_id, limit=10)
-    assert first.traceparent == msgspec.json.decode(told)["traceparent"]
-    assert first.traceparent is not None
-    assert first.traceparent.startswith(f"00-{TRACE}-")
-    assert first.traceparent[36:52] != CALLER
-    assert again.traceparent is None
+        text = (await node.rooms.status.metrics()).decode()
+    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("caxton_telemetry_"))
+    assert found == {
+        **{f'caxton_telemetry_dropped_total{{signal="{signal}"}}': "0" for signal in SIGNALS},
+        "caxton_telemetry_passed_over_total": "0",
+    }

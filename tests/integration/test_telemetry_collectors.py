@@ -16,7 +16,7 @@ from caxton.telemetry import exporters, room
 from caxton.telemetry.settings import TelemetrySettings
 from caxton.testing.guests import example
 from caxton.testing.rooms import PATIENCE_S, open_node, until
-from tests.integration.otlp_receiver import black_hole, grpc_receiver, http_receiver, nobody
+from tests.integration.otlp_receiver import black_hole, dripping, grpc_receiver, http_receiver, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -39,9 +39,17 @@ def busy(protocol: str) -> Generator[str]:
         yield found if isinstance(found, str) else found.endpoint
 
 
+@contextmanager
+def held(protocol: str) -> Generator[str]:
+    """Takes requests and gives no whole answer."""
+    with grpc_receiver(is_held=True) if protocol == "grpc" else dripping() as found:
+        yield found if isinstance(found, str) else found.endpoint
+
+
 COLLECTORS: dict[str, Callable[[str], AbstractContextManager[str]]] = {
     "nobody": lambda _: nobody(),
     "black hole": lambda _: black_hole(),
+    "held": held,
     "out of order": out_of_order,
     "busy": busy,
 }
@@ -68,14 +76,16 @@ async def test_useless_collector_costs_a_counter_and_no_message(
             assert telemetry.exported == {"traces": 0, "metrics": 0, "logs": 0}
     told = [line for line in caplog.records if getattr(line, "action", "") == "telemetry.undelivered"]
     assert sorted(vars(line)["signal"] for line in told) == ["logs", "metrics", "traces"]  # once each, not each time
+    assert all(vars(line)["error"] for line in told)
     assert not [line for line in caplog.records if line.name.startswith(("opentelemetry", "grpc"))]
 
 
 @PROTOCOLS
 @pytest.mark.parametrize("kind", COLLECTORS)
 async def test_stop_does_not_wait_for_a_useless_collector(
-    tmp_path: Path, compiled_dir: Path, monkeypatch: pytest.MonkeyPatch, kind: str, protocol: Any
-) -> None:
+    tmp_path: Path, compiled_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    kind: str, protocol: Any,
+) -> None:  # fmt: skip
     monkeypatch.setattr(exporters, "EXPORT_TIMEOUT_S", 100 * PATIENCE_S)
     monkeypatch.setattr(room, "CLOSE_S", 0.05)
     with COLLECTORS[kind](protocol) as endpoint:
@@ -86,6 +96,26 @@ async def test_stop_does_not_wait_for_a_useless_collector(
             await node.ask("echo")
             with anyio.fail_after(PATIENCE_S):  # an export that is waited for takes a hundred times as long
                 await node.rooms.telemetry.aclose()
+    assert [line for line in caplog.records if line.levelno >= logging.ERROR] == []
+
+
+@PROTOCOLS
+async def test_silent_collector_is_named_with_its_status_for_each_signal(
+    tmp_path: Path, compiled_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, protocol: Any
+) -> None:
+    monkeypatch.setattr(exporters, "EXPORT_TIMEOUT_S", 0.2)
+    with held(protocol) as endpoint:
+        settings = TelemetrySettings(endpoint=endpoint, protocol=protocol)
+        async with open_node(tmp_path / "node", compiled=compiled_dir, telemetry=settings) as node:
+            telemetry = node.rooms.telemetry
+            assert telemetry is not None
+            await node.deploy("echo", example("echo"))
+            await node.ask("echo")
+            logging.getLogger("caxton.test").warning("odd")
+            await until(lambda: all(telemetry.dropped.values()))
+    told = {vars(line)["signal"]: vars(line)["error"] for line in caplog.records if hasattr(line, "signal")}
+    assert set(told) == {"traces", "metrics", "logs"}
+    assert all(("DEADLINE_EXCEEDED" if protocol == "grpc" else "timeout") in text for text in told.values()), told
 
 
 @PROTOCOLS

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from caxton.core.errors import AgentFailed, ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.traces import TraceFilter, TraceView
 from caxton.messages.message import AclMessage
+from caxton.recorder.record import Record
+from caxton.recorder.recorder import MAX_FOUND
 from caxton.services import tracing
 from caxton.testing.guests import assemble, example, guest, guest_text
 from caxton.testing.rooms import TESTER, LocalNode, open_node, until
@@ -169,7 +173,7 @@ async def test_conversation_that_the_recorder_has_lost_is_known_by_what_was_kept
     await node.deploy("echo", example("echo"))
     reply = await node.ask("echo", {"n": 1})
     conversation_id = reply["conversation_id"]
-    monkeypatch.setattr(node.rooms.recorder, "_backwards", lambda _since_us, _needle: iter(()))  # type: ignore[misc]
+    monkeypatch.setattr(node.rooms.recorder, "_backwards", lambda *_: iter(()))  # type: ignore[misc]
     view = await trace(node, conversation_id=conversation_id)
     assert [(span.sender, span.receiver, span.status) for span in view.spans] == [
         ("client:tester", "echo", "kept"), ("echo", "client:tester", "kept"),
@@ -187,6 +191,70 @@ async def test_trace_survives_the_server(tmp_path: Path) -> None:
     assert [(span.depth, span.receiver) for span in view.spans][:2] == [(0, "a"), (1, "sink")]
 
 
+async def test_message_is_found_behind_more_records_than_one_answer_has(node: LocalNode) -> None:
+    await node.deploy("a", relay("b"))
+    await node.deploy("b", guest("sink"))
+    message_id = await begin(node, "a")
+    await until(lambda: node.receiver("b").handled)
+    before = await trace(node, message_id=message_id)
+    recorder = node.rooms.recorder
+    other = msgspec.structs.astuple(recorder.recent()[-1])
+    trace_at, message_at = (Record.__struct_fields__.index(name) for name in ("trace", "message_id"))
+    for number in range(MAX_FOUND + 1):
+        fields = [*other]
+        fields[trace_at], fields[message_at] = f"00-{number:032x}-", f"other-{number}"
+        recorder.add(tuple(fields))
+    recorder.flush()
+    after = await trace(node, message_id=message_id)
+    assert tree(after) == tree(before) == [(0, "client:tester", "a", "handled"), (1, "a", "b", "handled")]
+
+
+async def test_message_that_waits_shows_what_led_to_it_also_after_a_restart(tmp_path: Path) -> None:
+    async with open_node(tmp_path) as node:
+        await node.deploy("a", relay("b"))
+        await node.deploy("b", relay("late"))
+        await node.deploy("late", guest("sink"))
+        await node.stop("late")
+        await begin(node, "a")
+        await until(lambda: node.receiver("late").messages)
+        waiting = (await trace(node, conversation_id="order-1")).spans[-1]
+        family = [
+            (0, "client:tester", "a", "handled"), (1, "a", "b", "handled"), (2, "b", "late", "waiting"),
+        ]  # fmt: skip
+        assert tree(await trace(node, message_id=waiting.message_id)) == family
+        await node.rooms.journal.commit()
+    async with open_node(tmp_path) as node:
+        again = await trace(node, message_id=waiting.message_id)
+        assert tree(again) == family
+        assert (again.spans[-1].sent, again.spans[-1].trace_id) == (waiting.sent, waiting.trace_id)
+
+
+async def test_what_a_crash_undid_and_what_was_done_then_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_node(tmp_path) as node:
+        await node.deploy("a", relay("b"))
+        await node.deploy("b", guest("sink"))
+        await node.stop("a")
+        message_id = await begin(node, "a")
+        monkeypatch.setattr(node.rooms.journal, "_flush", lambda: None)  # from here on nothing lasts
+        starting = asyncio.create_task(node.start("a"))
+        await until(lambda: node.receiver("b").handled)
+        starting.cancel()
+    async with open_node(tmp_path) as node:
+        if node.view("a").status != "running":
+            await node.start("a")
+        await until(lambda: node.receiver("b").handled)
+        view = await trace(node, message_id=message_id)
+    assert tree(view) == [
+        (0, "client:tester", "a", "handled"), (1, "a", "b", "handled"), (1, "a", "b", "handled"),
+    ]  # fmt: skip
+    assert [event.note for event in view.events if event.status == "received" and event.agent == "a"] == [
+        None, "handed over again after a restart",
+    ]  # fmt: skip
+    assert len({span.message_id for span in view.spans}) == 3
+
+
 async def test_long_conversation_is_cut_to_its_end_and_says_so(
     node: LocalNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,10 +265,13 @@ async def test_long_conversation_is_cut_to_its_end_and_says_so(
     ids = [await begin(node, "sink") for _ in range(80)]
     await until(lambda: receiver.handled == 80)
     view = await trace(node, conversation_id="order-1")
-    assert (len(view.spans), view.cut) == (50, True)
+    assert (len(view.spans), view.cut, view.at_least) == (50, True, True)
     assert [span.message_id for span in view.spans] == ids[-50:]
     short = await trace(node, conversation_id="order-1", limit=3)
     assert ([span.message_id for span in short.spans], short.cut, short.total) == (ids[-3:], True, 50)
+    monkeypatch.setattr(tracing, "MAX_RECORDS", 80)
+    assert (await trace(node, conversation_id="order-1", limit=3)).at_least is False
+    monkeypatch.setattr(tracing, "MAX_RECORDS", 50)
     await node.stop("sink")
     for _ in range(9):
         await begin(node, "sink", "waits")

@@ -30,11 +30,14 @@ class Parrot:
         self.name = name
         self.heard: list[tuple[str, str]] = []
         """(sender, act)."""
+        self.messages: list[AclMessage] = []
+        """The same."""
 
     def handle(self, message: AclMessage, turn: Turn) -> int:
         if message.sender.startswith("client:") and message.protocol is None:
             return turn.send(bytes(message.content))
         self.heard.append((message.sender, message.performative))
+        self.messages.append(message)
         return 0
 
     def fire(self, timer_id: int, turn: Turn) -> int:
@@ -96,6 +99,10 @@ async def test_illegal_act_of_an_agent_arrives_once_the_mode_is_warn_and_not_bef
         assert (a.heard, b.heard) == ([("ams", "not-understood")], [("a", "inform")])
         before, after = node.lines("a")
         assert before == f"not delivered: {after}"
+        _, line = node.rooms.log.tail(DEFAULT_WORKSPACE, ["a"], limit=9)
+        (delivered,) = b.messages
+        assert (line.message_id, line.conversation_id) == (delivered.message_id, delivered.conversation_id)
+        assert line.trace_id == (delivered.traceparent or "")[3:35] != ""
         assert await set_mode(node, "off") == ("off", "off")
         await say(node, "a", "b", "inform")
         assert (len(b.heard), len(node.lines("a"))) == (2, 2)

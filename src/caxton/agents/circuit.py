@@ -11,6 +11,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from caxton.agents.log_context import Contexts
 from caxton.core import breaker
 from caxton.core.breaker import Admit, Policy, Wake
 from caxton.core.errors import BulkheadFull, CircuitOpen
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.bus.queues import Queues
     from caxton.core.clock import Clock
+    from caxton.logs.line import Context
 
 INFO, WARN = 2, 3
 
@@ -39,13 +41,13 @@ class CircuitCounts:
 
 
 class Circuit:
-    """See the module. `say` writes a line to the agent's log: level and text."""
+    """See the module. `say` writes a line to the agent's log: level, text, replica, the message that it is about."""
 
     __slots__ = ("_callers", "_clock", "_counts", "_queues", "_receiver", "_say", "_state", "_tickets", "_timer")
 
     def __init__(
         self, receiver: Receiver, queues: Queues, clock: Clock, definition: Definition, counts: CircuitCounts,
-        say: Callable[[int, str], None],
+        say: Callable[[int, str, int, Context | None], None],
     ) -> None:  # fmt: skip
         self._receiver, self._queues, self._clock, self._counts, self._say = receiver, queues, clock, counts, say
         self._state = breaker.State(definition.circuit)
@@ -71,7 +73,7 @@ class Circuit:
         """A handling is over; None if that tells nothing of the agent."""
         ticket = self._tickets.pop(box) if box in self._tickets else self._ask()
         if ticket is not None:  # else it began before the circuit turned
-            self._on(breaker.Ended(ticket, has_succeeded, self._clock.monotonic()))
+            self._on(breaker.Ended(ticket, has_succeeded, self._clock.monotonic()), box)
         self._guard(in_pump=True)
 
     def _ask(self) -> int | None:
@@ -143,17 +145,18 @@ class Circuit:
 
     # --- the machine -----------------------------------------------------------------------------------------
 
-    def _on(self, event: breaker.Event) -> list[breaker.Instruction]:
+    def _on(self, event: breaker.Event, box: Mailbox | None = None) -> list[breaker.Instruction]:
+        """`box` is where the handling was that the event tells of."""
         before = self._state
         self._state, instructions = breaker.on_event(before, event)
         if self._state.generation != before.generation:
-            self._turned(before)
+            self._turned(before, box)
         for instruction in instructions:
             if isinstance(instruction, Wake):
                 self._wake_after(instruction.after_s)
         return instructions
 
-    def _turned(self, before: breaker.State) -> None:
+    def _turned(self, before: breaker.State, cause: Mailbox | None) -> None:
         """What is in hand now began under `before` and says nothing of what follows."""
         for box in self._receiver.mailboxes:
             if box.busy:
@@ -162,19 +165,22 @@ class Circuit:
             self.close()
         if self._state.phase != before.phase:
             self._counts.transitions[self._state.phase] += 1
-            self._tell(before)
+            self._tell(before, cause)
 
-    def _tell(self, before: breaker.State) -> None:
+    def _tell(self, before: breaker.State, cause: Mailbox | None) -> None:
         state = self._state
         match state.phase:
             case "open":
                 pause = format_duration(state.policy.timeout_s)
                 why = "the probe failed" if before.phase == "half_open" else f"{state.failures} failures in a row"
-                self._say(WARN, f"circuit open: {why}; mail waits, callers are refused, next try in {pause}")
+                failed = None if cause is None or cause.turn is None else Contexts(cause.turn).now()
+                text = f"circuit open: {why}; mail waits, callers are refused, next try in {pause}"
+                self._say(WARN, text, 0, failed)
             case "half_open":
-                self._say(INFO, f"circuit half-open: {state.policy.probes} let through to see whether it works again")
+                text = f"circuit half-open: {state.policy.probes} let through to see whether it works again"
+                self._say(INFO, text, 0, None)
             case "closed":
-                self._say(INFO, f"circuit closed{': it works again' if before.phase == 'half_open' else ''}")
+                self._say(INFO, f"circuit closed{': it works again' if before.phase == 'half_open' else ''}", 0, None)
 
     def _guard(self, *, in_pump: bool) -> None:
         """Let mail wait or go on, as the state asks for."""

@@ -10,6 +10,7 @@ from caxton.logs.line import Context
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.turn import Turn
+    from caxton.logs.book import LogBook
 
 
 def context_of(envelope: Envelope, trace_id: str | None = None) -> Context:
@@ -22,6 +23,11 @@ def context_of(envelope: Envelope, trace_id: str | None = None) -> Context:
         span_id=f"{envelope.seq:016x}" if is_message else "",
         attempt=envelope.attempt,
     )
+
+
+def warn(book: LogBook, workspace: str, agent: str, text: str, about: Envelope | None) -> None:
+    """A warning of the host's own, which may be about a message."""
+    book.warn(workspace, agent, text, None if about is None else context_of(about))
 
 
 class Contexts:

@@ -7,13 +7,16 @@ recorded. An error in recording costs the recording, never the message.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from caxton.agents.wasm_runner import WasmRunner
-from caxton.replay.record import CALLS, MESSAGE, SHUTDOWN, START, TIMER, Handling, Life, Outcome, State
+from caxton.core.errors import RecordingTooLarge
+from caxton.replay.record import CALLS, MESSAGE, SHUTDOWN, START, TIMER, Handling, Life, Outcome
+from caxton.replay.store import MAX_GONE_AT_ONCE
 from caxton.sandbox.trap import Trap
 from caxton.version import VERSION
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.logs.book import LogBook
     from caxton.replay.record import Call
-    from caxton.replay.store import Store, Writer
+    from caxton.replay.store import Beginning, Store, Writer
     from caxton.sandbox.limits import Limits
     from caxton.sandbox.module import Module
 
@@ -54,24 +57,46 @@ class RecordingRunner(WasmRunner):
         self._room = 0
         self._begun: tuple[int, int, bytes, str, str, str | None, int, int] | None = None
         """Of the handling under way: the fields of `Handling` but for the last two."""
+        self._store = store
         self._writer: Writer | None = None
+
+    async def prepare(self) -> None:
+        """Begin the recording. The state, which may be large, is written in a thread, before anything is handled."""
         try:
-            self._writer = self._begin_life(store)
+            writer = self._store.begin(await self._write_beginning())
+        except RecordingTooLarge as exc:
+            self.say(3, f"this instance is not recorded: {exc}")
         except Exception as exc:  # a full disk, most likely: the agent is needed more than its recording
             logger.warning("an instance is not recorded", exc_info=exc, extra=self._facts())
             self.say(3, f"this instance is not recorded: {exc}")
         else:
-            self._writer.on_end = self._recording_ended
+            self._writer, writer.on_end = writer, self._recording_ended
             self._install()
+            while self._store.prune(MAX_GONE_AT_ONCE):  # noqa: ASYNC110 - it is work, and others have turns in between
+                await asyncio.sleep(0)
 
-    def _begin_life(self, store: Store) -> Writer:
+    async def _write_beginning(self) -> Beginning:
+        receiver = self.turn.receiver
+        writing = asyncio.ensure_future(
+            asyncio.to_thread(self._store.write_beginning, self._new_life(), receiver.kv.copy(), receiver.next_timer_id)
+        )
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:  # the thread goes on; what it writes is nobody's
+            writing.add_done_callback(self._discard)
+            raise
+
+    def _discard(self, written: asyncio.Future[Beginning]) -> None:
+        if not written.cancelled() and written.exception() is None:
+            self._store.discard(written.result())
+
+    def _new_life(self) -> Life:
         receiver, now_us = self.turn.receiver, self._clock.wall_us()
-        life = Life(
+        return Life(
             id=f"{now_us:016x}-{os.urandom(4).hex()}", workspace=receiver.workspace, agent=receiver.name,
             replica=self.turn.replica, began_us=now_us, module_sha256=self.guest.module.sha256,
             limits=asdict(self.guest.limits), caxton=VERSION,
         )  # fmt: skip
-        return store.begin(life, State(list(receiver.kv.items()), receiver.next_timer_id))
 
     # --- installing ------------------------------------------------------------------------------------------
 

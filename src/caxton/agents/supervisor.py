@@ -370,6 +370,7 @@ class Supervisor:
         return WasmRunner(module, definition.limits, turn, self._log, self._clock, self._tools)
 
     async def _boot(self, runner: WasmRunner) -> None:
+        await runner.prepare()
         try:
             ended = await in_slices(runner.guest.engine, runner.boot())
         except Exception as exc:

@@ -50,6 +50,9 @@ class WasmRunner:
 
     # --- life ------------------------------------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """Whatever has to be done before `boot`: nothing, unless it records (see `agents.recording`)."""
+
     def boot(self) -> Generator[None, None, str | Trap]:
         """Start the guest; yields at the end of each slice. Returns "" once it is up, else why it is not.
 

@@ -58,6 +58,7 @@ def build_app(
     allowed_hosts: Iterable[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     meter: Meter | None = None,
+    opened: asyncio.Event | None = None,
 ) -> Asgi:
     """The API as an ASGI application.
 
@@ -69,10 +70,11 @@ def build_app(
         allowed_hosts: names and addresses that this server answers to, beside those of loopback.
         limits: what a request may cost.
         meter: counts for the metrics.
+        opened: set when the server has started; None: it has. Until then only probes are answered.
     """
     meter = Meter() if meter is None else meter
     routes = all_routes(services, version=version, stopping=stopping)
-    return Edge(build_litestar(routes, verifier, meter), HostPolicy(allowed_hosts), limits, stopping, meter)
+    return Edge(build_litestar(routes, verifier, meter), HostPolicy(allowed_hosts), limits, stopping, meter, opened)
 
 
 def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> list[Route]:

@@ -15,7 +15,7 @@ from caxton.api.body import discard_body, may_have_body
 from caxton.api.errors import code_of, problem_reply, to_problem
 from caxton.api.meter import CLIENT_GONE, METHODS
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
-from caxton.core.errors import CaxtonError, MethodNotAllowed, ShuttingDown
+from caxton.core.errors import CaxtonError, MethodNotAllowed, ServerNotReady, ShuttingDown
 from caxton.observe.context import begin
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ _COMMON = (
 """On every answer: it holds one caller's data of this moment, and is what it says it is."""
 
 
+PROBES = frozenset({"/health", "/ready"})
+"""Answered while the server starts and while it stops as well: whoever asks wants to know just that."""
+
+
 class Edge:
     """Wraps the framework's application.
 
@@ -40,16 +44,21 @@ class Edge:
         app: the application inside.
         hosts: the names that this server answers to.
         limits: what a request may cost.
-        stopping: set when the server begins to stop; from then on everything is refused.
+        stopping: set when the server begins to stop; from then on everything but the probes is refused.
         meter: counts the answers.
+        opened: set when the server has started; until then everything but the probes is refused. None: it has.
     """
 
-    def __init__(self, app: Asgi, hosts: HostPolicy, limits: Limits, stopping: asyncio.Event, meter: Meter) -> None:
+    def __init__(
+        self, app: Asgi, hosts: HostPolicy, limits: Limits, stopping: asyncio.Event, meter: Meter,
+        opened: asyncio.Event | None = None,
+    ) -> None:  # fmt: skip
         self._app = app
         self._hosts = hosts
         self._limits = limits
         self._stopping = stopping
         self._meter = meter
+        self._opened = opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,8 +87,11 @@ class Edge:
         answer.log()
 
     def _check(self, request: ApiRequest) -> None:
-        if self._stopping.is_set():
-            raise ShuttingDown
+        if request.path not in PROBES:
+            if self._stopping.is_set():
+                raise ShuttingDown
+            if self._opened is not None and not self._opened.is_set():
+                raise ServerNotReady("starting")
         request.check_headers()
         self._hosts.check(request.headers.get(b"host"), request.headers.get(b"origin"))
         method = request.scope["method"]

@@ -189,13 +189,13 @@ def message_routes(messages: MessageService) -> list[Route]:
     async def post(request: ApiRequest) -> Reply:
         wait_s = request.read(WAIT)
         message = await read_message(request)
-        message.traceparent = request.traceparent
+        message.traceparent = parent = request.traceparent
         if wait_s is not None:
             reply = await messages.ask(request.workspace, request.principal, message, timeout_s=wait_s)
             return acl_reply([reply]) if wants_acl(request) else Reply(reply)
         durable = request.read(DURABILITY) != "memory"
         receipt = await messages.post(request.workspace, request.principal, message, durable=durable)
-        return json_reply(receipt, status=202, headers=traceresponse(receipt))
+        return json_reply(receipt, status=202, headers=traceresponse(parent, message))
 
     async def batch(request: ApiRequest) -> Reply:
         posted = decode_batch(request, await read_json(request, UPLOAD_BODY_BYTES))
@@ -250,9 +250,13 @@ def decode_batch(request: ApiRequest, data: bytes) -> list[AclMessage | CaxtonEr
     return found
 
 
-def traceresponse(receipt: Receipt) -> tuple[Header, ...]:
-    """The span of what was accepted, as a header. Source: W3C trace context level 2, draft of response headers."""
-    return () if receipt.traceparent is None else ((b"traceresponse", receipt.traceparent.encode()),)
+def traceresponse(parent: str | None, message: AclMessage) -> tuple[Header, ...]:
+    """The span of what was accepted, as a header; none if it had been accepted before, and so has no new one.
+
+    Source: W3C trace context level 2, draft of response headers.
+    """
+    given = message.traceparent
+    return () if given in (None, parent) else ((b"traceresponse", given.encode()),)
 
 
 def _told(request: ApiRequest, receipt: Receipt | CaxtonError) -> Receipt | Problem:

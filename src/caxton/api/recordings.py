@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from caxton.api.operation import BINARY, Answer, Operation, Route
 from caxton.api.query import integer, word
 from caxton.api.reply import Header, Reply, json_reply
-from caxton.core.errors import InvalidName, RecordingDamaged, RecordingNotFound, RecordingTooNew
+from caxton.core.errors import InvalidName, InvalidValue, RecordingDamaged, RecordingNotFound, RecordingTooNew
 from caxton.core.ids import parse_agent_name
 from caxton.core.views.recordings import RecordingFilter, RecordingPage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from caxton.api.request import ApiRequest
     from caxton.api.services import RecordingService
 
@@ -20,8 +22,21 @@ PATH = "/api/v1/recordings"
 BINARY_TYPE: Header = (b"content-type", BINARY.encode())
 
 AGENT = word("agent", "Only those of this agent.", parse_agent_name)
-CONVERSATION = word("conversation", "Only those with messages of this conversation.", str)
-MESSAGE = word("message", "Only those with this message, by its message_id.", str)
+
+
+def _id(name: str) -> Callable[[str], str]:
+    """Reads an id. An empty one would be any: a variable that was not set."""
+
+    def parse(text: str) -> str:
+        if not text:
+            raise InvalidValue(name, text, "give an id, or leave it out")
+        return text
+
+    return parse
+
+
+CONVERSATION = word("conversation", "Only those with messages of this conversation.", _id("conversation"))
+MESSAGE = word("message", "Only those with this message, by its message_id.", _id("message"))
 LIMIT = integer("limit", "How many at most.", default=1000, low=1, high=10_000)
 
 _ERRORS = (RecordingNotFound, RecordingDamaged)
@@ -33,7 +48,7 @@ LIST = Operation(
     summary="The recordings of instances, the oldest first, and who took part and has none.",
     query=(AGENT, CONVERSATION, MESSAGE, LIMIT),
     answers=(Answer(kind=RecordingPage, doc="Those that match."),),
-    errors=(InvalidName,),
+    errors=(InvalidName, InvalidValue),
 )
 READ = Operation(
     method="GET",

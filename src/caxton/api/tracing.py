@@ -10,7 +10,7 @@ from caxton.api.query import duration, flag, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.api.sniff import parse_speakers
 from caxton.core.errors import ConversationNotFound, InvalidName, InvalidRequest, MessageNotFound
-from caxton.core.views.traces import TraceFilter, TraceView
+from caxton.core.views.traces import MAX_LAST_S, TraceFilter, TraceView
 from caxton.messages.codec import MAX_FIELD_CHARS
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ PATH = "/api/v1/trace"
 
 MAX_MESSAGES = 5000
 """Of one trace: more than anybody reads, some megabytes, and 20 ms to write as JSON."""
-
-MAX_LAST_S = 366 * 86_400.0
-"""Longer than anything is recorded."""
 
 
 def _parse_message_id(text: str) -> str:

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import EXPIRED, DeadLetters
-from caxton.bus.envelope import Envelope, facts
+from caxton.bus.envelope import Envelope, facts, trace_of
 from caxton.bus.flight import SLOW_US, Flight
 from caxton.bus.handler import HostError, failure_text
 from caxton.bus.history import MAX_BODY_BYTES, History
@@ -327,7 +327,8 @@ class Bus:
             self._record(
                 (
                     SETTLED, envelope.seq, envelope.workspace, envelope.sender, envelope.receiver, envelope.message_id,
-                    envelope.conversation_id, envelope.body[ACT_AT:ACT_END], turn.trace, envelope.attempt,
+                    envelope.conversation_id, envelope.body[ACT_AT:ACT_END],
+                    turn.trace or trace_of(envelope), envelope.attempt,
                     envelope.accepted_us, turn.now_us, ended_us, size, None,
                 )
             )  # fmt: skip

@@ -15,6 +15,9 @@ MAX_ATTEMPTS = 5
 DEFAULT_PRIORITY = 4
 """Of 0 (last) to 9 (first)."""
 
+_TIMESTAMP, _DIGITS = b'"timestamp":', 16
+"""Microseconds since 1970 have 16 digits from 2001 to 2286."""
+
 CLIENT_PREFIX = "client:"
 """Begins the names of those outside: `client:admin`. No agent can be called so."""
 
@@ -67,6 +70,13 @@ def trace_of(envelope: Envelope) -> str:
     body = envelope.body
     at = body.rfind(b'"traceparent":"00-')
     return "" if at < 0 else body[at + 15 : at + 51].decode("ascii", "replace")
+
+
+def accepted_us(body: bytes, otherwise_us: int) -> int:
+    """When the message with this `body` was accepted, as the host wrote into it; wall clock in µs."""
+    at = body.rfind(_TIMESTAMP)
+    digits = body[at + len(_TIMESTAMP) : at + len(_TIMESTAMP) + _DIGITS]
+    return int(digits) if at >= 0 and len(digits) == _DIGITS and digits.isdigit() else otherwise_us
 
 
 def facts(envelope: Envelope) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from caxton.bus.dead_letters import POISON, REMOVED
-from caxton.bus.envelope import Envelope, trace_of
+from caxton.bus.envelope import Envelope, accepted_us, trace_of
 from caxton.bus.redelivery import RESTARTED, with_attempt
 from caxton.recorder.record import LOST
 from caxton.storage.inflight import timer_key
@@ -92,7 +92,8 @@ def load_mail(database: Database, bus: Bus, in_flight: frozenset[int] = frozense
             continue
         envelope = Envelope(
             seq, known(workspace, workspace), known(sender, sender), known(name, name), message_id, conversation_id,
-            body, now_us, attempt, kept=bool(kept), written=True, priority=priority, expires_us=expires_us,
+            body, accepted_us(body, now_us), attempt, kept=bool(kept), written=True, priority=priority,
+            expires_us=expires_us,
         )  # fmt: skip
         owner = workspace, name
         if owner not in receivers:

@@ -194,6 +194,7 @@ def _with_globals(handler: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(handler)
     def run(ctx: typer.Context, **values: Any) -> None:
         cli = ctx.ensure_object(Cli)
+        _check_text(ctx, values)
         for name in shared_names:
             if value := values.pop(name):
                 setattr(cli, name, value)
@@ -213,6 +214,28 @@ def _with_globals(handler: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature([context, *own, *shared])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *own, *shared]}
     return run
+
+
+def _check_text(ctx: typer.Context, values: dict[str, Any]) -> None:
+    """Raise `InvalidUsage` for the first argument that is no text: it could be neither sent nor written as JSON.
+
+    The names of files may be any bytes, also after an @.
+    """
+    for parameter in ctx.command.params:
+        given = values.get(parameter.name or "")
+        several: list[Any] = [*given] if isinstance(given, list | tuple) else [given]
+        for value in several if parameter.metavar != "FILE" else ():
+            if isinstance(value, str) and not value.startswith("@") and not _is_text(value):
+                name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+                raise InvalidUsage(f"{name} is no UTF-8: {quoted(os.fsencode(value))}", command=ctx.command_path)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # Python makes surrogates of bytes that are no UTF-8
+        return False
+    return True
 
 
 def _epilog(examples: Sequence[str]) -> str | None:

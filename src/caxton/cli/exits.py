@@ -31,6 +31,8 @@ class ExitCode(IntEnum):
     not-understood; a task that was waited for is not done."""
     DIVERGED = 10
     """A replay did something else than what was recorded."""
+    LEFT_EARLY = 11
+    """A replay was left (`q`) before all that was asked for had been run."""
     STORAGE = 74
     """The data directory or the journal cannot be used (EX_IOERR of sysexits)."""
     INTERRUPTED = 130
@@ -57,7 +59,7 @@ _BY_CODE = {
         "PROTOCOL_VIOLATION", "TOO_MANY_INSTANCES", "MAILBOX_FULL", "WORKSPACE_FULL", "BULKHEAD_FULL",
         "MESSAGE_ID_CONFLICT", "RATE_LIMITED",
         "DEAD_LETTERS_FULL", "DATA_DIR_IN_USE", "PORT_IN_USE", "TASKS_FULL", "TASK_ENDED", "TASK_ID_CONFLICT",
-        "TOO_MANY_LISTENERS", "PROFILE_RUNNING",
+        "TOO_MANY_LISTENERS", "PROFILE_RUNNING", "RECORDING_TOO_LARGE",
     ),
     ExitCode.DENIED: ("UNAUTHORIZED", "FORBIDDEN", "HOST_NOT_ALLOWED"),
     ExitCode.UNREACHABLE: (

@@ -49,7 +49,9 @@ GrepOption = Annotated[
 ]
 ConversationOption = Annotated[
     str | None,
-    typer.Option("--conversation", metavar="ID", help="Only lines about messages of this conversation."),
+    typer.Option(
+        "--conversation-id", "--conversation", metavar="ID", help="Only lines about messages of this conversation."
+    ),
 ]
 IdsOption = Annotated[bool, typer.Option("--ids", help="Show which message each line is about: trace, conversation.")]
 TimestampsOption = Annotated[bool, typer.Option("--timestamps", help="Show when each line was written (UTC).")]
@@ -76,7 +78,7 @@ def register(app: typer.Typer) -> None:
         "logs",
         "caxton logs --agents ping,pong --follow",
         "caxton logs --agent ping --since 1h --level warn --timestamps",
-        "caxton logs --grep 'order-[0-9]+ failed' --conversation c-42 --ids",
+        "caxton logs --grep 'order-[0-9]+ failed' --conversation-id c-42 --ids",
         "caxton logs --output json | jq .text",
     )(logs)
 
@@ -135,7 +137,7 @@ def _nothing(view: View) -> str:
         "--since": view.since,
         "--level": view.level.value if view.level else None,
         "--grep": view.grep,
-        "--conversation": view.conversation,
+        "--conversation-id": view.conversation,
     }
     filters = " ".join(f"{name} {printable(value)}" for name, value in given.items() if value is not None)
     return f"no line is left with {filters}" if filters else "nothing was logged in the last 7 days"

@@ -27,8 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    cli: Cli, agent: AgentOption, duration: DurationOption = "30s", output: FileOption = None, force: ForceOption = False
-) -> None:  # fmt: skip
+    cli: Cli,
+    agent: AgentOption,
+    duration: DurationOption = "30s",
+    output: FileOption = None,
+    force: ForceOption = False,
+) -> None:
     """Sample an agent while it works, and write a profile that profiler.firefox.com opens."""
     from caxton.cli.drawing.debug_text import profile_summary
     from caxton.core.units import parse_duration

@@ -6,13 +6,26 @@ nothing: no agent, no network, no tool.
 
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from caxton.cli.command import Cli, command
+from caxton.cli.drawing.replay_lines import (
+    damage_line,
+    done,
+    handlings,
+    instance_json,
+    missing_in,
+    not_in_recordings,
+    others,
+    plain,
+    step_json,
+    step_line,
+    time_of,
+    unreadable,
+)
 from caxton.cli.exits import ExitCode
 from caxton.cli.files import read_argument, read_file
 from caxton.cli.output import Mark, printable
@@ -22,15 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from contextlib import AbstractContextManager
 
-    from caxton.core.views.recordings import RecordingPage
+    from caxton.core.views.recordings import RecordingFilter, RecordingPage
     from caxton.replay.file import Recording
     from caxton.replay.plan import Step
     from caxton.replay.player import Played
     from caxton.replay.record import Call
     from caxton.sandbox.module import Module
-
-MAX_SHOWN_CHARS = 120
-"""Of a message's content in its line; JSON output has all of it."""
 
 _HELP = "[Enter] runs it, c runs all that follow, b shows the message, s what was recorded of it, q leaves"
 
@@ -56,6 +66,10 @@ class _Told:
     calls: int = 0
     free: int = 0
     divergence: "dict[str, Any] | None" = None
+    asked_for: int = 0
+    """How many of them were asked for."""
+    is_left: bool = False
+    """The rest was not wanted any more."""
 
 
 def replay(
@@ -87,8 +101,12 @@ def replay(
 ) -> None:
     """Run recorded agents again in fresh sandboxes, offline, and compare all they do with the recording.
 
-    Each instance runs from its recorded start. Ends with 10 at the first difference.
+    Each instance runs from its recorded start. Ends with 10 at the first difference, with 11 if it was left early, with
+    74 if not all of it can be read.
     """
+    for option, text in (("--conversation-id", conversation_id), ("--message-id", message_id), ("--agent", agent)):
+        if text is not None and not text.strip():
+            raise InvalidValue(option, text, "it is empty: give one, or leave the option out")
     if conversation_id is None and message_id is None and agent is None:
         raise InvalidUsage("say what to replay: --conversation-id, --message-id or --agent", command="caxton replay")
     if message is not None and fork_at is None:
@@ -114,18 +132,41 @@ def _fetch(
     with cli.client("Fetching recordings") as client:
         page = client.recordings(wanted)
         recordings = [read(client.recording(view.id), view.id) for view in page.recordings]
-        recordings = [recording for recording in recordings if recording.handlings]
+        recordings = [recording for recording in recordings if recording.handlings or recording.damage]
         if not recordings:
-            raise NothingRecorded(_what(conversation_id, agent, message_id), page.not_recorded, agent=agent)
+            is_there = None not in (conversation_id, message_id) and bool(
+                client.recordings(RecordingFilter(agent=agent, conversation_id=conversation_id)).recordings
+            )
+            raise _nothing_recorded(page, wanted, is_there=is_there)
         needed = {recording.life.module_sha256 for recording in recordings} if with_modules else set[str]()
         wasm = {sha256: client.recorded_module(sha256) for sha256 in needed}
     return page, recordings, wasm
 
 
-def _what(conversation_id: str | None, agent: str | None, message_id: str | None) -> str:
-    if message_id is not None:
-        return f"message {message_id}"
-    return f"conversation {conversation_id}" if conversation_id is not None else f"agent {agent}"
+def _nothing_recorded(page: "RecordingPage", wanted: "RecordingFilter", *, is_there: bool) -> NothingRecorded:
+    """Why, as far as it is known; `is_there`: its conversation is recorded."""
+    reasons: list[str] = []
+    if is_there:
+        reasons.append(f"conversation {wanted.conversation_id} is recorded, and the message is not in it")
+    reasons += [unreadable(name, why) for name, why in page.unreadable.items()]
+    if page.unreadable_others:
+        reasons.append(others(page.unreadable_others))
+    if page.not_in_recordings:
+        reasons.append(not_in_recordings(page.not_in_recordings))
+    silent = [] if page.unreadable else page.not_recorded
+    if silent:
+        reasons.append(f"{', '.join(silent)} took part and did not record")
+    elif not reasons:
+        silent = [wanted.agent or "NAME"]
+    return NothingRecorded(_what(wanted), reasons, silent=silent)
+
+
+def _what(wanted: "RecordingFilter") -> str:
+    if wanted.message_id is not None:
+        return f"message {wanted.message_id}"
+    if wanted.conversation_id is not None:
+        return f"conversation {wanted.conversation_id}"
+    return f"agent {wanted.agent}"
 
 
 def _check_agents(recordings: "Sequence[Recording]", against: Path | None) -> None:
@@ -160,15 +201,21 @@ def _run(
                 if asks and one.is_wanted:
                     answer = _ask(cli, one, recordings)
                     if answer == "q":
+                        told.is_left = True
                         break
                     asks = answer != "c"
                 played = session.run(one)
                 _tell(cli, told, one, recordings, played)
                 if told.divergence is not None:
                     break
-    _show_end(cli, page, recordings, told)
+    missing = missing_in(recordings, conversation_id, message_id)
+    _show_end(cli, page, recordings, told, missing, sum(one.is_wanted for one in steps))
     if told.divergence is not None:
         raise typer.Exit(ExitCode.DIVERGED)
+    if missing or page.unreadable:
+        raise typer.Exit(ExitCode.STORAGE)
+    if told.is_left:
+        raise typer.Exit(ExitCode.LEFT_EARLY)
 
 
 def _check_fork(steps: "Sequence[Step]", fork_at: int | None, message: str | None) -> None:
@@ -225,7 +272,7 @@ def _ask(cli: Cli, step: "Step", recordings: "Sequence[Recording]") -> str:
     from caxton.replay.divergence import call_text, outcome_text
 
     err = sys.stderr
-    err.write(f"{printable(_line(step, recordings))}\n  {_HELP}\n")
+    err.write(f"{printable(step_line(step, recordings))}\n  {_HELP}\n")
     while True:
         err.write("> ")
         err.flush()
@@ -253,15 +300,20 @@ def _ask(cli: Cli, step: "Step", recordings: "Sequence[Recording]") -> str:
 def _show_head(cli: Cli, page: "RecordingPage", recordings: "Sequence[Recording]", steps: "Sequence[Step]") -> None:
     if cli.screen.as_json:
         return
+    silent = "has no recording that can be read" if page.unreadable else "did not record"
     for name in page.not_recorded:
         cli.screen.warn(
-            f"{printable(name)} took part and did not record; 'caxton config set --agent {printable(name)} "
-            "--record=true' changes that"
+            f"{printable(name)} took part and {silent}; "
+            f"'caxton config set --agent {printable(name)} --record=true' changes that"
         )
+    if page.not_in_recordings:
+        cli.screen.warn(printable(not_in_recordings(page.not_in_recordings)))
     for name, count in page.partly_recorded.items():
         cli.screen.warn(f"{count} messages of the conversation that {printable(name)} handled are not recorded")
-    for name in page.unreadable:
-        cli.screen.warn(f"{printable(name)} cannot be read (of another version, or damaged) and was left as it is")
+    for name, why in page.unreadable.items():
+        cli.screen.warn(printable(unreadable(name, why)))
+    if page.unreadable_others and (page.not_recorded or page.not_in_recordings or page.partly_recorded):
+        cli.screen.warn(f"{others(page.unreadable_others)}, and what is missing may be in there")
     if page.total > len(page.recordings):
         cli.screen.warn(f"only the {len(page.recordings)} oldest of {page.total} recordings are replayed")
     if cli.quiet:
@@ -270,26 +322,27 @@ def _show_head(cli: Cli, page: "RecordingPage", recordings: "Sequence[Recording]
         life, run = recording.life, [step for step in steps if step.instance == number]
         wanted = sum(step.is_wanted for step in run)
         cli.screen.line(
-            f"{printable(life.agent)}/{life.replica}  began {_time(life.began_us)}  module {life.module_sha256[:12]}  "
-            f"runs {len(run)} from its start, {wanted} of them asked for"
+            f"{printable(life.agent)}/{life.replica}  began {time_of(life.began_us)}  "
+            f"module {life.module_sha256[:12]}  runs {len(run)} from its start, {wanted} of them asked for"
         )
 
 
 def _tell(cli: Cli, told: _Told, step: "Step", recordings: "Sequence[Recording]", played: "Played | None") -> None:
     """One step is done: remember it, and show it if it was asked for, ran freely, or is the first difference."""
     if played is None:
-        told.steps.append(_step_json(step, recordings, None))
+        told.steps.append(step_json(step, recordings, None))
         if not cli.screen.as_json:
-            cli.screen.line(f"  {printable(_line(step, recordings))}: its instance has ended since the fork")
+            cli.screen.line(f"  {printable(step_line(step, recordings))}: its instance has ended since the fork")
         return
-    told.steps.append(_step_json(step, recordings, played))
+    told.steps.append(step_json(step, recordings, played))
+    told.asked_for += step.is_wanted
     if played.is_free:
         told.free += 1
     else:
         told.compared += 1
         told.calls += len(played.calls)
     if played.divergence is not None:
-        told.divergence = {**told.steps[-1], **_struct(played.divergence)}
+        told.divergence = {**told.steps[-1], **plain(played.divergence)}
     if cli.screen.as_json or not (step.is_wanted or played.is_free or played.divergence):
         return
     _show_step(cli, step, recordings, played)
@@ -298,10 +351,10 @@ def _tell(cli: Cli, told: _Told, step: "Step", recordings: "Sequence[Recording]"
 def _show_step(cli: Cli, step: "Step", recordings: "Sequence[Recording]", played: "Played") -> None:
     from caxton.replay.divergence import outcome_text
 
-    line = printable(f"{_line(step, recordings)}  {_done(played.calls)}, {outcome_text(played.outcome)}")
+    line = printable(f"{step_line(step, recordings)}  {done(played.calls)}, {outcome_text(played.outcome)}")
     if played.divergence is not None:
         found = played.divergence
-        cli.screen.state(Mark.FAIL, printable(_line(step, recordings)))
+        cli.screen.state(Mark.FAIL, printable(step_line(step, recordings)))
         cli.screen.line(f"  differs at call {found.call}")
         cli.screen.line(printable(f"  expected  {found.expected}"))
         cli.screen.line(printable(f"  got       {found.got}"))
@@ -327,105 +380,49 @@ def _effect(call: "Call") -> str | None:
     return f"would {call_text(number, arguments)}"
 
 
-def _show_end(cli: Cli, page: "RecordingPage", recordings: "Sequence[Recording]", told: _Told) -> None:
+def _show_end(
+    cli: Cli, page: "RecordingPage", recordings: "Sequence[Recording]", told: _Told, missing: "list[dict[str, Any]]",
+    asked_for: int,
+) -> None:  # fmt: skip
+    is_whole = not (missing or page.unreadable or told.is_left) and told.compared > 0
     answer = {
-        "identical": told.divergence is None,
+        "identical": False if told.divergence is not None else is_whole or None,
         "compared": told.compared,
         "calls": told.calls,
         "free": told.free,
-        "instances": [_instance_json(recording) for recording in recordings],
+        "asked_for": asked_for,
+        "left_early": told.is_left,
+        "instances": [instance_json(recording) for recording in recordings],
         "steps": told.steps,
         "divergence": told.divergence,
+        "damaged": missing,
         "not_recorded": page.not_recorded,
+        "not_in_recordings": page.not_in_recordings,
         "partly_recorded": page.partly_recorded,
         "unreadable": page.unreadable,
     }
 
     def human() -> None:
-        if told.divergence is not None:
-            cli.screen.state(Mark.FAIL, f"differs from the recording, after {_count(told.compared - 1)} that did not")
-            return
+        for one in missing:
+            cli.screen.state(Mark.FAIL, printable(damage_line(one)))
+        same = f"{handlings(told.compared)} with {told.calls} host calls"
         free = f"; {told.free} ran freely" if told.free else ""
-        cli.screen.state(
-            Mark.OK, f"identical: {_count(told.compared)} with {told.calls} host calls, byte for byte{free}"
-        )
+        if told.divergence is not None:
+            cli.screen.state(
+                Mark.FAIL, f"differs from the recording, after {handlings(told.compared - 1)} that did not"
+            )
+        elif missing or page.unreadable:
+            cli.screen.state(
+                Mark.FAIL, f"not all that was recorded can be read; of what can be, {same} did the same{free}"
+            )
+        elif told.is_left:
+            cli.screen.state(
+                Mark.WARN,
+                f"left early: {told.asked_for} of {asked_for} asked for were run; {same} did the same so far{free}",
+            )
+        elif not told.compared:
+            cli.screen.state(Mark.INFO, f"nothing was compared{free}")
+        else:
+            cli.screen.state(Mark.OK, f"identical: {same}, byte for byte{free}")
 
     cli.screen.answer(answer, human)
-
-
-def _count(handlings: int) -> str:
-    return f"{handlings} handling{'' if handlings == 1 else 's'}"
-
-
-def _line(step: "Step", recordings: "Sequence[Recording]") -> str:
-    """Which handling it is."""
-    life, handling = recordings[step.instance].life, step.handling
-    return f"#{step.number}  {_time(handling.at_us)}  {life.agent}/{life.replica}  {_given(step)}"
-
-
-def _given(step: "Step") -> str:
-    from caxton.replay.record import KINDS, MESSAGE, TIMER
-
-    handling = step.handling
-    if handling.kind == TIMER:
-        return f"timer {handling.timer_id}"
-    if handling.kind != MESSAGE:
-        return KINDS[handling.kind]
-    again = f" (attempt {handling.attempt})" if handling.attempt > 1 else ""
-    return f"{_performative(handling.body)} from {handling.sender}{again}  {handling.message_id}"
-
-
-def _performative(body: bytes) -> str:
-    from msgspec import DecodeError
-
-    from caxton.core.errors import CaxtonError
-    from caxton.messages.codec import decode_message
-
-    try:
-        return decode_message(body).performative
-    except (CaxtonError, DecodeError):
-        return "message"
-
-
-def _done(calls: "Sequence[Call]") -> str:
-    from caxton.replay.record import CALLS
-
-    sent = sum(CALLS[number] == "send_message" and status == 0 for number, _, status in calls)
-    return f"{len(calls)} calls, {sent} sent"
-
-
-def _step_json(step: "Step", recordings: "Sequence[Recording]", played: "Played | None") -> dict[str, Any]:
-    from caxton.replay.divergence import call_text, outcome_text
-    from caxton.replay.record import KINDS
-
-    life, handling = recordings[step.instance].life, step.handling
-    found: dict[str, Any] = {
-        "number": step.number, "recording": life.id, "agent": life.agent, "replica": life.replica,
-        "kind": KINDS[handling.kind], "at": _time(handling.at_us), "message_id": handling.message_id or None,
-        "conversation_id": handling.conversation_id, "attempt": handling.attempt, "asked_for": step.is_wanted,
-    }  # fmt: skip
-    if played is None:
-        return found | {"ran": False}
-    found |= {"ran": True, "free": played.is_free, "calls": len(played.calls), "outcome": outcome_text(played.outcome)}
-    if played.is_free:
-        found["would"] = [call_text(number, arguments) for number, arguments, _ in played.calls]
-    return found
-
-
-def _instance_json(recording: "Recording") -> dict[str, Any]:
-    life = recording.life
-    return {
-        "recording": life.id, "agent": life.agent, "replica": life.replica, "began_at": _time(life.began_us),
-        "module_sha256": life.module_sha256, "recorded_by": life.caxton, "handlings": len(recording.handlings),
-        "ended": None if recording.end is None else recording.end.why,
-    }  # fmt: skip
-
-
-def _struct(value: object) -> dict[str, Any]:
-    import msgspec
-
-    return msgspec.to_builtins(value)
-
-
-def _time(us: int) -> str:
-    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
         "sniff",
         "caxton sniff",
         "caxton sniff --agents manager,bidder-1 --for 30s",
-        "caxton sniff --conversation c-42 --format svg > c-42.svg",
+        "caxton sniff --conversation-id c-42 --format svg > c-42.svg",
         "caxton sniff --output json | jq -r .performative",
     )(sniff)
 
@@ -57,7 +57,7 @@ def sniff(
         typer.Option("--agent", metavar="NAME", help="The same for one name. May be given repeatedly."),
     ] = None,
     conversation: Annotated[
-        str | None, typer.Option("--conversation", metavar="ID", help="Only this conversation.")
+        str | None, typer.Option("--conversation-id", "--conversation", metavar="ID", help="Only this conversation.")
     ] = None,
     form: Annotated[
         Format | None,
@@ -83,7 +83,7 @@ def sniff(
     for_s = None if lasts is None else parse_duration(lasts, what="--for")
     if form is not None:
         if conversation is None:
-            raise InvalidUsage("--format draws one conversation; name it with --conversation", command=_NAME)
+            raise InvalidUsage("--format draws one conversation; name it with --conversation-id", command=_NAME)
         if most is not None or for_s is not None:
             raise InvalidUsage("--max and --for are for listening; --format draws what has been", command=_NAME)
         _draw(cli, form, conversation, names, absolute=absolute, content=content, width=width)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from caxton.cli.command import Cli, OutputFormat, command
+from caxton.cli.output import printable
 from caxton.core.errors import InvalidUsage, InvalidValue
 from caxton.core.units import format_duration, parse_duration
 
@@ -106,9 +107,10 @@ def trace(
 
         cli.screen.line(otlp(found))
     elif found is not None:
-        _show(cli, found, UTC if utc else None)
+        _show(cli, found, wanted, UTC if utc else None)
     if found is not None and found.cut:
-        of = f" of {found.total}" if found.total > len(found.spans) else ""
+        least = "more than " if found.at_least else ""
+        of = f" of {least}{found.total}" if found.total > len(found.spans) else ""
         choice = "--limit, --last, --agent and --errors choose others"
         cli.screen.warn(f"only the last {len(found.spans)}{of} messages are shown; {choice}")
     if reason is not None:
@@ -142,7 +144,7 @@ def _wanted(
     errors: bool,
     bodies: bool,
 ) -> "TraceFilter":
-    from caxton.core.views.traces import TraceFilter
+    from caxton.core.views.traces import MAX_LAST_S, TraceFilter
 
     if (conversation_id is None) == (message_id is None):
         raise InvalidUsage("give either --conversation-id or --message-id", command=_NAME)
@@ -151,6 +153,8 @@ def _wanted(
     last_s = None if last is None else parse_duration(last, what="--last")
     if last is not None and not last_s:
         raise InvalidValue("--last", last, "give more than nothing, like 5m")
+    if last_s is not None and last_s > MAX_LAST_S:
+        raise InvalidValue("--last", last, f"it is at most {MAX_LAST_S / 86_400:.0f}d")
     return TraceFilter(
         conversation_id=conversation_id,
         message_id=message_id,
@@ -185,13 +189,24 @@ def _or_none(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def _show(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
+def _nothing(found: "TraceView", wanted: "TraceFilter") -> str:
+    """Why there is no line: what was asked for is known, but the filters leave nothing of it."""
+    where = "in that time" if found.since else "in it"
+    if wanted.agent is not None:
+        what = "had nothing go wrong" if wanted.errors else "neither sent nor got anything"
+        return f"{printable(wanted.agent)} {what} {where}."
+    if wanted.errors:
+        return f"Nothing went wrong {where}."
+    return f"Nothing happened {where}."
+
+
+def _show(cli: Cli, found: "TraceView", wanted: "TraceFilter", zone: tzinfo | None) -> None:
     from caxton.cli.drawing.trace_lines import lines, time_of, zone_name
     from caxton.cli.drawing.waterfall import ASCII, UNICODE, waterfall
 
     screen = cli.screen
     if not found.spans:
-        screen.line("Nothing happened in that time." if found.since else "No such message.")
+        screen.line(_nothing(found, wanted))
         if found.last_us is not None and found.since and found.last_us < found.since:
             ago = format_duration((found.now - found.last_us) / 1e6)
             screen.hint(f"the last of it was at {time_of(found.last_us, zone)}, {ago} ago; leave --last out")
@@ -204,5 +219,5 @@ def _show(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:
     for line in waterfall(found, columns, glyphs, screen.colour):
         screen.line(line)
     _show_content(cli, found, zone)
-    other = "; --utc shows UTC" if zone is None else ""
-    screen.hint(f"times are {zone_name(found.now, zone)}{other}")
+    name = zone_name(found.now, zone)
+    screen.hint(f"times are {name}" if name == "UTC" else f"times are {name}; --utc shows UTC")

@@ -68,9 +68,9 @@ class Referee:
 
     def __init__(
         self, bus: Bus, table: Table, deadlines: Deadlines, watch: DeadlockWatch, clock: Clock,
-        say: Callable[[str, str, str], None],
+        say: Callable[[str, str, str, Envelope | None], None],
     ) -> None:  # fmt: skip
-        """`say(workspace, agent, text)` writes a warning into the log of an agent."""
+        """`say(workspace, agent, text, about)` writes a warning, about a message or none, into the log of an agent."""
         self._bus, self._table, self._deadlines, self._clock, self._say = bus, table, deadlines, clock, say
         self._watch = watch
         self._book = table.book
@@ -230,7 +230,7 @@ class Referee:
         text = str(_error(message, why))
         is_outside = envelope.sender.startswith(CLIENT_PREFIX)
         if not is_outside:
-            self._say(envelope.workspace, envelope.sender, f"{'' if warn_only else 'not delivered: '}{text}")
+            self._say(envelope.workspace, envelope.sender, f"{'' if warn_only else 'not delivered: '}{text}", envelope)
         if warn_only:
             return True
         self._bus.withhold(envelope, target)
@@ -269,7 +269,8 @@ class Referee:
                 self._warned.clear()
             self._warned.add(key)
             why = _unknown(message.protocol or "")
-            self._say(envelope.workspace, envelope.sender, f"{why.reason}; its messages are not watched over")
+            text = f"{why.reason}; its messages are not watched over"
+            self._say(envelope.workspace, envelope.sender, text, envelope)
         return True
 
     def _answer_late(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
     from caxton.bus.journal import Journal
     from caxton.conversations.settings import Mode
     from caxton.core.clock import Clock
@@ -38,7 +39,8 @@ class Conversations:
 
     def __init__(
         self, bus: Bus, journal: Journal, clock: Clock, read: Callable[[str, Row], list[Row]],
-        say: Callable[[str, str, str], None], settings: ConversationSettings | None = None,
+        say: Callable[[str, str, str, Envelope | None], None],
+        settings: ConversationSettings | None = None,
     ) -> None:  # fmt: skip
         """Put the parts together.
 
@@ -47,7 +49,7 @@ class Conversations:
             journal: what changes is written with its commits.
             clock: for deadlines.
             read: asks the journal as of its last commit, at once.
-            say: `say(workspace, agent, text)` writes a warning into the log of an agent.
+            say: `say(workspace, agent, text, about)` writes a warning, about a message or none, into an agent's log.
             settings: of the node.
         """
         settings = settings or ConversationSettings()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.bus.bus import Bus
+    from caxton.bus.envelope import Envelope
     from caxton.conversations.table import Table
     from caxton.core.clock import Clock
 
@@ -36,8 +37,10 @@ class Deadlock(NamedTuple):
 class DeadlockWatch:
     """Idle while nobody waits for anybody, and cheap while nothing happens."""
 
-    def __init__(self, bus: Bus, table: Table, clock: Clock, say: Callable[[str, str, str], None]) -> None:
-        """`say(workspace, agent, text)` writes a warning into the log of an agent."""
+    def __init__(
+        self, bus: Bus, table: Table, clock: Clock, say: Callable[[str, str, str, Envelope | None], None]
+    ) -> None:
+        """`say(workspace, agent, text, about)` writes a warning, about a message or none, into the log of an agent."""
         self._bus, self._table, self._clock, self._say = bus, table, clock, say
         self.found: dict[tuple[str, tuple[str, ...]], Deadlock] = {}
         """Those there are now."""
@@ -87,7 +90,8 @@ class DeadlockWatch:
         facts = {"action": "conversations.deadlock", "workspace": deadlock.workspace, "agents": list(deadlock.agents)}
         logger.warning("agents wait for each other: %s", chain, extra=facts)
         for name in deadlock.agents:
-            self._say(deadlock.workspace, name, f"deadlock: {chain}; each waits for the next, and none has work left")
+            text = f"deadlock: {chain}; each waits for the next, and none has work left"
+            self._say(deadlock.workspace, name, text, None)
         return deadlock
 
     def _is_quiet(self, workspace: str, name: str) -> bool:

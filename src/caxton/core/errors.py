@@ -489,9 +489,27 @@ class RecordingDamaged(CaxtonError):
 
     code = "RECORDING_DAMAGED"
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, at: int = 0) -> None:
+        """Args:
+        name: of its file, or its id.
+        reason: what is wrong.
+        at: where the damage begins, in bytes; what is before it can be read.
+        """
         super().__init__(f"recording {quoted(name)} cannot be read: {reason}; the file was left as it is")
-        self.name, self.reason = name, reason
+        self.name, self.reason, self.at = name, reason, at
+
+
+class RecordingTooLarge(CaxtonError):
+    """What an instance begins with takes more than the recording of one may take: it is not recorded."""
+
+    code = "RECORDING_TOO_LARGE"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the state that it begins with takes {size_bytes} bytes, and one recording may take {limit_bytes}: "
+            "raise storage.max_recordings to four times what is needed, or more"
+        )
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
 
 
 class NothingRecorded(CaxtonError):
@@ -499,14 +517,20 @@ class NothingRecorded(CaxtonError):
 
     code = "NOTHING_RECORDED"
 
-    def __init__(self, what: str, agents: list[str], *, agent: str | None = None) -> None:
-        who = agent or (agents[0] if agents else "NAME")
-        silent = f"; {', '.join(agents)} took part and did not record" if agents else ""
-        super().__init__(
-            f"nothing is recorded of {what}{silent}; 'caxton config set --agent {who} --record=true' records from then "
-            "on, what was not recorded cannot be replayed"
-        )
-        self.agents = agents
+    def __init__(self, what: str, reasons: list[str], *, silent: list[str]) -> None:
+        """Args:
+        what: is to be replayed, as a noun.
+        reasons: what is known of why there is none, each a clause.
+        silent: agents that do not record and would have to.
+        """
+        advice = [
+            f"'caxton config set --agent {name} --record=true' records from then on, what was not recorded cannot be "
+            "replayed"
+            for name in silent[:1]
+        ]
+        said = [f"nothing that can be read is recorded of {what}", *reasons, *advice]
+        super().__init__("; ".join(said))
+        self.reasons, self.agents = reasons, silent
 
 
 class DeadLettersFull(CaxtonError):

@@ -75,9 +75,9 @@ class LogBook:
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    def warn(self, workspace: str, agent: str, text: str) -> None:
-        """A warning of the host's own."""
-        self.append(workspace, agent, 0, WARNING, "host", text)
+    def warn(self, workspace: str, agent: str, text: str, context: Context | None = None) -> None:
+        """A warning of the host's own; `context` is that of the message that it is about, if it is about one."""
+        self.append(workspace, agent, 0, WARNING, "host", text, context)
 
     def append(
         self, workspace: str, agent: str, replica: int, level: int, source: str, text: str,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from caxton.logs.block import MAGIC, Damaged, decode, encode
+from caxton.logs.block import MAGIC, decode, encode
 from caxton.logs.line import FORGOTTEN
 
 if TYPE_CHECKING:
@@ -50,25 +51,28 @@ class LogFiles:
         self._directory, self._max_bytes = directory, max_bytes
         self._segment_bytes = max_bytes // SEGMENTS
         self._free_bytes, self._keeps = free_bytes, keeps
+        self.bytes = 0
+        """Of all segments, those that cannot be read included. May be read in another thread."""
         self._sizes: dict[int, int] = {}
-        """Bytes of each segment by number, the oldest first."""
+        """The same of each by number, the oldest first."""
+        self._unreadable: dict[int, str] = {}
+        """Segments of which no line can be read, and why."""
         self._next = 1
         self._open: int | None = None
         """The segment that is written to: one of this run, whatever an earlier one left."""
-
-    @property
-    def bytes(self) -> int:
-        """Of all segments."""
-        return sum(self._sizes.values())
+        self._lines = 0
+        """Lines in it."""
 
     def load(self) -> list[Record]:
         """All lines that can be read, in order of writing; those of removed agents are left out.
 
-        What cannot be read is left alone and told in the server's log.
+        What cannot be read is told in the server's log, and stays until there is too much.
         """
         found: dict[int, Record] = {}
         for number in self._numbers():
             self._next = number + 1
+            with suppress(OSError):
+                self._count(number, self._path(number).stat().st_size)
             for record in self._read(number):
                 found[record[0]] = record  # cleaning may have been cut off with a line in two segments
         forgotten = {(r[2], r[3]): seq for seq, r in sorted(found.items()) if r[5] == FORGOTTEN}
@@ -78,45 +82,58 @@ class LogFiles:
         """Append a block, and clean up if that makes too much. Raises `OSError`: it may not be there then."""
         if self._free_bytes() < MIN_FREE_BYTES:
             raise OSError(f"less than {MIN_FREE_BYTES >> 20} MiB of the disk are free")
-        for block in _blocks(records):
-            self._append(block)
+        for part in _parts(records):
+            self._append(part)
         while self.bytes > self._max_bytes and len(self._sizes) > 1:
             self._clean(next(iter(self._sizes)))
 
-    def _append(self, block: bytes) -> None:
-        number = self._open
+    def _append(self, records: Sequence[Record]) -> None:
+        """Write one block."""
+        block, number = encode(records, self._lines), self._open
         if number is None or self._sizes[number] + len(block) > self._segment_bytes:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            number, self._next = self._next, self._next + 1
-            block = MAGIC + block
+            number, self._next, self._lines = self._next, self._next + 1, 0
+            block = MAGIC + encode(records, 0)
         handle = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self._sizes.setdefault(number, 0)
+            self._count(number, 0)
             self._open = number
             view = memoryview(block)
             while view:
                 written = os.write(handle, view)
-                self._sizes[number] += written
+                self._count(number, written)
                 view = view[written:]
+            self._lines += len(records)
         except OSError:
-            self._open = None  # what follows half a block could not be read
+            self._open = None  # half a block is a damaged one, and the next one would be told of it
             raise
         finally:
             os.close(handle)
 
     def _clean(self, number: int) -> None:
         """Let go of the oldest segment; what is still kept moves on unless it is most of it, which would not end."""
-        kept = [r for r in self._read(number) if r[5] != FORGOTTEN and self._keeps(r[2], r[3], r[0])]
+        known = self._unreadable.pop(number, None)
+        records = self._read(number) if known is None else []
+        kept = [r for r in records if r[5] != FORGOTTEN and self._keeps(r[2], r[3], r[0])]
         size = self._sizes.pop(number)
+        self.bytes -= size
         self._path(number).unlink(missing_ok=True)
-        blocks = _blocks(kept)
-        if sum(map(len, blocks)) <= size // 2:
-            for block in blocks:
-                self._append(block)
+        if known is not None:
+            facts = {"action": "logs.let_go", "path": str(self._path(number)), "bytes": size, "reason": known}
+            logger.warning("agents' log lines that cannot be read were let go of to make room", extra=facts)
+        parts = _parts(kept)
+        if sum(len(encode(part, 0)) for part in parts) <= size // 2:
+            for part in parts:
+                self._append(part)
+
+    def _count(self, number: int, size: int) -> None:
+        self._sizes[number] = self._sizes.get(number, 0) + size
+        self.bytes += size
 
     def _numbers(self) -> list[int]:
         try:
-            names = [entry.name for entry in self._directory.iterdir()]
+            with os.scandir(self._directory) as entries:
+                names = [entry.name for entry in entries if entry.is_file()]
         except OSError:
             return []
         return sorted(int(name[: -len(_SUFFIX)]) for name in names if _is_segment(name))
@@ -125,27 +142,37 @@ class LogFiles:
         return self._directory / f"{number:012}{_SUFFIX}"
 
     def _read(self, number: int) -> list[Record]:
-        """What can be read of a segment. One of another form is not ours to clean."""
+        """What can be read of a segment."""
         path = self._path(number)
-        records: list[Record] = []
         facts = {"action": "logs.damaged", "path": str(path)}
         try:
-            data = path.read_bytes()
-            if data[: len(MAGIC)] != MAGIC:
-                logger.warning("agents' log lines are in a form that this version does not know", extra=facts)
-                return []
-            self._sizes[number] = len(data)
-            for block in decode(data[len(MAGIC) :]):
-                records += block
-        except Damaged:
-            logger.warning("agents' log lines cannot be read to their end", extra={**facts, "lines": len(records)})
+            with path.open("rb") as opened:
+                begin = opened.read(len(MAGIC))
+                data = opened.read() if begin == MAGIC else b""
         except OSError as exc:
-            logger.warning("agents' log lines cannot be read", extra={**facts, "error.type": type(exc).__name__})
-        return records
+            self._unreadable[number] = f"reading it fails: {exc.strerror or exc}"
+        else:
+            if begin == MAGIC:
+                found = decode(data)
+                if found.lost:
+                    counts = {"lines": len(found.records), "lost": found.lost}
+                    logger.warning("some of the agents' log lines are damaged", extra={**facts, **counts})
+                return found.records
+            self._unreadable[number] = _why(begin)
+        reason = self._unreadable[number]
+        logger.warning("agents' log lines cannot be read", extra={**facts, "reason": reason})
+        return []
 
 
-def _blocks(records: Sequence[Record]) -> list[bytes]:
-    return [encode(records[at : at + RECORDS_PER_BLOCK]) for at in range(0, len(records), RECORDS_PER_BLOCK)]
+def _parts(records: Sequence[Record]) -> list[Sequence[Record]]:
+    return [records[at : at + RECORDS_PER_BLOCK] for at in range(0, len(records), RECORDS_PER_BLOCK)]
+
+
+def _why(begin: bytes) -> str:
+    """What is wrong with the beginning of a segment that is not `MAGIC`."""
+    if len(begin) == len(MAGIC) and begin[:-1] == MAGIC[:-1]:
+        return f"it is of version {begin[-1]}, and this server reads version {MAGIC[-1]}"
+    return "it does not begin as a file of agents' logs does"
 
 
 def _is_segment(name: str) -> bool:

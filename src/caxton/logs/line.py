@@ -14,6 +14,10 @@ WARNING = LEVELS.index("warn")
 
 MAX_LINE_CHARS = 4096
 
+MAX_RAW_CHARS = 16 << 10
+"""So much of a line is cleaned, and then cut to `MAX_LINE_CHARS`: as much as a guest may say at once, so that escape
+sequences cost none of its text."""
+
 KEPT_LINE_BYTES = 640
 """What a line takes beside its text and conversation: its tuple, its numbers, the other ids, a place in a deque; 220
 without a message in hand, 610 with the longest id that a client may give one."""
@@ -21,7 +25,10 @@ without a message in hand, 610 with the longest id that a client may give one.""
 _SEQUENCES = re.compile(r"\x1b\[[0-?]*+[@-~]")
 """Colours and movements of the cursor (ECMA-48, CSI). They hold no text, so nothing that was said is lost."""
 
-_UNWANTED = (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0xD800, 0xE000))
+_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Bidirectional controls (Unicode's Bidi_Control): they show a text in another order than it has."""
+
+_UNWANTED = (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0xD800, 0xE000), *_DIRECTIONS)
 _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in _UNWANTED if code != 9}
 """A guest must not write into the operator's terminal (escape sequences) or forge lines. Halves of characters cannot be
 written down."""
@@ -67,10 +74,10 @@ def split(text: str) -> list[str]:
 
 def clean(text: str) -> str:
     """`text` without colours, cut to `MAX_LINE_CHARS`, what is left of control characters replaced."""
-    text = text[:MAX_LINE_CHARS]
-    if text.isprintable():
-        return text
-    return _SEQUENCES.sub("", text.rstrip("\r")).translate(_CONTROL)
+    begin = text[:MAX_LINE_CHARS]
+    if begin.isprintable():
+        return begin
+    return _SEQUENCES.sub("", text[:MAX_RAW_CHARS].rstrip("\r"))[:MAX_LINE_CHARS].translate(_CONTROL)
 
 
 def cost(record: Record) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from caxton.core.views.logs import LogLine
@@ -22,7 +23,7 @@ class Reader:
     def __init__(self, workspace: str, wanted: LogFilter) -> None:
         self._workspace = workspace
         self._agents = wanted.agents
-        self._matches = wanted.test()
+        self._is_wanted, self._matches = replace(wanted, grep=None).test(), wanted.test()
         self._unread: list[Record] = []
         self._missed = 0
         self._some = asyncio.Event()
@@ -30,6 +31,8 @@ class Reader:
     def offer(self, record: Record) -> None:
         """A new line."""
         if record[2] != self._workspace or (self._agents is not None and record[3] not in self._agents):
+            return
+        if not self._is_wanted(record):
             return
         if len(self._unread) >= MAX_UNREAD:
             self._missed += 1
@@ -40,7 +43,8 @@ class Reader:
     async def take(self) -> list[LogLine]:
         """Those that came since the last time, waited for; a line that says how many are missing behind them.
 
-        Patterns are looked for here and not in `offer`, which the agent that logs waits for.
+        Patterns are looked for here and not in `offer`, which the agent that logs waits for: lines that a pattern will
+        leave out take room until then.
         """
         await self._some.wait()
         self._some.clear()

@@ -40,14 +40,18 @@ class LogWriter:
         self._queue: SimpleQueue[Record | None] = SimpleQueue()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self.unwritten = 0
-        """Lines that are not on disk, because it was full, broken or too slow."""
+        self._left_out = self._failed = 0  # counted by one thread each
         self._is_failing = False
+
+    @property
+    def unwritten(self) -> int:
+        """Lines that are not on disk, because it was full, broken or too slow."""
+        return self._left_out + self._failed
 
     def put(self, record: Record) -> None:
         """Write it down soon; leave it out if too many wait."""
         if self._queue.qsize() >= MAX_UNWRITTEN or self._closing.is_set():
-            self.unwritten += 1
+            self._left_out += 1
             return
         self._queue.put(record)
         if self._thread is None:
@@ -80,7 +84,7 @@ class LogWriter:
         try:
             self._files.write(lines)
         except Exception as exc:  # the thread's own wall: lines are not worth a server
-            self.unwritten += len(lines)
+            self._failed += len(lines)
             if not self._is_failing:
                 facts = {"action": "logs.not_written", "error.type": type(exc).__name__}
                 logger.error("agents' log lines are not written down: %s", exc, extra=facts)

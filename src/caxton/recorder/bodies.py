@@ -7,13 +7,13 @@ At the end of each round of the pump it is offered what was handled in it. It lo
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from caxton.recorder.choice import Choice
 from caxton.recorder.record import REPLIED, SETTLED
-from caxton.storage.shelf import Batch, Shelf
+from caxton.storage.shelf import ROW_BYTES, Batch, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,9 +54,11 @@ class Bodies:
         """`remembered` gives the last messages of a conversation that are still in memory."""
         self._shelf, self._now_s, self._remembered = shelf, now_s, remembered
         self._choices: defaultdict[str, Choice] = defaultdict(lambda: Choice(budget_bytes))
-        for workspace, conversation, size, notable in shelf.index():
+        for workspace, conversation, size, notable in shelf.kept:
             self._choices[workspace].restore(conversation, size, notable=bool(notable))
+        shelf.kept.clear()
         self._allowance = float(MESSAGES_PER_S)
+        self._for_notable = float(MESSAGES_PER_S)
         self._rescues = float(RESCUES_PER_S)
         self._refilled = now_s()
 
@@ -67,7 +69,7 @@ class Bodies:
             self._allowance -= len(round_)
             self._take(round_)
         else:
-            self._pass_over(round_)
+            self._take_some(round_)
 
     def notable(self, said: Said) -> None:
         """Something happened to `said` for which its conversation is kept rather than others."""
@@ -77,23 +79,21 @@ class Bodies:
         choice = self._choices[said.workspace]
         if choice.is_kept(conversation):
             if choice.mark(conversation):
-                self._shelf.put(Batch([], [(said.workspace, conversation, 1)], []))
+                self._keep([said])
         else:
             self._refill()
             if self._rescues < 1:
                 return
             self._rescues -= 1
-            self._rescue(choice, said.workspace, conversation)
+            self._rescue(choice, said)
 
-    def _rescue(self, choice: Choice, workspace: str, conversation: str) -> None:
-        """Take it from its beginning, if that is still in memory: what follows is offered anyway."""
-        earlier = self._remembered(workspace, conversation)
+    def _rescue(self, choice: Choice, said: Said) -> None:
+        """Take its conversation from the beginning, if that is still in memory: what follows is offered anyway."""
+        conversation = said.conversation_id or ""
+        earlier = self._remembered(said.workspace, conversation)
         if choice.is_begun(conversation) and not earlier:
             return
-        self._keep(earlier, notable=True)
-        if not choice.is_kept(conversation):
-            choice.add(conversation, 0, notable=True)
-        self._shelf.put(Batch([], [(workspace, conversation, 1)], []))
+        self._keep([*earlier, said], notable=True)
         choice.begin({conversation})
 
     def _take(self, round_: Sequence[Said]) -> None:
@@ -117,7 +117,7 @@ class Bodies:
             if (said.workspace, conversation) in gone:
                 continue
             choice = self._choices[said.workspace]
-            given_up = choice.add(conversation, len(said.body), notable=notable)
+            given_up = choice.add(conversation, _cost(said), notable=notable)
             batch.mark.append((said.workspace, conversation, int(conversation in choice.notable)))
             batch.add.append((said.workspace, conversation, said.seq, said.attempt, said.body))
             gone |= {(said.workspace, one) for one in given_up}
@@ -127,22 +127,41 @@ class Bodies:
             batch.add = [row for row in batch.add if (row[0], row[1]) not in gone]
         self._shelf.put(batch)
 
-    def _pass_over(self, round_: Sequence[Said]) -> None:
-        """Too many: those that are kept cannot be kept whole, and those that begin are not taken."""
+    def _take_some(self, round_: Sequence[Said]) -> None:
+        """Too many: the notable ones are kept on with, then those that say least; the others are given up."""
+        counts = Counter(map(_KEY, round_))  # at the speed of C: this is the way of a busy node
+        wanted: set[tuple[str, str]] = set()
         drop: list[tuple[str, str]] = []
-        for key in set(map(_KEY, round_)):  # at the speed of C: this is the way of a busy node
-            choice = self._choices[key[0]]
-            if choice.is_kept(key[1]):
-                choice.give_up(key[1])
-                drop.append(key)
-            choice.begin({key[1]})
+        for workspace in {workspace for workspace, _ in counts}:
+            choice = self._choices[workspace]
+            said = {conversation for where, conversation in counts if where == workspace}
+            kept = [
+                *(said & choice.notable.keys()),
+                *sorted(said & choice.plain.keys(), key=lambda one: counts[workspace, one]),
+            ]
+            for conversation in kept:
+                count = counts[workspace, conversation]
+                room = self._for_notable if conversation in choice.notable else self._allowance
+                if count > room or self._shelf.is_behind:
+                    choice.give_up(conversation)
+                    drop.append((workspace, conversation))
+                    continue
+                wanted.add((workspace, conversation))
+                if conversation in choice.notable:
+                    self._for_notable -= count
+                else:
+                    self._allowance -= count
+            choice.begin(said)
         if drop:
             self._shelf.put(Batch(drop, [], []))
+        if wanted:
+            self._keep([said for said in round_ if (said.workspace, said.conversation_id) in wanted])
 
     def _refill(self) -> None:
         now = self._now_s()
         passed, self._refilled = now - self._refilled, now
         self._allowance = min(self._allowance + passed * MESSAGES_PER_S, MESSAGES_PER_S)
+        self._for_notable = min(self._for_notable + passed * MESSAGES_PER_S, MESSAGES_PER_S)
         self._rescues = min(self._rescues + passed * RESCUES_PER_S, RESCUES_PER_S)
 
     # --- what is kept ----------------------------------------------------------------------------------------
@@ -166,6 +185,11 @@ class Bodies:
     def close(self) -> None:
         """Write what was taken, and end."""
         self._shelf.close()
+
+
+def _cost(said: Said) -> int:
+    """What keeping it takes; conversations may have ids of a thousand characters."""
+    return len(said.body) + len((said.conversation_id or "").encode()) + ROW_BYTES
 
 
 def open_shelf(directory: Path) -> Shelf | None:

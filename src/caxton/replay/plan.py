@@ -35,20 +35,21 @@ def plan(
     """The steps in their order; without a conversation or message everything that was recorded."""
     found: list[tuple[int, int, int, Handling, bool]] = []
     for instance, recording in enumerate(recordings):
-        wanted = [_is_wanted(handling, conversation_id, message_id) for handling in recording.handlings]
-        last = max((n for n, is_wanted in enumerate(wanted) if is_wanted), default=-1)
+        wanted = [is_wanted(handling, conversation_id, message_id) for handling in recording.handlings]
+        last = max((n for n, is_one in enumerate(wanted) if is_one), default=-1)
         at_us = 0
         for n, handling in enumerate(recording.handlings[: last + 1]):
             at_us = max(at_us, handling.at_us)  # a clock that was set back changes no order within a life
             found.append((at_us, instance, n, handling, wanted[n]))
     found.sort(key=lambda one: one[:3])
     return [
-        Step(number, instance, handling, is_wanted)
-        for number, (_, instance, _, handling, is_wanted) in enumerate(found, start=1)
+        Step(number, instance, handling, is_one)
+        for number, (_, instance, _, handling, is_one) in enumerate(found, start=1)
     ]
 
 
-def _is_wanted(handling: Handling, conversation_id: str | None, message_id: str | None) -> bool:
+def is_wanted(handling: Handling, conversation_id: str | None, message_id: str | None) -> bool:
+    """Whether a handling belongs to what is asked for."""
     if conversation_id is None and message_id is None:
         return True
     if message_id is not None and handling.message_id != message_id:

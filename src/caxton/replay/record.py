@@ -7,9 +7,12 @@ one are no part of it: a guest does not make them.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMAT = 1
 """Of the files. Another one is refused and left as it is."""
@@ -100,7 +103,24 @@ class End(msgspec.Struct, array_like=True, frozen=True):
     why: str
 
 
-encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+
+
+def encode_state(kv: Mapping[bytes, bytes], next_timer_id: int) -> bytearray:
+    """As `encode(State(list(kv.items()), next_timer_id))`, entry by entry: other threads get their turns."""
+    found = bytearray(b"\x92")  # an array of two, and in it one of all entries
+    found += _array_head(len(kv))
+    for entry in kv.items():
+        _encoder.encode_into(entry, found, -1)
+    found += encode(next_timer_id)
+    return found
+
+
+def _array_head(length: int) -> bytes:
+    if length < 16:
+        return bytes((0x90 | length,))
+    return b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big")
 
 
 def decoder(kind: Any) -> Any:

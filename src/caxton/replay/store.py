@@ -1,8 +1,10 @@
 """The recordings of a node: one file a life in a directory of their own, and the modules that were recorded.
 
-All together take at most `max_bytes`: the oldest lives go first, each as a whole, since half of one cannot be replayed.
-One life may have a quarter of that; then its recording ends. Everything is called on the event loop's thread, but for
-`search`, which reads files in another one.
+All together take at most `max_bytes`. When it is more, whole lives go, since half of one cannot be replayed: the oldest
+of the agent that takes most (`replay.shares`). One life may have a quarter of all; then its recording ends. What the
+event loop's thread does for that is bounded: letting go of a life costs it no look at others, files are deleted in a
+thread of the store's own, and `write_beginning`, `entries`, `mentions` and `module` may be called in any thread.
+`Writer.add` writes at once: what it wrote survives the process before anybody hears of it.
 """
 
 from __future__ import annotations
@@ -11,19 +13,22 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import RecordingDamaged, RecordingNotFound, RecordingTooNew
-from caxton.replay import file
+from caxton.core.errors import RecordingDamaged, RecordingNotFound, RecordingTooLarge, RecordingTooNew
+from caxton.replay import file, search
 from caxton.replay.record import End
+from caxton.replay.shares import MIN_LIFE_BYTES, Entry, Shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from caxton.replay.record import Handling, Life, State
+    from caxton.core.views.recordings import RecordingFilter
+    from caxton.replay.record import Handling, Life
 
 logger = logging.getLogger(__name__)
 
@@ -31,27 +36,23 @@ DEFAULT_BYTES = 256 << 20
 MAX_SHARE = 4
 """A life may take so many-th of all."""
 
-MIN_LIFE_BYTES = 4096
-"""What the smallest counts, so that an agent that crashes all the time does not leave a million files."""
-
 MAX_OPEN_FILES = 32
 """Files that stay open for the next frame; others are opened for it."""
+
+MAX_GONE_AT_ONCE = 64
+"""Lives that are let go of at once when one begins: a fraction of a millisecond. The rest follows in further turns."""
 
 _SUFFIX = ".life"
 _HEAD_BYTES = 4096
 """The first frame is within them: names and numbers only."""
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One life as the store knows it."""
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The file of a life that begins; the store does not know it yet."""
 
-    life: Life
-    path: Path
-    size: int
-    """Of the file, whole frames only if this run wrote it."""
-    writer: Writer | None = None
-    """It goes on."""
+    entry: Entry
+    checksum: int
 
 
 class Writer:
@@ -96,7 +97,7 @@ class Writer:
             self.on_end(f"it cannot be written: {exc.strerror or exc}")
             return
         self._checksum = checksum
-        self._store.prune()
+        self._store.prune(len(data) // MIN_LIFE_BYTES + 1)  # as many as make up for it
 
 
 class Store:
@@ -111,13 +112,17 @@ class Store:
         """Lives of this run that were let go of, or not recorded to their end."""
         self._directory, self._modules_directory = directory, directory / "modules"
         self._entries: dict[str, Entry] = {}
+        self._shares = Shares()
         self._modules: dict[str, int] = {}
+        self._needs = Counter[str]()
+        """How many lives need which module."""
         self._kept = set[str]()
         """Modules that were wanted in this run: a life may be about to begin that needs one."""
         self.unreadable: dict[str, str] = {}
         """Files that are no recordings of this format: name → why."""
         self._open: OrderedDict[Path, int] = OrderedDict()
-        self._used = 0
+        self._module_bytes = 0
+        self._deleting = ThreadPoolExecutor(1, "caxton-recordings")
         self._load()
 
     # --- writing ---------------------------------------------------------------------------------------------
@@ -135,25 +140,40 @@ class Store:
             opened.write(wasm)
         temporary.replace(path)
         self._modules[sha256] = len(wasm)
-        self._used += len(wasm)
+        self._module_bytes += len(wasm)
 
-    def begin(self, life: Life, state: State) -> Writer:
-        """A life begins. Raises OSError."""
+    def write_beginning(self, life: Life, kv: Mapping[bytes, bytes], next_timer_id: int) -> Beginning:
+        """Write the file of a life that begins, in any thread; `kv` must not change meanwhile.
+
+        Raises `RecordingTooLarge`, OSError; then there is no file.
+        """
+        parts, checksum = file.begin(life, kv, next_timer_id)
+        size = sum(map(len, parts))
+        if size > self.max_life_bytes:
+            raise RecordingTooLarge(size, self.max_life_bytes)
         self._directory.mkdir(mode=0o700, exist_ok=True)
         path = self._directory / f"{life.id}{_SUFFIX}"
-        data, checksum = file.begin(life, state)
-        entry = Entry(life, path, 0)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            self.append(entry, data)
+            if os.writev(handle, parts) < size:
+                raise OSError(28, "no space left on device")
         except OSError:
-            self._close(path)
             path.unlink(missing_ok=True)
             raise
-        self._entries[life.id] = entry
-        entry.writer = Writer(self, entry, checksum)
-        self.prune()
+        finally:
+            os.close(handle)
+        return Beginning(Entry(life, path, size), checksum)
+
+    def begin(self, beginning: Beginning) -> Writer:
+        """The life goes on from here. Call `prune` until it says that there is no more to do."""
+        entry = beginning.entry
+        entry.writer = Writer(self, entry, beginning.checksum)
+        self._add(entry)
         return entry.writer
+
+    def discard(self, beginning: Beginning) -> None:
+        """The life does not go on: its file goes."""
+        self._delete([beginning.entry.path])
 
     def append(self, entry: Entry, data: bytes) -> None:
         """Add to the file of a life, all or nothing. Raises OSError."""
@@ -166,45 +186,56 @@ class Store:
             with contextlib.suppress(OSError):
                 os.ftruncate(handle, entry.size)
             raise
-        before = _counted(entry.size) if entry.size else 0
-        entry.size += len(data)
-        self._used += _counted(entry.size) - before
+        self._shares.grow(entry, len(data))
 
     def ended(self, entry: Entry) -> None:
         """Nothing more comes."""
         entry.writer = None
         self._close(entry.path)
+        if entry.life.id in self._entries:
+            self._shares.end(entry)
 
-    def prune(self) -> None:
-        """Let go of the oldest lives as long as there is too much."""
-        while self._used > self.max_bytes and self._entries:
-            entry = self._entries[min(self._entries)]
-            if entry.writer is not None:
-                if len(self._entries) == 1:
-                    return  # it has its own limit
-                writer = entry.writer
-                self._forget(entry)
-                writer.is_open = False
-                writer.on_end("it was the oldest of too much, and was let go of")
-            else:
-                self._forget(entry)
-            self.lost += 1
+    def prune(self, at_most: int | None = None) -> bool:
+        """Let go of lives as long as there is too much, and of no more than `at_most`. Whether there is more to do."""
+        if self.used_bytes <= self.max_bytes:
+            return False
+        gone: list[Path] = []
+        for entry in self._shares.in_their_turn():
+            is_last = entry.writer is not None and len(self._entries) == 1  # it has its own limit
+            if self.used_bytes <= self.max_bytes or is_last or len(gone) == at_most:
+                break
+            gone.append(entry.path)
+            self._forget(entry)
+        if gone:
+            self._delete(gone)
+        return len(gone) == at_most
+
+    def settle(self) -> None:
+        """Wait until no file is left of what was let go of."""
+        self._deleting.submit(int).result()
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files, and wait for those that are to be deleted."""
         for path in list(self._open):
             self._close(path)
+        self._deleting.shutdown()
 
     # --- reading ---------------------------------------------------------------------------------------------
 
     @property
     def used_bytes(self) -> int:
         """What all recordings take, the modules too."""
-        return self._used
+        return self._shares.taken + self._module_bytes
+
+    @property
+    def lives(self) -> int:
+        """How many there are, of all workspaces."""
+        return len(self._entries)
 
     def entries(self, workspace: str) -> list[Entry]:
-        """All lives of a workspace, the oldest first."""
-        return [entry for _, entry in sorted(self._entries.items()) if entry.life.workspace == workspace]
+        """All lives of a workspace, the oldest first. In any thread: there may be many."""
+        entries = list(self._entries.values())  # at once, whatever other threads do
+        return sorted((one for one in entries if one.life.workspace == workspace), key=lambda one: one.life.id)
 
     def entry(self, workspace: str, life_id: str) -> Entry:
         """One of them. Raises `RecordingNotFound`; `RecordingTooNew` or `RecordingDamaged` if its file is such."""
@@ -215,6 +246,13 @@ class Store:
             path = self._directory / f"{life_id}{_SUFFIX}"
             file.read_life(_beginning(path), path.name)
         raise RecordingNotFound(life_id)
+
+    def mentions(self, name: str, wanted: RecordingFilter) -> bool:
+        """Whether an unreadable file may hold what is asked for. In any thread. Raises OSError."""
+        return search.mentions(
+            self._directory / name,
+            agent=wanted.agent, conversation_id=wanted.conversation_id, message_id=wanted.message_id,
+        )  # fmt: skip
 
     def module(self, sha256: str) -> bytes:
         """A module that was recorded. Raises `RecordingNotFound`, `RecordingDamaged`."""
@@ -239,41 +277,58 @@ class Store:
         for name in names:
             if name.endswith(_SUFFIX):
                 self._look(self._directory / name)
-        needed = {entry.life.module_sha256 for entry in self._entries.values()}
         with contextlib.suppress(OSError):
             for name in os.listdir(self._modules_directory):
                 path = self._modules_directory / name
-                if path.stem in needed and path.suffix == ".wasm":
+                if path.stem in self._needs and path.suffix == ".wasm":
                     self._modules[path.stem] = path.stat().st_size
                 elif not self.unreadable:  # those of another format may need it
                     path.unlink(missing_ok=True)
-        self._used = sum(self._modules.values()) + sum(_counted(entry.size) for entry in self._entries.values())
+        self._module_bytes = sum(self._modules.values())
 
     def _look(self, path: Path) -> None:
         try:
             life = file.read_life(_beginning(path), path.name)
             if f"{life.id}{_SUFFIX}" != path.name:
                 raise RecordingDamaged(path.name, "it is that of another life")
-            self._entries[life.id] = Entry(life, path, path.stat().st_size)
+            self._add(Entry(life, path, path.stat().st_size))
         except (RecordingTooNew, RecordingDamaged, OSError) as exc:
             self.unreadable[path.name] = str(exc)
             facts = {"action": "replay.unreadable", "file": str(path), "error": str(exc)}
             logger.warning("a recording cannot be read and is left as it is", extra=facts)
 
+    def _add(self, entry: Entry) -> None:
+        self._entries[entry.life.id] = entry
+        self._shares.add(entry)
+        self._needs[entry.life.module_sha256] += 1
+
     def _forget(self, entry: Entry) -> None:
         self._close(entry.path)
-        entry.writer = None
         del self._entries[entry.life.id]
-        self._used -= _counted(entry.size)
-        with contextlib.suppress(OSError):
-            entry.path.unlink(missing_ok=True)
-        sha256 = entry.life.module_sha256
-        if sha256 in self._kept or sha256 not in self._modules:
+        self._shares.remove(entry)
+        self._let_go_of_module(entry.life.module_sha256)
+        self.lost += 1
+        writer, entry.writer = entry.writer, None
+        if writer is not None:
+            writer.is_open = False
+            writer.on_end("there was too much of all, and it was let go of")
+
+    def _let_go_of_module(self, sha256: str) -> None:
+        """One life less needs it."""
+        self._needs[sha256] -= 1
+        if self._needs[sha256] > 0:
             return
-        if not any(other.life.module_sha256 == sha256 for other in self._entries.values()):
-            self._used -= self._modules.pop(sha256)
-            with contextlib.suppress(OSError):
+        del self._needs[sha256]
+        if sha256 in self._modules and sha256 not in self._kept:
+            self._module_bytes -= self._modules.pop(sha256)
+            with contextlib.suppress(OSError):  # here and now: it may be wanted again in a moment
                 self._module_path(sha256).unlink(missing_ok=True)
+
+    def _delete(self, paths: Sequence[Path]) -> None:
+        try:
+            self._deleting.submit(_unlink, paths)
+        except RuntimeError:  # it is closed
+            _unlink(paths)
 
     def _file(self, path: Path) -> int:
         handle = self._open.get(path)
@@ -299,5 +354,7 @@ def _beginning(path: Path) -> bytes:
         return opened.read(_HEAD_BYTES)
 
 
-def _counted(size: int) -> int:
-    return max(size, MIN_LIFE_BYTES)
+def _unlink(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -235,7 +235,7 @@ SETTINGS = (
         "CAXTON_MAX_RECORDINGS",
         256 << 20,
         _size(MIN_RECORDING_BYTES),
-        "How much recordings for replays may take; the oldest go first.",
+        "How much recordings for replays may take; the oldest of who takes most go first.",
     ),
     Setting(
         "recorder.size",

@@ -98,9 +98,13 @@ class HttpServer:
         app: the ASGI application.
         options: where and how.
         stopping: set by `stop`, before anything else; the application ends its streams on it.
+        opened: set by `open`.
     """
 
-    def __init__(self, app: Asgi, options: HttpOptions, *, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, app: Asgi, options: HttpOptions, *, stopping: asyncio.Event, opened: asyncio.Event | None = None
+    ) -> None:
+        self._opened = asyncio.Event() if opened is None else opened
         self._options = options
         self._stopping = stopping
         self._requests = Requests(app)
@@ -146,6 +150,10 @@ class HttpServer:
         self._threads = _threads() - before
         reaper = IdleReaper(self.port, self._requests, idle_s=self._options.idle_timeout_s)
         self._reaper = asyncio.create_task(reaper.run(), name="idle reaper")
+
+    def open(self) -> None:
+        """What the application stands for is there: answer everything."""
+        self._opened.set()
 
     def refuse(self) -> None:
         """Answer new requests with SHUTTING_DOWN and end the streams; open requests go on."""
@@ -225,8 +233,8 @@ class HttpServer:
 
 
 def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServer:
-    """The REST API of a node, ready to be started."""
-    stopping = asyncio.Event()
+    """The REST API of a node, ready to be started. Until `open` it answers only those who ask whether it is ready."""
+    stopping, opened = asyncio.Event(), asyncio.Event()
     services = Services(
         conversations=rooms.conversations,
         agents=rooms.agents, capabilities=rooms.capabilities, messages=rooms.messages,
@@ -244,9 +252,10 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         stopping=stopping,
         allowed_hosts=[*settings.allowed_hosts, _as_host_header(settings.host)],
         meter=rooms.meter,
+        opened=opened,
     )
     options = HttpOptions(host=settings.host, port=settings.port, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
-    return HttpServer(app, options, stopping=stopping)
+    return HttpServer(app, options, stopping=stopping, opened=opened)
 
 
 def check_certificate(options: HttpOptions) -> None:

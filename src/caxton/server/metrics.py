@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from caxton.core.errors import BulkheadFull, CircuitOpen, RateLimited
 from caxton.observe.metrics import Metric, powers, render
+from caxton.telemetry.settings import SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -111,6 +112,11 @@ def _rate_limited(m: Moment) -> Samples:
 
 def _read_all(histograms: dict[str, Histogram]) -> Samples:
     return {label: histogram.read() for label, histogram in histograms.items()}
+
+
+def _not_exported(m: Moment) -> Samples:
+    nothing: dict[str, float] = dict.fromkeys(SIGNALS, 0)
+    return nothing if m.rooms.telemetry is None else {**nothing, **m.rooms.telemetry.dropped}
 
 
 CATALOGUE: tuple[Figure, ...] = (
@@ -325,11 +331,30 @@ CATALOGUE: tuple[Figure, ...] = (
         lambda m: m.rooms.recorder.lost,
     ),
     _gauge("recorder_bytes", "Of its ring that are in use.", lambda m: m.rooms.recorder.used_bytes),
+    _gauge("logs_memory_bytes", "Of the agents' log lines that are kept in memory.", lambda m: m.rooms.log.pages.bytes),
+    _gauge("logs_disk_bytes", "Of their files, unreadable ones included.", lambda m: m.rooms.log_files.bytes),
+    _counter(
+        "logs_lines_let_go_total",
+        "Lines of agents that went because those of all together were too much.",
+        lambda m: m.rooms.log.pages.let_go,
+    ),
+    _counter(
+        "logs_lines_unwritten_total",
+        "Lines of agents that were not written to disk.",
+        lambda m: m.rooms.log_writer.unwritten,
+    ),
+    _gauge("recordings", "Lives of instances that are recorded for replays.", lambda m: m.rooms.recordings.lives),
+    _gauge("recordings_bytes", "What they take, with their modules.", lambda m: m.rooms.recordings.used_bytes),
     _counter(
         "telemetry_dropped_total",
         "What a collector did not get: spans, sets of figures, lines of logs.",
-        lambda m: {} if m.rooms.telemetry is None else dict(m.rooms.telemetry.dropped),
+        _not_exported,
         "signal",
+    ),
+    _counter(
+        "telemetry_passed_over_total",
+        "Spans that were wanted and for which telemetry.max_spans_per_s had no room.",
+        lambda m: 0 if m.rooms.telemetry is None else m.rooms.telemetry.passed_over,
     ),
     # --- the process -----------------------------------------------------------------------------------------
     _times(

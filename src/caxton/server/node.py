@@ -96,11 +96,15 @@ class Node:
         token = ensure_admin_token(settings.data_dir, key, rooms.clock)
         ensure_monitor_token(settings.data_dir, key, rooms.clock)
         http = http_door(settings, rooms, TokenVerifier([key], rooms.clock))
-        http.bind()
-        await rooms.start()
+        await http.start()
+        try:
+            await rooms.start()
+        except BaseException:
+            await http.stop(drain_s=0)
+            raise
         gc.collect()
         gc.freeze()
-        await http.start()
+        http.open()
         logger.info("node ready", extra={"action": "server.ready", "url": http.url})
         self._data_dir.tell(http.url, rooms.status.started_at)
         if on_ready is not None:

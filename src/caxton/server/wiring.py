@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from caxton.agents.log_context import facts_of
+from caxton.agents.log_context import facts_of, warn
 from caxton.agents.service import AgentService
 from caxton.agents.store import free_reserved_names, load_module
 from caxton.agents.wasm_runner import WasmRunner
@@ -229,7 +230,8 @@ def build(
         raise DataDirUnusable(str(data_dir), exc.strerror or str(exc)) from exc
     journal = Journal(database, clock, on_storage_failure, in_flight)
     recorder = open_recorder(data_dir / "recorder", recorder_bytes)
-    bus = Bus(journal, clock, pump.wake, first_seq=last_seq(database) + 1, recorder=recorder)
+    first_seq = max(last_seq(database), recorder.last_seq()) + 1
+    bus = Bus(journal, clock, pump.wake, first_seq=first_seq, recorder=recorder)
     if recorder.is_on and body_bytes and (shelf := open_shelf(data_dir / "recorder")) is not None:
         bus.flight.bodies = Bodies(shelf, body_bytes, clock.monotonic, bus.history.envelopes)
     bus.letters.max_bytes = max_dead_letter_bytes
@@ -239,7 +241,7 @@ def build(
     log = LogBook(clock, max_bytes=max_log_bytes)
     log_files = LogFiles(data_dir / "logs", max_log_bytes, ballast.free_bytes, log.pages.keeps)
     lookups = Lookup(data_dir / "journal.db"), Lookup(data_dir / "journal.db")
-    room = Conversations(bus, journal, clock, lookups[0].query, log.warn, conversations)
+    room = Conversations(bus, journal, clock, lookups[0].query, partial(warn, log), conversations)
     compiler = Compiler(data_dir / "compiled", cache_key)
     recordings = Store(data_dir / "recordings", clock.wall_us, max_recording_bytes)
     agents = AgentService(

@@ -182,7 +182,6 @@ class MessageService:
         return Receipt(
             message_id=message.message_id, conversation_id=message.conversation_id or "",
             durability="fsync" if accepted.durable else "memory",
-            traceparent=message.traceparent if accepted.is_new else None,
         )  # fmt: skip
 
     def _take(

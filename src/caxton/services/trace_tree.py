@@ -3,6 +3,9 @@
 The message m was sent by the handling r of which `r.receiver == m.sender` and `r.handed_us == m.sent_us`: the host
 takes one time for all that a handling does. An effect has a higher number than its cause, so the tree has no cycles
 even when a clock stands still. A call of a tool belongs to the handling in the same way.
+
+After a restart the number of a message that never was on disk is given out again: number and id together say which
+message it is.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from caxton.core.views.traces import TraceEvent, TraceSpan, TraceTool, TraceTry
@@ -28,6 +32,9 @@ MAX_TRIES = 50
 _TRIES = {SETTLED: "handled", TIMER: "handled", FAILED: "failed", CRASHED: "crashed", LOST: "lost"}
 _ENDS = {SETTLED: "handled", TIMER: "handled", DEAD: "dead", REFUSED: "refused", REPLIED: "replied"}
 _BAD = frozenset({FAILED, CRASHED, LOST, DEAD, REFUSED})
+_AGAIN = "handed over again after a restart"
+_NUMBER_BITS = 48
+"""Of a number. Above them stands how many messages had it before."""
 _NEVER_SENT = "protocol"
 """The reason of a dead letter that was out of place, and so was never sent."""
 
@@ -46,6 +53,8 @@ class Live:
     attempt: int
     sent_us: int
     size: int
+    taken_us: int = 0
+    """When this run of the server accepted or loaded it; 0: when it was sent."""
     handed_us: int = 0
     """When it was handed over, if it is in hand; else 0."""
     before: int = 0
@@ -61,12 +70,17 @@ class _Item:
     """All that is known of one message for one receiver, or of one refusal or timer."""
 
     key: int
-    """The number of the message; below 0 for what has none."""
+    """The number of the message, and how many had it before; below 0 for what has none."""
     head: Record | Live
     records: list[Record] = field(default_factory=list[Record])
     live: Live | None = None
     tools: list[Record] = field(default_factory=list[Record])
     cause: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Effects have a higher one than their causes."""
+        return self.key & ((1 << _NUMBER_BITS) - 1) if self.key > 0 else self.key
 
     @property
     def is_bad(self) -> bool:
@@ -148,21 +162,33 @@ def _items(records: Iterable[Record], live: Iterable[Live], kept: Iterable[Live]
         if record.kind == TOOL:
             tools.append(record)
             continue
-        key = record.seq or -1 - len(items)
+        key = _key(items, record) if record.seq else -1 - len(items)
         item = items.get(key)
         if item is None:
             item = items[key] = _Item(key, record)
         item.records.append(record)
     for one in live:
-        item = items.get(one.seq)
+        key = _key(items, one)
+        item = items.get(key)
         if item is None:
-            item = items[one.seq] = _Item(one.seq, one)
-        if not any(record.kind in _ENDS for record in item.records):
-            item.live = one
+            item = items[key] = _Item(key, one)
+        taken_us = one.taken_us or one.sent_us
+        if not any(record.kind in _ENDS and record.sent_us == taken_us for record in item.records):
+            item.live = one  # what an earlier run recorded as its end did not last
+            if item.head.sent_us == taken_us:
+                item.head = one
     for one in kept:
         items.setdefault(one.seq, _Item(one.seq, one))
     _give_tools(items, tools)
     return items
+
+
+def _key(items: dict[int, _Item], one: Record | Live) -> int:
+    """Of the item for this message, whether or not that is there yet."""
+    key = one.seq
+    while (item := items.get(key)) is not None and item.head.message_id != one.message_id:
+        key += 1 << _NUMBER_BITS
+    return key
 
 
 def _give_tools(items: dict[int, _Item], tools: list[Record]) -> None:
@@ -188,7 +214,7 @@ def _begun(item: _Item) -> list[int]:
 def _find_causes(items: dict[int, _Item]) -> None:
     handlings: dict[tuple[str, int], list[int]] = {}
     by_agent: dict[str, list[tuple[int, int, int]]] = {}
-    for key in sorted(items):
+    for key in sorted(items, key=lambda key: items[key].number):
         item = items[key]
         for record in item.records:
             if record.kind in _TRIES and record.handed_us:
@@ -200,7 +226,7 @@ def _find_causes(items: dict[int, _Item]) -> None:
         head = item.head
         if item.key > 0:
             candidates = handlings.get((head.sender, head.sent_us), ())
-            item.cause = next((key for key in reversed(candidates) if key < item.key), None)
+            item.cause = next((key for key in reversed(candidates) if items[key].number < item.number), None)
         elif isinstance(head, Record) and head.kind == REFUSED:
             item.cause = _during(by_agent.get(head.sender, []), head.sent_us)
 
@@ -274,7 +300,7 @@ def _causes_first(items: dict[int, _Item]) -> list[int]:
     """Timers have no cause; messages come by number; refusals cause nothing."""
 
     def place(key: int) -> tuple[int, int]:
-        return (1 if key > 0 else 0 if items[key].cause is None else 2), key
+        return (1 if key > 0 else 0 if items[key].cause is None else 2), items[key].number
 
     return sorted(items, key=place)
 
@@ -323,6 +349,9 @@ def _tries(item: _Item) -> list[TraceTry]:
     ]  # fmt: skip
     if item.live is not None and item.live.handed_us:
         tries.append(TraceTry(attempt=item.live.attempt, began=item.live.handed_us, outcome="in hand"))
+    for before, one in pairwise(tries):
+        if before.outcome == "handled" or one.attempt <= before.attempt:
+            one.note = _AGAIN
     return tries
 
 
@@ -355,8 +384,9 @@ def _events(span: TraceSpan, item: _Item, now_us: int) -> Iterable[TraceEvent]:
         yield TraceEvent(at=span.sent, agent=span.sender, span=span.id, message=act, status="sent")
     for one in span.tries:
         yield TraceEvent(
-            at=one.began, agent=span.receiver, span=span.id, message=act, status="received", attempt=one.attempt
-        )
+            at=one.began, agent=span.receiver, span=span.id, message=act, status="received", attempt=one.attempt,
+            note=one.note,
+        )  # fmt: skip
     for tool in span.tools:
         yield TraceEvent(
             at=tool.ended, agent=span.receiver, span=span.id, tool=tool.tool, error=tool.error,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.bus.envelope import DEFAULT_PRIORITY
+from caxton.bus.envelope import DEFAULT_PRIORITY, trace_of
 from caxton.core.errors import ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.traces import TraceView
@@ -18,7 +19,7 @@ from caxton.recorder.record import ACT_AT, ACT_END
 from caxton.services.trace_tree import Live, Tree, grow, newest, sent_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from caxton.agents.service import AgentService
     from caxton.bus.bus import Bus
@@ -46,6 +47,9 @@ MAX_CONVERSATIONS = 20
 MAX_CONTENT_BYTES = 8 << 20
 """Of all bodies that are shown in one trace."""
 
+_TAIL_BYTES = 256
+"""Of a body: its time, its trace and what comes after them take no more."""
+
 LOOK_S = 0.002
 """Mailboxes are looked at for so long before others have their turn on the event loop."""
 
@@ -70,26 +74,26 @@ class TraceService:
 
     async def _trace(self, workspace: WorkspaceName, wanted: TraceFilter, limit: int) -> TraceView:
         conversation_id, message_id = wanted.conversation_id, wanted.message_id
-        trace = ""
-        if message_id is not None:
-            trace = await asyncio.to_thread(self._trace_of, workspace, message_id)
+        trace = "" if message_id is None else await self._trace_of(workspace, message_id)
         # What is not over is looked at first: what ends after that is recorded, and so is missed by neither.
         live = await self._live(
             workspace,
             (lambda one: one.conversation_id == conversation_id)
             if message_id is None
-            else (lambda one: one.message_id == message_id or (trace != "" and one.trace == trace)),
+            else _in_family(message_id, trace),
         )
         now_us = self._clock.wall_us()
         since_us = 0 if wanted.last_s is None else max(now_us - round(wanted.last_s * 1e6), 0)
 
         def read(since_us: int) -> list[Record]:
-            if trace:
-                recent = self._recorder.recent(since_us=since_us)
-                return [one for one in recent if one.trace == trace and one.workspace == workspace]
-            return self._recorder.find(
-                workspace, conversation_id=conversation_id, message_id=message_id, since_us=since_us
-            )
+            if not trace:
+                return self._recorder.find(
+                    workspace, conversation_id=conversation_id, message_id=message_id, since_us=since_us
+                )
+            found = self._recorder.find(workspace, trace=trace, since_us=since_us)
+            own = self._recorder.find(workspace, message_id=message_id, since_us=since_us)
+            untold = [one for one in own if one.trace != trace]  # a handling that sent nothing may not know its trace
+            return sorted([*found, *untold], key=lambda one: one.ended_us) if untold else found
 
         def look() -> tuple[Tree, bool, int | None, int | None]:
             """Runs in a thread: this may take a tenth of a second."""
@@ -117,7 +121,8 @@ class TraceService:
         return TraceView(
             conversation_id=conversation_id, message_id=message_id, now=now_us, since=since_us or None,
             recorded_since=recorded_since, last_us=last_us, total=tree.total,
-            cut=tree.cut or was_cut or len(live) == MAX_LIVE, said=said, spans=tree.spans, events=tree.events,
+            cut=tree.cut or was_cut or len(live) == MAX_LIVE, at_least=was_cut or len(live) == MAX_LIVE, said=said,
+            spans=tree.spans, events=tree.events,
         )  # fmt: skip
 
     def _fill(self, workspace: str, spans: list[TraceSpan]) -> str:
@@ -129,23 +134,29 @@ class TraceService:
             kept = None
             if bodies is not None:
                 records = self._recorder.find(workspace, conversation_id=conversation)
-                kept = bodies.whole(workspace, conversation, records)
+                with suppress(OSError):  # its file was removed or is damaged
+                    kept = bodies.whole(workspace, conversation, records)
             size = sum(map(len, kept.values())) if kept else 0
             if not kept or size > room:
                 continue
             told, room = told + 1, room - size
-            by_span = {f"{seq:016x}": body for (seq, _), body in sorted(kept.items())}
+            by_id = dict(map(_said, (body for _, body in sorted(kept.items()))))
             for one in spans:
-                if one.conversation_id == conversation and one.id in by_span:
-                    one.content = content_of(by_span[one.id])
+                if one.conversation_id == conversation and one.message_id in by_id:
+                    one.content = by_id[one.message_id]
         if not told:
             return "none"
         return "whole" if told == len(conversations) else "partly"
 
-    def _trace_of(self, workspace: str, message_id: str) -> str:
-        """What all that was caused by the same thing as this message has in common; empty if it is not known."""
-        records = self._recorder.find(workspace, message_id=message_id)
-        return next((one.trace for one in records if one.trace), "")
+    async def _trace_of(self, workspace: str, message_id: str) -> str:
+        """What all that was caused by the same thing as this message has in common; empty if it is not known.
+
+        What is not over is asked first: what ends meanwhile is recorded then.
+        """
+        known: Sequence[Live | Record] = await self._live(workspace, lambda one: one.message_id == message_id)
+        if not known:
+            known = await asyncio.to_thread(self._recorder.find, workspace, message_id=message_id)
+        return next((one.trace for one in known if one.trace), "")
 
     async def _kept(self, workspace: WorkspaceName, conversation_id: str | None) -> list[Live]:
         """What the journal and the memory have of a conversation that is not in the flight recorder."""
@@ -221,16 +232,42 @@ def _live(envelope: Envelope, *, handed_us: int = 0, before: int = 0, again_us: 
         reason = "it was in hand when the server ended, and is handled alone"
     return Live(
         seq=envelope.seq, sender=envelope.sender, receiver=envelope.receiver, message_id=envelope.message_id,
-        conversation_id=envelope.conversation_id, performative=_act(envelope.body), trace=envelope.trace,
-        attempt=envelope.attempt, sent_us=envelope.accepted_us, size=len(envelope.body), handed_us=handed_us,
-        before=before, again_us=again_us, reason=reason,
+        conversation_id=envelope.conversation_id, performative=_act(envelope.body), trace=trace_of(envelope),
+        attempt=envelope.attempt, sent_us=_sent_us(envelope), taken_us=envelope.accepted_us, size=len(envelope.body),
+        handed_us=handed_us, before=before, again_us=again_us, reason=reason,
     )  # fmt: skip
 
 
-def content_of(body: bytes) -> Any:
-    """What a message says: any JSON."""
-    content = decode_message(body, max_bytes=ANY_SIZE).content
-    return msgspec.json.decode(content) if content else None
+def _in_family(message_id: str, trace: str) -> Callable[[Envelope], bool]:
+    """Whether an envelope has this id, or is of this trace if there is one.
+
+    What was loaded from the journal says its trace in its body alone. A million of them may wait, so no more than the
+    end of it is looked at before it is sure.
+    """
+    if not trace:
+        return lambda one: one.message_id == message_id
+    needle = trace.encode()
+
+    def is_meant(one: Envelope) -> bool:
+        if one.trace:
+            return one.trace == trace or one.message_id == message_id
+        return (needle in one.body[-_TAIL_BYTES:] and trace_of(one) == trace) or one.message_id == message_id
+
+    return is_meant
+
+
+def _sent_us(envelope: Envelope) -> int:
+    """When it was sent; what was loaded from the journal was accepted again, and says it itself."""
+    tail = b"" if envelope.trace else envelope.body[-_TAIL_BYTES:]
+    _, found, rest = tail.rpartition(b'"timestamp":')
+    said = rest.partition(b",")[0].rstrip(b"}")
+    return int(said) if found and said.isdigit() else envelope.accepted_us
+
+
+def _said(body: bytes) -> tuple[str, Any]:
+    """The id of a message, and what it says: any JSON."""
+    message = decode_message(body, max_bytes=ANY_SIZE)
+    return message.message_id, msgspec.json.decode(message.content) if message.content else None
 
 
 def _act(body: bytes) -> str:

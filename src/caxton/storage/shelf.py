@@ -39,6 +39,14 @@ CREATE TABLE IF NOT EXISTS kept (
 PRAGMA user_version = {VERSION};
 """
 _PRAGMAS = ("journal_mode = WAL", "synchronous = OFF", "busy_timeout = 2000", "journal_size_limit = 4194304")
+ROW_BYTES = 80
+"""What a body costs beside itself and its conversation's id."""
+
+_INDEX = (
+    f"SELECT k.workspace, k.conversation, coalesce(sum(length(b.body) + length(CAST(b.conversation AS BLOB)) + "  # noqa: S608 - a number of our own
+    f"{ROW_BYTES}), 0), k.notable FROM kept k LEFT JOIN bodies b USING (workspace, conversation) "
+    "GROUP BY 1, 2 ORDER BY max(b.seq)"
+)
 _ADD = "INSERT OR REPLACE INTO bodies VALUES (?, ?, ?, ?, ?)"
 _MARK = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?)"
 _DROP = (
@@ -65,8 +73,10 @@ class Shelf:
     def __init__(self, path: Path) -> None:
         """Open the file, or make it; one that cannot be read is put aside. Raises OSError: it cannot be made."""
         self.path = path
+        self.kept: list[tuple[str, str, int, int]]
+        """What an earlier run left: workspace, conversation, what it costs, whether it is notable; oldest first."""
         try:
-            self._connection = _open(path)
+            self._connection, self.kept = _open(path)
         except apsw.Error as exc:
             aside = path.with_suffix(".old")
             for suffix in ("-wal", "-shm"):
@@ -78,7 +88,7 @@ class Shelf:
                 extra={"action": "shelf.put_aside", "file": str(aside), "error": str(exc)},
             )
             try:
-                self._connection = _open(path)
+                self._connection, self.kept = _open(path)
             except apsw.Error as again:
                 raise OSError(str(again)) from again
         self._work: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
@@ -86,15 +96,6 @@ class Shelf:
         """Batches that could not be written."""
         self._thread = threading.Thread(target=self._run, name="shelf", daemon=True)
         self._thread.start()
-
-    def index(self) -> list[tuple[str, str, int, int]]:
-        """Workspace, conversation, bytes and whether it is notable, least recently begun first; before any `put`."""
-        return list(
-            self._connection.execute(
-                "SELECT k.workspace, k.conversation, coalesce(sum(length(b.body)), 0), k.notable FROM kept k "
-                "LEFT JOIN bodies b USING (workspace, conversation) GROUP BY 1, 2 ORDER BY max(b.seq)"
-            )
-        )
 
     @property
     def is_behind(self) -> bool:
@@ -152,7 +153,8 @@ class Shelf:
             self.failed += 1
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> tuple[Any, list[tuple[str, str, int, int]]]:
+    """The connection, and what is kept: workspace, conversation, what it costs, whether it is notable; oldest first."""
     connection: Any = apsw.Connection(str(path))
     try:
         path.chmod(0o600)
@@ -162,7 +164,8 @@ def _open(path: Path) -> Any:
         if version not in (0, VERSION):
             raise apsw.NotADBError(f"it is of version {version}")
         list(connection.execute(_SCHEMA))
+        kept = list(connection.execute(_INDEX))  # reads every row, so damage is found now
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, kept

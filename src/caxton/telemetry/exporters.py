@@ -50,19 +50,29 @@ class LastWords(logging.Handler):
         super().__init__()
         self._texts: dict[int, str] = {}
 
+    def forget(self) -> None:
+        """What was said on this thread belongs to an earlier export."""
+        self._texts.pop(get_ident(), None)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line."""
         self._texts[get_ident()] = record.getMessage()[:500]
 
     def listen(self) -> None:
-        """From now on: the libraries' lines no longer reach the server's log."""
+        """From now on: the libraries' lines no longer reach the server's log.
+
+        They leave out what they said before, on whichever thread, and so on two threads of three: their filters go.
+        """
         _LIBRARIES.handlers[:] = [self]
         _LIBRARIES.propagate = False
+        for name, known in logging.root.manager.loggerDict.items():
+            if name.startswith("opentelemetry.exporter.") and isinstance(known, logging.Logger):
+                known.filters.clear()
 
     @property
     def text(self) -> str:
         """What was said last on the thread that asks."""
-        return self._texts.get(get_ident(), "")
+        return self._texts.get(get_ident(), "") or f"no answer within {EXPORT_TIMEOUT_S:g} s, and no word why"
 
 
 def resource_of(instance_id: str) -> Resource:
@@ -127,9 +137,9 @@ def _options(settings: TelemetrySettings, path: str) -> dict[str, Any]:
     common: dict[str, Any] = {"headers": dict(settings.headers) or None, "timeout": EXPORT_TIMEOUT_S}
     if settings.protocol == "grpc":
         return {"endpoint": endpoint, "insecure": endpoint.startswith("http:"), **common}
-    import requests
+    from caxton.telemetry.deadline import BoundedSession
 
-    session = requests.Session()
+    session = BoundedSession()
     session.max_redirects = 0  # the headers are for this collector and nobody else
     return {"endpoint": f"{endpoint}/{path}", "session": session, **common}
 

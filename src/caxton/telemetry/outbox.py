@@ -30,15 +30,17 @@ class Outbox(Generic[T]):
         export: sends some items, waiting as long as it likes; False: they are lost.
         abort: makes a running `export` end soon, if it can.
         most: items that may wait.
+        keeps_newest: whether the oldest go when there is no room, instead of those that come.
         on_change: told when exports begin to fail, and when they succeed again.
     """
 
     def __init__(
         self, signal: str, export: Callable[[list[T]], bool], abort: Callable[[], None], *, most: int,
-        on_change: Callable[[str, bool], None],
+        on_change: Callable[[str, bool], None], keeps_newest: bool = False,
     ) -> None:  # fmt: skip
         self.signal = signal
         self._export, self._abort, self._most, self._on_change = export, abort, most, on_change
+        self._keeps_newest = keeps_newest
         self._waiting: deque[T] = deque()
         self._changed = Condition()
         self._overflowed = self._failed = 0
@@ -58,9 +60,12 @@ class Outbox(Generic[T]):
         """Have them exported. From any thread; never waits for the collector."""
         with self._changed:
             for item in items:
-                if self._is_closing or len(self._waiting) >= self._most:
-                    self._overflowed += 1
-                else:
+                is_full = len(self._waiting) >= self._most
+                self._overflowed += self._is_closing or is_full
+                if is_full and self._keeps_newest and not self._is_closing:
+                    self._waiting.popleft()
+                    is_full = False
+                if not is_full and not self._is_closing:
                     self._waiting.append(item)
             self._changed.notify()
 
@@ -86,13 +91,19 @@ class Outbox(Generic[T]):
             self._failed += len(self._waiting)
             self._waiting.clear()
 
+    def wait_ended(self, timeout_s: float) -> None:
+        """Until an export that was given up is over."""
+        self._thread.join(timeout_s)
+
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             is_sent = False
             try:
                 is_sent = self._export(batch)
             except Exception as exc:  # the wall of this thread: without it one bad item would end the export for good
-                logger.error("export failed", exc_info=exc, extra={"action": "telemetry.error", "signal": self.signal})
+                if not self._is_aborted:  # then it is the end that we made, under its feet
+                    extra = {"action": "telemetry.error", "signal": self.signal}
+                    logger.error("export failed", exc_info=exc, extra=extra)
             with self._changed:
                 if is_sent:
                     self.exported += len(batch)

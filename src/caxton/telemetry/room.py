@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from caxton.observe.metrics import Metric, Samples
     from caxton.telemetry.exporters import Way
+    from caxton.telemetry.outline import Outline
     from caxton.telemetry.settings import TelemetrySettings
 
 Figures: TypeAlias = "Callable[[], Awaitable[Iterable[tuple[Metric, Samples]]]]"
@@ -70,11 +71,11 @@ class Telemetry:
 
         self._settings, self._figures = settings, figures
         self._said = exporters.LastWords()
-        self._said.listen()
         self._resource = exporters.resource_of(instance_id)
         self._outboxes: dict[str, Outbox[Any]] = {}
-        self._selection = Selection(settings.sample_ratio, settings.max_spans_per_s)
+        self._selection = self._new_selection()
         self._outliner = Outliner()
+        self._can_select = True
         self._batches: deque[list[Raw]] = deque()
         self._callers: deque[tuple[str, str]] = deque(maxlen=MAX_CALLERS)
         self._came = self._went = 0
@@ -89,6 +90,7 @@ class Telemetry:
             self._make_outboxes()
         except Exception as exc:
             raise InvalidConfig("telemetry", f"no exporter can be made with these settings: {exc}") from exc
+        self._said.listen()
 
     def _make_outboxes(self) -> None:
         from caxton.telemetry import exporters
@@ -103,15 +105,24 @@ class Telemetry:
         if "metrics" in signals:
             figures = FigureBuilder(self._resource, time.time_ns())
             metric_way = exporters.metric_way(self._settings)
-            self._add("metrics", metric_way, MAX_FIGURES, lambda taken: metric_way.export(figures.build(*taken[-1])))
+            self._add(
+                "metrics", metric_way, MAX_FIGURES, lambda taken: metric_way.export(figures.build(*taken[-1])),
+                keeps_newest=True,
+            )  # fmt: skip
         if "logs" in signals:
             records = exporters.RecordBuilder(self._resource)
             log_way = exporters.log_way(self._settings)
             outbox = self._add("logs", log_way, MAX_LINES, lambda lines: log_way.export(records.build(lines)))
             self.lines = LineIntake(outbox.put, outbox.miss)
 
-    def _add(self, signal: str, way: Way, most: int, export: Callable[[list[Any]], bool]) -> Outbox[Any]:
-        outbox = Outbox[Any](signal, export, way.abort, most=most, on_change=self._changed)
+    def _add(
+        self, signal: str, way: Way, most: int, export: Callable[[list[Any]], bool], *, keeps_newest: bool = False
+    ) -> Outbox[Any]:
+        def deliver(items: list[Any]) -> bool:
+            self._said.forget()
+            return export(items)
+
+        outbox = Outbox[Any](signal, deliver, way.abort, most=most, on_change=self._changed, keeps_newest=keeps_newest)
         self._outboxes[signal] = outbox
         return outbox
 
@@ -121,6 +132,11 @@ class Telemetry:
     def dropped(self) -> dict[str, int]:
         """What was lost, by signal: spans (or records, if nobody could look what becomes of them), figures, lines."""
         return {signal: outbox.dropped for signal, outbox in self._outboxes.items()}
+
+    @property
+    def passed_over(self) -> int:
+        """Spans that were wanted and for which there was no budget."""
+        return self._selection.passed_over
 
     @property
     def exported(self) -> dict[str, int]:
@@ -182,19 +198,34 @@ class Telemetry:
             records += self._batches.popleft()
         self._went += len(records)
         try:
-            while self._callers:
-                message_id, traceparent = self._callers.popleft()
-                self._outliner.called(message_id, int(traceparent[36:52], 16))
-                if int(traceparent[53:55], 16) & 1:
-                    self._selection.mark(traceparent[:36])
-            kept = self._selection.select(records, time.monotonic())
-            spans = [span for one in kept for span in self._outliner.outline(one)]
-        except Exception as exc:
-            logger.error("records could not be read", exc_info=exc, extra={"action": "telemetry.error"})
+            spans = self._spans_of(records)
+        except Exception as exc:  # the wall of this thread: without it one bad record would end all traces
+            self._begin_anew(exc)
             self._outboxes["traces"].miss(len(records))
             return
+        self._can_select = True
         if spans:
             self._outboxes["traces"].put(spans)
+
+    def _spans_of(self, records: list[Raw]) -> list[Outline]:
+        while self._callers:
+            message_id, traceparent = self._callers.popleft()
+            self._outliner.called(message_id, int(traceparent[36:52], 16))
+            if int(traceparent[53:55], 16) & 1:
+                self._selection.mark(traceparent[:36])
+        kept = self._selection.select(records, time.monotonic())
+        return [span for one in kept for span in self._outliner.outline(one)]
+
+    def _begin_anew(self, exc: Exception) -> None:
+        """With nothing of what was remembered: whatever it was, it must not go wrong again with the next records."""
+        passed_over, self._selection = self._selection.passed_over, self._new_selection()
+        self._selection.passed_over = passed_over
+        if self._can_select:
+            self._can_select = False
+            logger.error("records could not be read", exc_info=exc, extra={"action": "telemetry.error"})
+
+    def _new_selection(self) -> Selection:
+        return Selection(self._settings.sample_ratio, self._settings.max_spans_per_s)
 
     # --- the end ---------------------------------------------------------------------------------------------
 

@@ -1,20 +1,25 @@
 """Which of the flight recorder's records become spans. Pure: records and times in, kept records out.
 
-Kept are, in the order in which they get the budget of spans: what went wrong; what was delivered again; whole traces,
-by ratio on bits of their ids, or since a caller marked them; what else belongs to the trace of something that went
-wrong; messages that took longer than 99 % of those before them, and what belongs to their traces.
+Kept are, in the order in which they get the budget of spans: what went wrong; what was delivered again; whole traces
+(`telemetry.traces`), those that were begun before those that callers marked and those in the sample; what else belongs
+to the trace of something that went wrong; messages that took longer than 99 % of those before them, and what belongs
+to their traces.
 
-The common case, a record that is none of these, costs one comparison of each.
+The common case, a record that is none of these, costs one comparison of each. That is for `LOOKED_PER_S` records, the
+first of each call. Of the others only those of known traces and those that are not fine are looked for, with passes
+that the interpreter does in C: who looks at records takes the interpreter from the event loop.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from math import exp
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caxton.recorder.record import REPLIED, SETTLED, TIMER, TOOL, Record
-from caxton.telemetry.identity import LOW_AT, TRACE_END, bound_of
+from caxton.telemetry.identity import LOW_AT, TRACE_END
+from caxton.telemetry.traces import CHOSEN, CUT, FOLLOWED, WHOLE, Fate, Traces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,30 +30,41 @@ Raw = tuple[Any, ...]
 _FIELD = {name: n for n, name in enumerate(Record.__struct_fields__)}
 KIND, TRACE, ATTEMPT = _FIELD["kind"], _FIELD["trace"], _FIELD["attempt"]
 SENT, ENDED = _FIELD["sent_us"], _FIELD["ended_us"]
+_kind_of, _trace_of, _attempt_of = itemgetter(KIND), itemgetter(TRACE), itemgetter(ATTEMPT)
 
 ERROR, REDELIVERED, SAMPLED, CONTEXT, SLOW = "error", "redelivered", "sampled", "context", "slow"
+MARKED, BEGUN = "marked", "begun"
+"""Kept as `SAMPLED`."""
 
-RESERVE = {ERROR: 0.0, REDELIVERED: 0.1, SAMPLED: 0.2, CONTEXT: 0.3, SLOW: 0.5}
-"""The part of the budget that must be left for others: a flood of slow messages does not cost one error its span."""
+RESERVE = {ERROR: 0.0, REDELIVERED: 0.1, BEGUN: 0.05, MARKED: 0.2, SAMPLED: 0.2, CONTEXT: 0.3, SLOW: 0.5}
+"""The part of the budget that must be left for others: a flood of slow messages does not cost one error its span, and
+traces that are begun leave something for their rest."""
 
-SAMPLED_SHARE = 0.5
-"""Of the budget. When traces in the sample would take more, the ratio sinks, so that those that are kept are whole."""
+MOST_SPANS = 2
+"""Of one record. Even the smallest budget has room for them, once it is full."""
+
+LOOKED_PER_S = 20_000
+"""Records. Looking costs some 0.2 µs for each, and 0.1 µs for those beyond."""
+RUN = 250
+"""Records of which it is asked at once whether there is anything to look at."""
 
 RECENT_RECORDS = 20_000
 """In which the rest of a trace is looked for when something in it went wrong; about 8 MB."""
-MAX_FOLLOWED = 1_000
-"""Traces that are kept whole from now on."""
+
+LOOK_BACK_S = 0.5
+"""Between two looks at them for the traces of slow messages, of which there are always some."""
 
 LATENCIES = 4_096
 """Of messages, that the running p99 is taken from."""
 MIN_LATENCIES = 100
 LATENCIES_PER_LOOK = 256
-"""Taken from one call's records at most, evenly: no more is needed, and sorting them is all that it costs."""
-
-MEMORY_S = 5.0
-"""Over which the demand for sampled spans is averaged."""
+"""Taken from one call's records at most, evenly: no more is needed."""
+LATENCIES_PER_SORT = 1_024
+"""Once so many are new, they are sorted: that is all that they cost."""
 
 MIN_STEP_S = 0.1
+MAX_STEP_S = 1.0
+"""Of the time between two calls, for what may be looked at in one."""
 
 
 class Kept(NamedTuple):
@@ -67,17 +83,17 @@ class Selection:
     """
 
     def __init__(self, ratio: float, spans_per_s: int) -> None:
-        self._ratio, self._per_s = ratio, spans_per_s
-        self._bound = bound_of(ratio)
+        self._per_s = spans_per_s
         self._budget = float(spans_per_s)
-        self._demand = 0.0
-        """Spans a second, were every trace in the sample."""
-        self._current = ratio
+        self._traces = Traces(ratio, spans_per_s)
         self._last_s: float | None = None
-        self._followed: dict[str, None] = {}
-        self._marked: dict[str, None] = {}
+        self._now_s = self._sampled = self._marked = 0.0
         self._recent: deque[Raw] = deque(maxlen=RECENT_RECORDS)
+        self._owed: set[str] = set()
+        """Traces of slow messages that were not yet looked for in `_recent`."""
+        self._look_back_s = 0.0
         self._latencies: deque[int] = deque(maxlen=LATENCIES)
+        self._unsorted = 0
         self.slow_us = 1 << 62
         """A message that takes longer is slow."""
         self.passed_over = 0
@@ -85,12 +101,12 @@ class Selection:
 
     @property
     def ratio(self) -> float:
-        """Of traces that are kept now."""
-        return self._current
+        """Of traces that are kept now, of those that nobody marked."""
+        return self._traces.ratio
 
     def mark(self, trace: str) -> None:
         """A caller says that it keeps this trace (`00-<32 hex digits>-`), so it should not end here."""
-        _remember(self._marked, trace)
+        self._traces.mark(trace, self._now_s)
 
     def select(self, records: Sequence[Raw], now_s: float) -> list[Kept]:
         """Those of `records` that are kept, and earlier ones that belong to them.
@@ -100,20 +116,35 @@ class Selection:
             now_s: a time that only grows.
         """
         step_s = MIN_STEP_S if self._last_s is None else max(now_s - self._last_s, MIN_STEP_S)
-        self._last_s = now_s
+        self._last_s = self._now_s = now_s
         self._budget = min(self._budget + self._per_s * step_s, float(self._per_s))
-        wanted = self._sort(records)
-        self._adapt(sum(map(_spans_of, wanted[SAMPLED])), step_s)
+        looked = int(LOOKED_PER_S * min(step_s, MAX_STEP_S))
+        wanted = self._sort(records if len(records) <= looked else [*records[:looked], *self._odd(records[looked:])])
+        self._adapt(wanted, step_s)
         bad = self._grant(wanted[ERROR], ERROR) + self._grant(wanted[REDELIVERED], REDELIVERED)
-        sampled = self._grant(wanted[SAMPLED], SAMPLED)
+        whole = [kept for reason in (BEGUN, MARKED, SAMPLED) for kept in self._grant_traces(wanted[reason], reason)]
         context = self._grant(self._context_of(bad) + wanted[CONTEXT], CONTEXT)
         slow = self._grant(wanted[SLOW], SLOW)
-        context += self._grant(self._context_of(slow), CONTEXT, reserve=RESERVE[SLOW])
+        context += self._grant(self._context_of_slow(slow), CONTEXT, reserve=RESERVE[SLOW])
         self._learn(records)
-        return [*bad, *sampled, *context, *slow]
+        return [*bad, *whole, *context, *slow]
+
+    def _odd(self, records: Sequence[Raw]) -> list[Raw]:
+        """Those that must be looked at, however many there are; the others are only remembered for a while."""
+        fates, found = self._traces.fates, list[Raw]()
+        for begin in range(0, len(records), RUN):
+            run = records[begin : begin + RUN]
+            is_fine = not bytes(map(_kind_of, run)).translate(None, _FINE_BYTES) and max(map(_attempt_of, run)) <= 1
+            if is_fine and fates.keys().isdisjoint(map(_trace_of, run)):
+                self._recent.extend(run)
+                continue
+            for record in run:
+                is_odd = record[KIND] not in _FINE or record[ATTEMPT] > 1 or record[TRACE] in fates
+                (found if is_odd else self._recent).append(record)
+        return found
 
     def _sort(self, records: Sequence[Raw]) -> dict[str, list[Raw]]:
-        bound, slow_us, followed, marked = self._bound, self.slow_us, self._followed, self._marked
+        bound, slow_us, fates = self._traces.bound, self.slow_us, self._traces.fates
         wanted: dict[str, list[Raw]] = {reason: [] for reason in RESERVE}
         recent = self._recent.append
         for record in records:
@@ -122,11 +153,9 @@ class Selection:
                 wanted[ERROR].append(record)
             elif record[ATTEMPT] > 1 and kind == SETTLED:
                 wanted[REDELIVERED].append(record)
+            elif trace in fates:
+                self._sort_known(record, fates[trace], wanted)
             elif trace[LOW_AT:TRACE_END] < bound and trace:
-                wanted[SAMPLED].append(record)
-            elif trace in followed:
-                wanted[CONTEXT].append(record)
-            elif trace in marked:
                 wanted[SAMPLED].append(record)
             elif record[ENDED] - record[SENT] > slow_us and kind == SETTLED:
                 wanted[SLOW].append(record)
@@ -134,56 +163,115 @@ class Selection:
                 recent(record)
         return wanted
 
+    def _sort_known(self, record: Raw, fate: Fate, wanted: dict[str, list[Raw]]) -> None:
+        spans, status = _spans_of(record), fate.status
+        if fate.is_marked:
+            self._marked += spans
+        elif status == WHOLE:
+            self._sampled += spans * fate.weight
+        if status != CUT:
+            wanted[_BY_STATUS[status]].append(record)
+            return
+        self.passed_over += spans
+        self._recent.append(record)
+        if self._now_s >= fate.until_s:
+            self._traces.forget(record[TRACE])
+
+    def _adapt(self, wanted: dict[str, list[Raw]], step_s: float) -> None:
+        """Choose the ratios, and leave out what is not in the sample any more."""
+        traces = self._traces
+        if traces.ratio:
+            self._sampled += sum(map(_spans_of, wanted[SAMPLED])) / traces.ratio
+        traces.adapt(self._sampled, self._marked, step_s, self._now_s)
+        self._sampled = self._marked = 0.0
+        kept: list[Raw] = []
+        for record in wanted[SAMPLED]:
+            if record[TRACE][LOW_AT:TRACE_END] < traces.bound:
+                kept.append(record)
+            else:
+                self._pass_over([record])
+        wanted[SAMPLED] = kept
+
     def _grant(self, records: list[Raw], reason: str, *, reserve: float | None = None) -> list[Kept]:
         """Those for which there is budget."""
         kept: list[Kept] = []
-        least = self._per_s * (RESERVE[reason] if reserve is None else reserve)
         for n, record in enumerate(records):
             spans = _spans_of(record)
-            if self._budget - spans < min(least, self._per_s - spans):
+            if spans > self._room(RESERVE[reason] if reserve is None else reserve):
                 self.passed_over += sum(map(_spans_of, records[n:]))
                 break
             self._budget -= spans
-            kept.append(Kept(record, reason))
+            kept.append(Kept(record, SAMPLED if reason in (BEGUN, MARKED) else reason))
         return kept
+
+    def _grant_traces(self, records: list[Raw], reason: str) -> list[Kept]:
+        """Those of traces for which there is budget, from the first of them to the last."""
+        by_trace: dict[str, list[Raw]] = {}
+        for record in records:
+            by_trace.setdefault(record[TRACE], []).append(record)
+        kept: list[Kept] = []
+        for trace, group in by_trace.items():
+            spans, reserve = sum(map(_spans_of, group)), RESERVE[reason]
+            if spans <= self._room(reserve):
+                kept += self._grant(group, reason)
+                if reason != BEGUN:
+                    self._traces.keep(trace)
+                continue
+            self._traces.cut(trace, self._now_s)
+            if reason == BEGUN or spans > self._per_s * (1 - reserve):  # its beginning is better than nothing
+                kept += self._grant(group, reason)
+            else:
+                self._pass_over(group)
+        return kept
+
+    def _room(self, reserve: float) -> float:
+        """Spans of the budget."""
+        return self._budget - min(self._per_s * reserve, self._per_s - MOST_SPANS)
+
+    def _pass_over(self, records: list[Raw]) -> None:
+        self.passed_over += sum(map(_spans_of, records))
+        self._recent.extend(records)
 
     def _context_of(self, kept: list[Kept]) -> list[Raw]:
         """What already happened in the traces of these; from now on they are kept whole."""
-        found: list[Raw] = []
-        fresh: set[str] = set()
-        for record, _ in kept:
-            trace = record[TRACE]
-            if trace and trace not in self._followed:
-                fresh.add(trace)
-                _remember(self._followed, trace)
-        if fresh:
-            found = [record for record in self._recent if record[TRACE] in fresh]
-        if found:
-            rest = [record for record in self._recent if record[TRACE] not in fresh]
-            self._recent.clear()
-            self._recent.extend(rest)
-        return found
+        return self._take_recent(self._follow(kept))
 
-    def _adapt(self, spans: int, step_s: float) -> None:
-        """Choose the ratio with which sampled traces take their share of the budget."""
-        if self._ratio == 0:
-            return
-        decay = exp(-step_s / MEMORY_S)
-        self._demand = self._demand * decay + spans / self._current * (1 - decay) / step_s
-        share = self._per_s * SAMPLED_SHARE
-        self._current = self._ratio if self._demand * self._ratio <= share else share / self._demand
-        self._bound = bound_of(self._current)
+    def _context_of_slow(self, kept: list[Kept]) -> list[Raw]:
+        """The same, a little later."""
+        self._owed |= self._follow(kept)
+        if self._now_s < self._look_back_s:
+            return []
+        self._look_back_s = self._now_s + LOOK_BACK_S
+        owed, self._owed = self._owed, set()
+        return self._take_recent(owed)
+
+    def _follow(self, kept: list[Kept]) -> set[str]:
+        """Those of their traces of which that is new."""
+        return {trace for record, _ in kept if (trace := record[TRACE]) and self._traces.follow(trace)}
+
+    def _take_recent(self, traces: set[str]) -> list[Raw]:
+        if not traces:
+            return []
+        found = [*compress(self._recent, map(traces.__contains__, map(_trace_of, self._recent)))]
+        if found:
+            self._recent = deque((r for r in self._recent if r[TRACE] not in traces), maxlen=RECENT_RECORDS)
+        return found
 
     def _learn(self, records: Sequence[Raw]) -> None:
         """How long messages take."""
         stride = max(1, len(records) // LATENCIES_PER_LOOK)
         taken = [record[ENDED] - record[SENT] for record in records[::stride] if record[KIND] == SETTLED]
         self._latencies.extend(taken)
-        if taken and len(self._latencies) >= MIN_LATENCIES:
-            self.slow_us = sorted(self._latencies)[len(self._latencies) * 99 // 100]
+        self._unsorted += len(taken)
+        known = len(self._latencies)
+        if known >= MIN_LATENCIES and self._unsorted >= min(LATENCIES_PER_SORT, known // 4):
+            self._unsorted = 0
+            self.slow_us = sorted(self._latencies)[known * 99 // 100]
 
 
 _FINE = frozenset({SETTLED, TIMER, REPLIED})
+_FINE_BYTES = bytes(_FINE)
+_BY_STATUS = {FOLLOWED: CONTEXT, CHOSEN: MARKED, WHOLE: BEGUN}
 
 
 def _went_wrong(record: Raw) -> bool:
@@ -194,10 +282,3 @@ def _went_wrong(record: Raw) -> bool:
 def _spans_of(record: Raw) -> int:
     """How many spans a record becomes, at most."""
     return 2 if record[KIND] == SETTLED and record[ATTEMPT] == 1 else 1
-
-
-def _remember(known: dict[str, None], trace: str) -> None:
-    known.pop(trace, None)
-    known[trace] = None
-    while len(known) > MAX_FOLLOWED:
-        del known[next(iter(known))]

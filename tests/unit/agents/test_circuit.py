@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from caxton.bus.handler import Crash
     from caxton.bus.mailbox import Mailbox
     from caxton.bus.turn import Turn
+    from caxton.logs.line import Context
     from caxton.messages.message import AclMessage
     from caxton.testing.handlers import OnMessage, OnResume, Outcome
     from tests.unit.bus.rig import Rig
@@ -72,11 +73,17 @@ class Guarded(Agent):
         receiver = Receiver(rig.bus.names.directory(WORKSPACE), "b", supervisor)
         super().__init__(receiver, supervisor)
         self.rig, self.said, self.counts, self.is_broken = rig, list[str](), CircuitCounts(), True
+        self.said_of: list[str | None] = []
+        """The messages that those lines are about."""
         self.circuit = supervisor.circuit = Circuit(
-            receiver, rig.bus.queues, rig.clock, definition, self.counts, lambda _level, text: self.said.append(text)
+            receiver, rig.bus.queues, rig.clock, definition, self.counts, self._say
         )
         rig.bus.names.add(receiver)
         rig.start(self, act or self.act, replicas=replicas, on_resume=on_resume)
+
+    def _say(self, _level: int, text: str, _replica: int, about: Context | None) -> None:
+        self.said.append(text)
+        self.said_of.append(about and about.message_id)
 
     def act(self, _turn: Turn, _message: AclMessage) -> Outcome:
         return 7 if self.is_broken else 0
@@ -402,6 +409,8 @@ async def test_every_turn_is_told_in_the_log_and_counted(rig: Rig) -> None:
         "circuit half-open: 1 let through to see whether it works again",
         "circuit closed: it works again",
     ]
+    poison = b.handlers[0].delivered[0].message_id
+    assert b.said_of == [poison, None, poison, None, None]
     assert b.counts.transitions == {"open": 2, "half_open": 2, "closed": 1}
 
 

@@ -286,10 +286,27 @@ async def test_an_exception_after_the_answer_began_is_logged_and_goes_no_further
     assert len(caplog.records) == 1
 
 
-async def test_a_server_that_stops_refuses_everything_and_says_when_to_come_back(api: Api) -> None:
+async def test_a_server_that_stops_refuses_what_is_new_and_says_when_to_come_back(api: Api) -> None:
     api.stopping.set()
-    answer = await api("GET", "/health")
+    answer = await api("GET", "/api/v1/agents")
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "SHUTTING_DOWN", "5")
+
+
+async def test_probes_are_answered_while_the_server_starts_and_stops_and_nothing_else_is(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = asyncio.Event()
+    monkeypatch.setattr(api.app, "_opened", opened)
+    api.node.server.is_ready = False
+    assert (await api("GET", "/health", token=None)).status == 200
+    assert (await api("GET", "/ready", token=None)).json["details"]["reasons"]
+    assert (await api("GET", "/api/v1/agents")).code == "SERVER_NOT_READY"
+    opened.set()
+    assert (await api("GET", "/api/v1/agents")).status == 200
+    api.stopping.set()
+    assert (await api("GET", "/health", token=None)).status == 200
+    assert (await api("GET", "/ready", token=None)).code == "SERVER_NOT_READY"
+    assert (await api("GET", "/api/v1/agents")).code == "SHUTTING_DOWN"
 
 
 async def test_a_request_that_is_cancelled_by_a_stopping_server_is_answered(api: Api) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from caxton.api.messages import traceresponse
 from caxton.core.views.messages import Receipt
+from caxton.messages.message import AclMessage
 from caxton.messages.performative import PERFORMATIVES
 
 if TYPE_CHECKING:
@@ -77,8 +79,8 @@ async def test_an_accepted_message_gets_a_receipt(api: Api) -> None:
 
 async def test_a_message_carries_the_trace_of_its_request(api: Api) -> None:
     await api("POST", PATH, message(conversation_id="c", traceparent="forged"), x_trace_id="ab" * 16)
-    (sent, _) = api.node.messages.kept["c"]
-    parts = msgspec.json.decode(sent)["traceparent"].split("-")
+    (parent,) = api.node.messages.parents
+    parts = (parent or "").split("-")
     assert (parts[0], parts[1], len(parts[2]), parts[3]) == ("00", "ab" * 16, 16, "00")
 
 
@@ -87,21 +89,30 @@ async def test_span_of_the_caller_is_taken_up_with_its_trace(version: str, api: 
     more = "" if version == "00" else "-what-comes-later"
     await api("POST", PATH, message(conversation_id="c"), traceparent=f"{version}-{'ab' * 16}-{'cd' * 8}-01{more}")
     (sent, _) = api.node.messages.kept["c"]
-    assert msgspec.json.decode(sent)["traceparent"] == f"00-{'ab' * 16}-{'cd' * 8}-01"
+    assert msgspec.json.decode(sent)["traceparent"][:36] == f"00-{'ab' * 16}-"
+    assert api.node.messages.parents == [f"00-{'ab' * 16}-{'cd' * 8}-01"]
 
 
-async def test_receipt_tells_the_trace_in_a_header_too(api: Api) -> None:
+async def test_header_of_the_answer_tells_the_span_of_the_message(api: Api) -> None:
     parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
     answer = await api("POST", PATH, message(conversation_id="c"), traceparent=parent)
-    receipt = msgspec.json.decode(answer.body, type=Receipt)
-    assert answer.headers["traceresponse"] == receipt.traceparent == parent  # the fake makes no span of its own
+    (sent, _) = api.node.messages.kept["c"]
+    assert answer.headers["traceresponse"] == msgspec.json.decode(sent)["traceparent"]
+    assert answer.headers["traceresponse"][:36] == parent[:36]
+    assert answer.headers["traceresponse"] != parent
+
+
+def test_message_that_was_accepted_before_has_no_span_to_tell() -> None:
+    parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    again = AclMessage(performative="inform", traceparent=parent)
+    assert traceresponse(parent, again) == ()
 
 
 @pytest.mark.parametrize("span", ["0" * 16, "CD" * 8, "cd"])
 async def test_span_of_a_caller_that_breaks_the_rules_is_not(span: str, api: Api) -> None:
     await api("POST", PATH, message(conversation_id="c"), traceparent=f"00-{'ab' * 16}-{span}-01")
-    (sent, _) = api.node.messages.kept["c"]
-    found = msgspec.json.decode(sent)["traceparent"]
+    (found,) = api.node.messages.parents
+    assert found is not None
     assert (found[3:35] != "ab" * 16, found[36:]) == (True, f"{'0' * 16}-00")
 
 

@@ -94,7 +94,7 @@ async def test_every_error_is_counted_from_zero_on_since_only_what_grows_raises_
 
 async def test_server_that_stops_refuses_what_counts_as_errors(metered: Metered) -> None:
     metered.api.stopping.set()
-    await metered("GET", "/health")
+    await metered("GET", "/api/v1/agents")
     assert metered.errors() == {"SHUTTING_DOWN": 1}
 
 

@@ -28,7 +28,9 @@ async def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
     assert (answer.status, answer.code) in ((404, "RECORDING_NOT_FOUND"), (404, "ROUTE_NOT_FOUND"))
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=10001", "agent=a%20b", "converation=c"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=10001", "agent=a%20b", "converation=c", "conversation=", "message=", "agent="]
+)
 async def test_bad_parameters_are_refused(api: Api, query: str) -> None:
     assert (await api("GET", PATH, query=query)).status == 400
 

@@ -160,6 +160,25 @@ async def test_message_that_was_in_hand_at_a_crash_is_recorded_at_the_start(
     again.close()
 
 
+async def test_message_that_waited_over_a_restart_has_its_own_time_and_trace(
+    rig: Rig, recorder: Recorder, tmp_path: Path
+) -> None:
+    rig.receiver("a")
+    sent = rig.post("a", 1, conversation_id="c")
+    await rig.commit()
+    rig.close()
+    rig.clock.advance(60)
+    again = Rig(tmp_path / "journal.db", rig.clock, recorder=recorder)
+    agent = again.receiver("a")
+    load_mail(again.database, again.bus)
+    again.start(agent)
+    again.pump()
+    (record,) = recorder.find(WORKSPACE, conversation_id="c")
+    assert record.sent_us == sent.timestamp <= record.handed_us - 60_000_000
+    assert record.trace == (sent.traceparent or "")[:36] != ""
+    again.close()
+
+
 # --- bodies --------------------------------------------------------------------------------------------------------
 
 

@@ -191,8 +191,8 @@ def made(folder: Path, name: str, *, password: bytes | None = None) -> tuple[Pat
 @pytest.mark.parametrize(
     ("now", "verdict"),
     [
-        (DURING, Verdict.OK), (BEGINS - timedelta(seconds=1), Verdict.FAIL), (ENDS + timedelta(seconds=1), Verdict.FAIL),
-        (ENDS - timedelta(days=13), Verdict.WARN),
+        (DURING, Verdict.OK), (BEGINS - timedelta(seconds=1), Verdict.FAIL),
+        (ENDS + timedelta(seconds=1), Verdict.FAIL), (ENDS - timedelta(days=13), Verdict.WARN),
     ],
 )  # fmt: skip
 def test_certificate_out_of_its_time_fails_and_shortly_before_its_end_is_warned_of(

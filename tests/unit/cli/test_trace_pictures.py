@@ -141,6 +141,23 @@ def test_incident_looks_like_this() -> None:
     ]
 
 
+def test_legend_explains_the_marks_that_are_drawn_and_no_others() -> None:
+    handled = record(SETTLED, 1, "a", "b", sent=0, handed=5, ended=10)
+    failed = record(FAILED, 1, "a", "b", sent=0, handed=2, ended=3, detail="no")
+    dead = record(DEAD, 2, "a", "b", sent=0, ended=4, detail="expired")
+    for records in ([handled], [failed, handled], [dead], []):
+        waiting = [] if records else [live(3, "a", "b", sent=0)]
+        *bars, legend = waterfall(grown(records, waiting, now=20), 80)
+        drawn = {mark for mark in "✗▸" if any(mark in bar for bar in bars)}
+        assert {mark for mark in "✗▸" if mark in legend} == drawn
+
+
+def test_message_that_was_handed_over_again_says_so_below_its_bar_and_in_its_line() -> None:
+    view = grown([record(SETTLED, 1, "a", "b", sent=n, handed=n + 5, ended=n + 9) for n in (0, 50)], now=80)
+    assert "  ↳ handed over again after a restart" in waterfall(view, 80)
+    assert 'status="received" note="handed over again after a restart"' in [*lines(view, UTC)][-1]
+
+
 def test_nothing_has_no_bars() -> None:
     assert list(waterfall(grown([], now=1), 80)) == []
 

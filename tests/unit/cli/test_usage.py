@@ -71,6 +71,29 @@ def test_incomplete_or_contradicting_arguments_are_usage_errors(caxton: CliRunne
     assert outcome.out == ""
 
 
+@pytest.mark.parametrize(
+    ("typed", "where"),
+    [
+        (["replay", "--conversation-id", "\udcff"], "--conversation-id"),
+        (["logs", "--grep", "\udcff"], "--grep"),
+        (["logs", "--agent", "ping", "--agent", "\udcff"], "--agent"),
+        (["sniff", "--conversation", "\udcff"], "--conversation-id"),
+        (["conversation", "show", "\udcff"], "ID"),
+        (["--token", "\udcff", "status"], "--token"),
+    ],
+)
+def test_argument_that_is_no_text_is_a_usage_error(caxton: CliRunner, typed: list[str], where: str) -> None:
+    outcome = caxton(*typed)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert rf"{where} is no UTF-8: b'\xff'" in outcome.err
+    assert "code: INVALID_USAGE" in outcome.err
+
+
+@pytest.mark.parametrize("typed", [["deploy", "\udcff"], ["message", "send", "--to", "a", "--content", "@\udcff"]])
+def test_name_of_a_file_may_be_any_bytes(caxton: CliRunner, typed: list[str]) -> None:
+    assert "code: FILE_NOT_FOUND" in caxton(*typed).err
+
+
 @pytest.mark.parametrize("option", [["--output", "json"], ["--output=json"], ["-o", "json"]])
 def test_usage_error_is_a_problem_object_when_json_is_wanted(caxton: CliRunner, option: list[str]) -> None:
     problem = caxton(*option, "agent", "lst").problem()

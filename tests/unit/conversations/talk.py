@@ -14,6 +14,7 @@ from tests.unit.bus.rig import WORKSPACE, Rig
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caxton.bus.envelope import Envelope
     from caxton.conversations.conversation import Conversation
     from caxton.conversations.settings import ConversationSettings
     from caxton.messages.message import AclMessage
@@ -31,6 +32,8 @@ class Talk:
         self._settings = settings
         self.warnings: list[tuple[str, str]] = []
         """(agent, text) of lines in the agents' logs."""
+        self.warned_of: list[Envelope | None] = []
+        """The messages that they are about."""
         self.agents: dict[str, Agent] = {}
         self._take(Rig(path, clock))
 
@@ -38,10 +41,14 @@ class Talk:
         self.rig = rig
         self.room = Conversations(
             rig.bus, rig.journal, self.clock, rig.database.query,
-            lambda _workspace, agent, text: self.warnings.append((agent, text)), self._settings,
+            self._warn, self._settings,
         )  # fmt: skip
         self.room.load(rig.database.query)
         self.room.start()
+
+    def _warn(self, _workspace: str, agent: str, text: str, about: Envelope | None) -> None:
+        self.warnings.append((agent, text))
+        self.warned_of.append(about)
 
     def start(self, *names: str, **settings: Any) -> None:
         """Agents that take what they get."""

@@ -265,6 +265,7 @@ async def test_warn_delivers_and_says_so(talk: Talk) -> None:
     talk.says("b", "a", "inform")
     assert (talk.heard("a"), talk.heard("b")) == (["inform"], [])
     assert [agent for agent, _ in talk.warnings] == ["b"]
+    assert [about and about.message_id for about in talk.warned_of] == [talk.messages("a")[0].message_id]
     talk.rig.post("a", performative="agree", protocol="fipa-request")
 
 
@@ -310,6 +311,7 @@ async def test_unknown_protocol_is_free_with_one_warning(talk: Talk) -> None:
     assert len(talk.heard("b")) == 3
     ((agent, text),) = talk.warnings
     assert agent == "a"
+    assert [about and about.message_id for about in talk.warned_of] == [talk.messages("b")[0].message_id]
     assert "did you mean fipa-request" in text
 
 

@@ -231,8 +231,24 @@ async def test_follower_gets_only_what_its_filter_lets_through_but_always_hears_
             log.append(SPACE, "b", 0, 4, "guest", "order-5", talk)
             assert (await anext(lines)).text == "order-5"
             for _ in range(MAX_UNREAD + 1):
-                log.append(SPACE, "a", 0, 2, "guest", "unwanted")
+                log.append(SPACE, "a", 0, 4, "guest", "grave and of the conversation, but it does not match", talk)
             assert (await anext(lines)).text.startswith("1 lines are left out here")
+
+
+@pytest.mark.parametrize("wanted", [LogFilter(level="error"), LogFilter(conversation_id="c1"), of("b")])
+async def test_lines_that_a_follower_did_not_ask_for_take_no_room(wanted: LogFilter) -> None:
+    log = book()
+    talk = Context("m1", "c1", "ab" * 16, "01" * 8, 1)
+    async with aclosing(log.follow(SPACE, wanted, after_seq=0)) as lines:
+        log.append(SPACE, "b", 0, 4, "guest", "first", talk)
+        with anyio.fail_after(5):
+            assert (await anext(lines)).text == "first"
+            for n in range(20 * MAX_UNREAD):
+                log.append(SPACE, "a", 0, 2, "guest", str(n))
+            log.append(SPACE, "b", 0, 4, "guest", "found", talk)
+            assert (await anext(lines)).text == "found"
+            log.append(SPACE, "b", 0, 4, "guest", "and no gap", talk)
+            assert (await anext(lines)).text == "and no gap"
 
 
 def test_number_of_followers_is_limited() -> None:

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.logs.line import KEPT_LINE_BYTES, MAX_LINE_CHARS, Context, Record, clean, cost, split
+from caxton.logs.line import KEPT_LINE_BYTES, MAX_LINE_CHARS, MAX_RAW_CHARS, Context, Record, clean, cost, split
+from caxton.sandbox.imports import MAX_LOG_LINE_BYTES
+
+DIRECTIONS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,8 @@ from caxton.logs.line import KEPT_LINE_BYTES, MAX_LINE_CHARS, Context, Record, c
         ("half \ud83d", "half �"),
         ("tab\tstays\r", "tab\tstays"),
         ("für \U0001f600", "für \U0001f600"),
+        ("\x1b[2J" * 2000 + "after", "after"),
+        ("order \u202e4711\u202c \u2066x\u2069 \u200f\u200e \u061c", "order �4711� �x� �� �"),
         ("", ""),
     ],
 )
@@ -34,7 +39,18 @@ def test_no_text_leaves_anything_that_a_terminal_or_a_file_chokes_on(text: str) 
     for line in split(text):
         assert len(line) <= MAX_LINE_CHARS
         assert all(char == "\t" or char.isprintable() or ord(char) > 159 for char in line)
+        assert not DIRECTIONS & set(line)
         line.encode()
+
+
+def test_sequences_cost_a_line_none_of_its_room_and_what_is_looked_at_is_bounded() -> None:
+    assert clean("x" * 4090 + "\x1b[31m" * 9 + "redder") == "x" * 4090 + "redder"
+    assert clean("\x1b[2J" * (MAX_RAW_CHARS // 4) + "after") == ""
+    assert clean("\x07" * (MAX_RAW_CHARS + 1)) == "�" * MAX_LINE_CHARS
+
+
+def test_whole_text_of_one_call_is_looked_at() -> None:
+    assert MAX_RAW_CHARS >= MAX_LOG_LINE_BYTES
 
 
 def test_cutting_does_not_leave_half_a_sequence_of_a_terminal() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from caxton.recorder.bodies import MESSAGES_PER_S, Bodies
 from caxton.recorder.choice import MAX_REMEMBERED_IDS, Choice
-from caxton.storage.shelf import Shelf
+from caxton.storage.shelf import ROW_BYTES, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,17 +118,51 @@ def test_what_is_kept_is_there_after_a_new_start_and_goes_on(tmp_path: Path) -> 
     with closing(Node(tmp_path)) as node:
         node.bodies.offer(said(4, 1, "c"))
         assert node.kept("c") == [1, 2, 3, 4]
-        assert node.bodies.kept_bytes == 200
+        assert node.bodies.kept_bytes == 4 * (50 + len("c") + ROW_BYTES)
 
 
 def test_under_load_no_conversation_is_kept_in_part(tmp_path: Path) -> None:
     with closing(Node(tmp_path)) as node:
         node.bodies.offer(said(1, 2, "old"))
-        flood = [*said(10, MESSAGES_PER_S, "flood"), *said(5, 1, "old"), *said(6, 1, "begun in it")]
+        node.bodies.offer(said(3, 2, "loud"))
+        flood = [*said(10, 2 * MESSAGES_PER_S, "loud"), *said(5, 1, "old"), *said(6, 1, "begun in it")]
         node.bodies.offer(flood)
         node.now = 10.0
-        node.bodies.offer([*said(7, 1, "old"), *said(8, 1, "begun in it"), *said(9, 1, "new")])
-        assert [node.kept(one) for one in ("old", "flood", "begun in it", "new")] == [[], [], [], [9]]
+        node.bodies.offer([*said(7, 1, "old"), *said(8, 1, "begun in it"), *said(9, 1, "new"), *said(9000, 1, "loud")])
+        kept = [node.kept(one) for one in ("old", "loud", "begun in it", "new")]
+        assert kept == [[1, 2, 5, 7], [], [], [9]]
+
+
+def test_notable_conversation_stays_whole_while_others_flood(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        node.bodies.offer(said(1, 2, "bad"))
+        node.bodies.notable(One(2, "bad", b"x" * 50))
+        for n in range(20):
+            node.bodies.offer([*said(100, 3000, f"flood-{n}"), *said(10 + n, 1, "bad")])
+        assert node.kept("bad") == [1, 2, *range(10, 30)]
+
+
+def test_damaged_file_is_put_aside_and_begun_anew(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        for n in range(200):
+            node.bodies.offer([One(n, f"c{n}", b"x" * 3000)])
+            node.now += 1.0
+    path = tmp_path / "bodies.db"
+    data = bytearray(path.read_bytes())
+    data[8192 : len(data) // 2] = bytes(byte ^ 0x5A for byte in data[8192 : len(data) // 2])
+    path.write_bytes(data)
+    with closing(Node(tmp_path)) as node:
+        node.bodies.offer(said(1, 1, "c"))
+        assert node.kept("c") == [1]
+    assert (tmp_path / "bodies.old").exists()
+
+
+def test_long_ids_count(tmp_path: Path) -> None:
+    with closing(Node(tmp_path, budget=100_000)) as node:
+        for n in range(200):
+            node.bodies.offer(said(n, 1, f"{n}-" + "x" * 1000))
+            node.now += 1.0
+        assert sum(bool(node.kept(f"{n}-" + "x" * 1000)) for n in range(200)) <= 100_000 // 1000
 
 
 def test_conversation_that_becomes_notable_is_taken_from_memory(tmp_path: Path) -> None:
@@ -142,12 +176,12 @@ def test_conversation_that_becomes_notable_is_taken_from_memory(tmp_path: Path) 
 
 
 def test_eviction_takes_whole_conversations_off_the_disk(tmp_path: Path) -> None:
-    with closing(Node(tmp_path, budget=1000)) as node:
+    with closing(Node(tmp_path, budget=3000)) as node:
         for n in range(40):
             node.bodies.offer(said(n * 10, 3, f"c{n}"))
         assert node.kept("c0") == []
         assert node.kept("c39") == [390, 391, 392]
-        assert node.bodies.kept_bytes <= 1000
+        assert node.bodies.kept_bytes <= 3000
 
 
 def test_file_that_is_no_database_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.recorder import recorder as recorder_module
 from caxton.recorder.record import FAILED, KINDS, SETTLED, Record
-from caxton.recorder.recorder import Recorder, open_recorder
+from caxton.recorder.recorder import MAX_FOUND, Recorder, open_recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +55,31 @@ def test_records_are_found_by_conversation_message_and_time(tmp_path: Path) -> N
         assert [record.seq for record in recorder.recent(limit=2)] == [7, 8]
 
 
+def test_trace_is_found_behind_any_number_of_other_records(tmp_path: Path) -> None:
+    trace = f"00-{'7' * 32}-"
+    with closing(filled(tmp_path, 2, trace=trace)) as recorder:
+        recorder.add(entry(2, trace=trace, workspace="other"))
+        for n in range(MAX_FOUND // 50):
+            recorder.add(entry(10 + n, conversation=f"c-{n}", trace=f"00-{n:032x}-"))
+        recorder.flush()
+        assert [record.seq for record in recorder.find("default", trace=trace)] == [0, 1]
+        assert [record.seq for record in recorder.find("default", trace=trace, message_id="m-1")] == [1]
+
+
 def test_records_survive_a_process_that_never_closed_the_file(tmp_path: Path) -> None:
     left = filled(tmp_path, 5)
     with closing(open_recorder(tmp_path, 2 * MIB)) as again:
         assert [record.seq for record in again.recent()] == [0, 1, 2, 3, 4]
     left.close()
+
+
+def test_last_number_is_known_after_a_new_start(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        assert recorder.last_seq() == 0
+        for n in (7, 9, 8):
+            recorder.add(entry(n))
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert again.last_seq() == 9
 
 
 def test_a_million_conversation_ids_cost_no_memory_and_the_last_are_found(tmp_path: Path) -> None:
@@ -85,6 +105,27 @@ def test_ring_that_has_turned_over_says_since_when_it_is_whole_also_after_a_rest
     with closing(open_recorder(tmp_path, 2 * MIB)) as again:
         assert again.whole_since_us() == since_us
     assert Recorder().whole_since_us() is None
+
+
+async def test_what_went_wrong_outlasts_a_flood_of_what_went_well(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        recorder.note(entry(1, conversation="bad", kind=FAILED, detail="its handler returned 1"))
+        recorder.add(entry(2, conversation="bad"))
+        for n in range(50_000):
+            recorder.add(entry(n, conversation="flood"))
+            if n % 1000 == 999:
+                recorder.flush()
+        assert [record.kind for record in recorder.find("default", conversation_id="bad")] == [FAILED]
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert [record.detail for record in again.find("default", conversation_id="bad")] == ["its handler returned 1"]
+
+
+async def test_what_went_wrong_is_told_once_while_both_rings_have_it(tmp_path: Path) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        recorder.add(entry(1))
+        recorder.note(entry(2, kind=FAILED))
+        recorder.flush()
+        assert [record.seq for record in recorder.find("default", conversation_id="c")] == [1, 2]
 
 
 def test_records_that_are_large_are_divided_among_blocks(tmp_path: Path) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from typing import TYPE_CHECKING
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import RecordingDamaged, RecordingNotFound, RecordingTooNew
-from caxton.replay import file, store
-from caxton.replay.record import MESSAGE, Handling, Life, Outcome, State
-from caxton.replay.search import matching
+from caxton.core.errors import RecordingDamaged, RecordingNotFound, RecordingTooLarge, RecordingTooNew
+from caxton.replay import file, shares, store
+from caxton.replay.record import MESSAGE, Handling, Life, Outcome
+from caxton.replay.search import damage_in, matching
 from caxton.replay.store import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from caxton.replay.store import Writer
 
 KIB = 1024
@@ -33,15 +33,22 @@ def handling(size: int = 10, *, conversation_id: str | None = "c", message_id: s
     return Handling(MESSAGE, 1, body, "a", message_id, conversation_id, 1, -1, [], Outcome("returned"))
 
 
-def begun(where: Store, n: int, *, sha256: str = "5a") -> Writer:
-    return where.begin(life(n, sha256=sha256), State([], 1))
+def begun(
+    where: Store, n: int, *, sha256: str = "5a", agent: str = "echo", kv: dict[bytes, bytes] | None = None
+) -> Writer:
+    """As a runner does it."""
+    writer = where.begin(where.write_beginning(life(n, sha256=sha256, agent=agent), kv or {}, 1))
+    while where.prune(store.MAX_GONE_AT_ONCE):
+        pass
+    return writer
 
 
 def ids(where: Store) -> list[int]:
     return [entry.life.began_us for entry in where.entries("default")]
 
 
-def size_of(directory: Path) -> int:
+def size_of(where: Store, directory: Path) -> int:
+    where.settle()
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
@@ -53,7 +60,7 @@ def test_everything_together_stays_within_its_bound_and_the_oldest_goes_first_as
             writer.add(handling(1000))
         writer.end("over")
         assert where.used_bytes <= LIMIT
-        assert size_of(tmp_path) <= LIMIT
+        assert size_of(where, tmp_path) <= LIMIT
     assert ids(where) == list(range(20 - len(ids(where)), 20))
     assert len(ids(where)) > 4
     assert all(len(file.read(entry.path.read_bytes(), "x").handlings) == 7 for entry in where.entries("default"))
@@ -64,7 +71,7 @@ def test_many_tiny_lives_are_bounded_too(tmp_path: Path) -> None:
     where = Store(tmp_path, lambda: 1, LIMIT)
     for n in range(100):
         begun(where, n).end("over")
-    assert len(ids(where)) == LIMIT // store.MIN_LIFE_BYTES
+    assert len(ids(where)) == LIMIT // shares.MIN_LIFE_BYTES
 
 
 def test_one_life_has_its_share_and_then_its_recording_ends_and_says_so(tmp_path: Path) -> None:
@@ -91,7 +98,95 @@ def test_life_that_goes_on_is_let_go_of_when_it_is_the_oldest_and_is_told(tmp_pa
         begun(where, n)
     assert (len(told), oldest.is_open, ids(where)[0]) == (1, False, 1)
     oldest.add(handling())
-    assert size_of(tmp_path) <= LIMIT, "a recording that was let go of takes nothing any more"
+    assert size_of(where, tmp_path) <= LIMIT, "a recording that was let go of takes nothing any more"
+
+
+def test_agent_that_crashes_all_the_time_lets_go_of_its_own_recordings(tmp_path: Path) -> None:
+    where = Store(tmp_path, lambda: 1, LIMIT)
+    others = [begun(where, n, agent=f"other-{n}") for n in range(3)]
+    for writer in others:
+        writer.add(handling(2000))
+    begun(where, 3, agent="over").end("over")
+    for n in range(100, 300):
+        begun(where, n, agent="crashes").end("over")
+        assert where.used_bytes <= LIMIT
+    assert ids(where)[:4] == [0, 1, 2, 3], "older than all of the other's, and still there"
+    assert all(writer.is_open for writer in others)
+    assert len(ids(where)) == LIMIT // shares.MIN_LIFE_BYTES
+    assert size_of(where, tmp_path) <= LIMIT
+
+
+def test_lives_that_go_on_stay_as_long_as_others_are_over(tmp_path: Path) -> None:
+    where = Store(tmp_path, lambda: 1, LIMIT)
+    writer = begun(where, 0, agent="large")
+    while where.entries("default")[0].size < LIMIT // store.MAX_SHARE - 2000:
+        writer.add(handling(1000))
+    for n in range(1, 40):
+        begun(where, n, agent=f"small-{n % 3}").end("over")
+    assert (ids(where)[0], writer.is_open) == (0, True)
+
+
+def test_agents_that_take_as_much_let_go_in_turns(tmp_path: Path) -> None:
+    where = Store(tmp_path, lambda: 1, LIMIT)
+    for n in range(100):
+        begun(where, n, agent=f"a-{n % 4}").end("over")
+    owners = [entry.life.agent for entry in where.entries("default")]
+    assert {owners.count(f"a-{n}") for n in range(4)} == {4}
+
+
+def test_letting_go_of_a_life_looks_at_no_other_and_deletes_nothing_on_this_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash loop fills the store with tiny lives; one that is large has to replace hundreds of them."""
+    limit = 8 << 20
+    where = Store(tmp_path, lambda: 1, limit)
+    for n in range(limit // shares.MIN_LIFE_BYTES):
+        begun(where, n).end("over")
+    threads: list[str] = []
+    unlink = Path.unlink
+
+    def noting(path: Path, missing_ok: bool = False) -> None:
+        threads.append(threading.current_thread().name)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noting)
+    turns, looks = [0], [0]
+    largest = shares._largest  # pyright: ignore[reportPrivateUsage]
+
+    def counting(of: Any) -> Any:
+        looks[0] += 1
+        return largest(of)
+
+    monkeypatch.setattr(shares, "_largest", counting)
+    where.begin(where.write_beginning(life(10**6), {b"k": bytes(1 << 20)}, 1))
+    before = len(where.entries("default"))
+    while where.prune(store.MAX_GONE_AT_ONCE):
+        assert before - len(where.entries("default")) <= store.MAX_GONE_AT_ONCE
+        before, turns[0] = len(where.entries("default")), turns[0] + 1
+    where.settle()
+    assert (turns[0], looks[0]) == (256 // store.MAX_GONE_AT_ONCE, 256 // store.MAX_GONE_AT_ONCE + 1)
+    assert len(threads) == 257
+    assert {name.rpartition("_")[0] for name in threads} == {"caxton-recordings"}
+    assert where.used_bytes <= limit
+
+
+def test_state_that_is_larger_than_a_life_may_be_is_refused_and_takes_nothing(tmp_path: Path) -> None:
+    where = Store(tmp_path, lambda: 1, LIMIT)
+    begun(where, 1)
+    with pytest.raises(RecordingTooLarge) as refused:
+        where.write_beginning(life(2), {b"k": bytes(LIMIT // store.MAX_SHARE)}, 1)
+    assert (refused.value.size_bytes > LIMIT // store.MAX_SHARE, refused.value.limit_bytes) == (True, LIMIT // 4)
+    assert (ids(where), len(list(tmp_path.glob("*.life")))) == ([1], 1)
+
+
+def test_beginning_that_nobody_wants_any_more_is_deleted(tmp_path: Path) -> None:
+    where = Store(tmp_path, lambda: 1, LIMIT)
+    where.discard(where.write_beginning(life(1), {}, 1))
+    where.settle()
+    where.discard(where.write_beginning(life(2), {}, 1))
+    where.close()
+    where.discard(where.write_beginning(life(3), {}, 1))
+    assert (list(tmp_path.iterdir()), where.used_bytes) == ([], 0)
 
 
 def test_files_are_private(tmp_path: Path) -> None:
@@ -105,7 +200,7 @@ def test_files_are_private(tmp_path: Path) -> None:
 def test_more_lives_than_open_files_go_on_all_the_same(tmp_path: Path) -> None:
     where = Store(tmp_path, lambda: 1)
     writers = [begun(where, n) for n in range(3 * store.MAX_OPEN_FILES)]
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(os.listdir("/proc/self/fd")) + store.MAX_OPEN_FILES
     for _ in range(3):
         for writer in writers:
             writer.add(handling())
@@ -143,7 +238,8 @@ def test_what_another_run_left_is_taken_up_and_its_torn_end_is_not_shown(tmp_pat
     where = Store(tmp_path, lambda: 1)
     [entry] = where.entries("default")
     assert (entry.life, entry.writer) == (life(1), None)
-    assert len(list(matching(entry.path, conversation_id="c"))) == 1
+    found = matching(entry.path, conversation_id="c")
+    assert (len(found.handlings), found.damage, damage_in(entry.path)) == (1, None, None)
 
 
 def test_files_of_another_format_are_named_refused_and_left_as_they_are(tmp_path: Path) -> None:
@@ -202,7 +298,7 @@ def test_messages_are_found_by_conversation_and_by_id(tmp_path: Path, message_id
         writer.add(handling(300_000, conversation_id=f"c-{n}"))
     writer.add(handling(conversation_id="c-3", message_id=message_id))
     path = where.entries("default")[0].path
-    assert [one.message_id for one in matching(path, conversation_id="c-3")] == ["m", message_id]
-    assert [one.conversation_id for one in matching(path, message_id=message_id)] == ["c-3"]
-    assert list(matching(path, conversation_id="c")) == []
-    assert list(matching(path, conversation_id="not there")) == []
+    assert [one.message_id for one in matching(path, conversation_id="c-3").handlings] == ["m", message_id]
+    assert [one.conversation_id for one in matching(path, message_id=message_id).handlings] == ["c-3"]
+    assert matching(path, conversation_id="c").handlings == []
+    assert matching(path, conversation_id="not there").handlings == []

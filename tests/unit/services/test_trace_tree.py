@@ -72,6 +72,63 @@ def test_message_that_failed_and_succeeded_has_no_error_in_the_end_but_its_failu
     assert [event.error for event in view.events if event.error] == ["no"]
 
 
+def test_message_that_was_handled_and_did_not_last_is_received_once_more_and_that_is_said() -> None:
+    view = grown(
+        [
+            record(SETTLED, 1, "a", "b", sent=0, handed=5, ended=10),
+            record(SETTLED, 1, "a", "b", sent=50, handed=60, ended=70),
+        ],
+        now=80,
+    )
+    (span,) = view.spans
+    again = "handed over again after a restart"
+    assert [(one.attempt, one.note) for one in span.tries] == [(1, None), (1, again)]
+    assert [event.note for event in view.events if event.status == "received"] == [None, again]
+    assert span.sent == START_US
+
+
+def test_attempt_that_follows_another_needs_no_explanation() -> None:
+    view = grown(
+        [
+            record(FAILED, 1, "a", "b", sent=0, handed=5, ended=10, detail="no"),
+            record(SETTLED, 1, "a", "b", sent=0, handed=20, ended=30, attempt=2),
+        ],
+        now=40,
+    )
+    assert [event.note for event in view.events] == [None] * len(view.events)
+
+
+def test_messages_that_had_the_same_number_before_and_after_a_restart_are_two() -> None:
+    view = grown(
+        [
+            record(SETTLED, 1, "client:ada", "a", sent=0, handed=5, ended=6),
+            record(SETTLED, 2, "a", "b", sent=5, handed=10, ended=11, message_id="before-2"),
+            record(LOST, 1, "client:ada", "a", sent=50, ended=51),
+            record(SETTLED, 1, "client:ada", "a", sent=50, handed=60, ended=61, attempt=2),
+            record(SETTLED, 2, "a", "b", sent=60, handed=70, ended=71, message_id="after-2"),
+            record(SETTLED, 3, "b", "c", sent=70, handed=80, ended=81, message_id="after-3"),
+        ],
+        [live(3, "b", "c", sent=10, message_id="before-3")],
+        now=90,
+    )
+    assert [(one.depth, one.message_id, len(one.tries), one.status) for one in view.spans] == [
+        (0, "m-1", 2, "handled"), (1, "before-2", 1, "handled"), (2, "before-3", 0, "waiting"),
+        (1, "after-2", 1, "handled"), (2, "after-3", 1, "handled"),
+    ]  # fmt: skip
+    assert len({one.id for one in view.spans}) == 5
+    assert all(one.parent is None or one.parent in {each.id for each in view.spans} for one in view.spans)
+
+
+def test_what_waits_again_after_a_restart_is_not_over_and_has_its_first_time() -> None:
+    ended = [record(SETTLED, 2, "a", "b", sent=5, handed=10, ended=11)]
+    begun = record(SETTLED, 1, "client:ada", "a", sent=0, handed=5, ended=6)
+    (_, span) = grown([begun, *ended], [live(2, "a", "b", sent=5, taken_us=START_US + 50)], now=90).spans
+    assert (span.status, span.sent, span.depth) == ("waiting", START_US + 5, 1)
+    failed = [record(FAILED, 2, "a", "b", sent=50, handed=60, ended=61, detail="no")]
+    (_, span) = grown([begun, *failed], [live(2, "a", "b", sent=5, taken_us=START_US + 50)], now=90).spans
+    assert (span.status, span.sent, span.depth, len(span.tries)) == ("waiting", START_US + 5, 1, 1)
+
+
 def test_what_was_out_of_place_was_never_sent_and_is_its_senders() -> None:
     view = grown([record(DEAD, 1, "a", "b", sent=3, ended=4, detail="protocol: not now")], now=9)
     assert told(view) == [(4, "a", "dead", "protocol: not now", None)]

@@ -12,6 +12,8 @@ from caxton.telemetry.outbox import BATCH, Outbox
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    import pytest
+
 PATIENCE_S = 15.0
 
 
@@ -21,6 +23,7 @@ class Collector:
     def __init__(self) -> None:
         self.got: list[list[int]] = []
         self.is_well = True
+        self.fails_once_ended = False
         self.began, self.goes_on = Event(), Event()
         self.goes_on.set()
         self.changes: list[bool] = []
@@ -29,6 +32,8 @@ class Collector:
     def export(self, items: list[int]) -> bool:
         self.began.set()
         assert self.goes_on.wait(PATIENCE_S)
+        if self.fails_once_ended:
+            raise ValueError("Cannot invoke RPC on closed channel!")
         if items == [-1]:
             raise ValueError("a bad item")
         self.got.append(items)
@@ -121,6 +126,18 @@ def test_close_waits_no_longer_than_told_for_one_who_never_answers() -> None:
         outbox.close(time.monotonic())  # would wait for ever otherwise: only `abort` lets the export go on
     assert outbox.dropped == 2
     assert collector.changes == []  # an end that we made is not told as a failure
+
+
+def test_export_that_fails_because_it_was_ended_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    collector = Collector()
+    collector.fails_once_ended = True
+    collector.goes_on.clear()
+    with outbox_of(collector) as outbox:
+        outbox.put([1])
+        assert collector.began.wait(PATIENCE_S)
+        outbox.close(time.monotonic())
+        outbox.wait_ended(PATIENCE_S)
+    assert (outbox.dropped, caplog.records) == (1, [])
 
 
 def test_close_does_not_try_again_with_one_who_failed() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, REFUSED, REPLIED, TIMER, TOOL
+from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, REFUSED, REPLIED, SETTLED, TIMER, TOOL
 from caxton.telemetry.selection import (
     CONTEXT,
     ERROR,
-    MAX_FOLLOWED,
+    LOOKED_PER_S,
     MIN_LATENCIES,
     REDELIVERED,
     SAMPLED,
@@ -16,6 +18,7 @@ from caxton.telemetry.selection import (
     Raw,
     Selection,
 )
+from caxton.telemetry.traces import CUT_S, MAX_KNOWN
 from tests.unit.telemetry.records import TRACE, record
 
 
@@ -137,15 +140,140 @@ def test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again() 
             kept_traces |= {one.record[8] for one in kept}
     assert all_kept == 5 * len(kept_traces) > 0
     assert all_kept * 2 <= 200 * 25
-    for _ in range(300):
+    assert seconds_until_all_are_kept(selection, now_s) <= 10
+
+
+def seconds_until_all_are_kept(selection: Selection, now_s: float) -> float:
+    """With nothing to do meanwhile."""
+    begun_s = now_s
+    while selection.ratio < 1.0 or not is_marked_trace_kept(selection, now_s):
         now_s += 0.25
         selection.select([], now_s)
+        assert now_s < begun_s + 1_000
+    return now_s - begun_s
+
+
+def is_marked_trace_kept(selection: Selection, now_s: float) -> bool:
+    unlikely = f"00-{int(now_s * 4):016x}{'f' * 16}-"
+    selection.mark(unlikely)
+    return bool(selection.select([record(kind=REPLIED, trace=unlikely)], now_s))
+
+
+class Load:
+    """Messages a second that clients mark, each a trace of three spans: its end comes with the next batch."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.now_s = 0.0
+        self.kept: Counter[str] = Counter()
+        """Spans by trace."""
+        self.marked: set[str] = set()
+        self._n = 0
+        self._ends: list[Raw] = []
+
+    def run(self, seconds: int, *, marked_per_s: int, others_per_s: int = 0, errors_per_s: int = 0) -> list[str]:
+        """The reasons of all that was kept."""
+        reasons: list[str] = []
+        for _ in range(seconds * 4):
+            records, self._ends = self._ends, []
+            for n in range((marked_per_s + others_per_s + errors_per_s) // 4):
+                self._n += 1
+                found = trace(self._n)
+                if n < marked_per_s // 4:
+                    self.selection.mark(found)
+                    self.marked.add(found)
+                kind = FAILED if n >= (marked_per_s + others_per_s) // 4 else SETTLED
+                records.append(record(kind=kind, trace=found, attempt=1 if kind == SETTLED else 2))
+                if kind == SETTLED:
+                    self._ends.append(record(kind=REPLIED, trace=found))
+            self.now_s += 0.25
+            kept = self.selection.select(records, self.now_s)
+            self.kept.update(found for one in kept for found in [one.record[8]] * (1 + (one.record[0] == SETTLED)))
+            reasons += [one.reason for one in kept]
+        return reasons
+
+
+@pytest.mark.parametrize("per_s", [240, 300, 3_000])
+def test_flood_of_marked_traces_takes_its_share_for_minutes_and_nothing_of_it_stays(per_s: int) -> None:
+    selection = Selection(1.0, 200)
+    load = Load(selection)
+    seconds = 300 if per_s < 1_000 else 60
+    load.run(seconds, marked_per_s=per_s)
+    assert selection.ratio == 1.0  # of the others there are none
+    assert 80 * seconds < sum(load.kept.values()) <= 140 * seconds
+    assert load.run(10, marked_per_s=per_s, errors_per_s=40).count(ERROR) == 400
+    assert seconds_until_all_are_kept(selection, load.now_s) <= 10
+
+
+@pytest.mark.parametrize("marked_per_s", [60, 300, 3_000])
+@pytest.mark.parametrize("others_per_s", [0, 2_000])
+def test_marked_traces_that_are_kept_are_whole(marked_per_s: int, others_per_s: int) -> None:
+    selection = Selection(1.0, 200)
+    load = Load(selection)
+    load.run(60, marked_per_s=marked_per_s, others_per_s=others_per_s)
+    load.run(1, marked_per_s=0)
+    marked = [spans for found, spans in load.kept.items() if found in load.marked]
+    assert len(marked) > 1_000
+    assert set(marked) == {3}
+    begun_in_between = sum(spans != 3 for spans in load.kept.values())  # when the ratio rose
+    assert begun_in_between < len(load.kept) / 200
+
+
+def test_long_trace_that_goes_on_at_a_small_ratio_does_not_sink_it_further() -> None:
+    selection = Selection(1.0, 200)
+    long = record(trace=trace(0), kind=REPLIED)
+    for second in range(300):
+        flood = [record(trace=trace(second * 1_000 + n + 1)) for n in range(1_000)] if second < 100 else []
+        selection.select([*flood, *[long] * 90], float(second))
     assert selection.ratio == 1.0
+
+
+def test_trace_larger_than_the_budget_is_kept_from_its_beginning() -> None:
+    found = reasons(Selection(1.0, 200), *[record(seq=n, trace=trace(0)) for n in range(500)])
+    assert found == [(n, SAMPLED) for n in range(80)]
+
+
+def test_marked_trace_that_found_no_room_gets_another_chance_after_a_minute() -> None:
+    selection = Selection(0.0, 200)
+    load = Load(selection)
+    load.run(10, marked_per_s=3_000)
+    high = f"00-{'0' * 16}{'f' * 16}-"
+    selection.mark(high)
+    selection.mark(high)
+    assert reasons(selection, record(trace=high), now_s=load.now_s + CUT_S - 1) == []
+    selection.select([], load.now_s + CUT_S)
+    selection.mark(high)
+    assert reasons(selection, record(trace=high), now_s=load.now_s + CUT_S + 1) == [(7, SAMPLED)]
+
+
+def test_beyond_what_is_looked_at_errors_repetitions_and_known_traces_are_found() -> None:
+    selection = Selection(1.0, 10_000)
+    begun, marked = trace(1), trace(2)
+    assert reasons(selection, record(seq=1, trace=begun), now_s=0.0) == [(1, SAMPLED)]
+    selection.mark(marked)
+    many = [record(seq=n + 100, trace=trace(n + 10)) for n in range(LOOKED_PER_S)]
+    odd = [
+        record(seq=2, trace=begun), record(seq=3, trace=marked), record(seq=4, kind=FAILED, attempt=2, trace=trace(3)),
+        record(seq=5, attempt=2, trace=trace(4)),
+    ]  # fmt: skip
+    mixed = [*many[:-500], odd[0], *many[-500:-300], *odd[1:], *many[-300:]]
+    kept = dict(reasons(selection, *mixed, now_s=0.25))
+    assert {seq: kept.pop(seq) for seq in (2, 3, 4, 5)} == {2: SAMPLED, 3: SAMPLED, 4: ERROR, 5: REDELIVERED}
+    assert set(kept.values()) == {SAMPLED}
+    assert max(kept) < 100 + LOOKED_PER_S // 4  # nothing else of what lies beyond
+
+
+def test_context_of_an_error_is_found_beyond_what_is_looked_at() -> None:
+    selection = Selection(0.0, 200)
+    many = [record(seq=n + 100, trace=trace(n + 10)) for n in range(LOOKED_PER_S // 2)]
+    assert reasons(selection, *many) == []
+    last = record(seq=1, kind=FAILED, trace=many[-1][8])
+    assert reasons(selection, last) == [(1, ERROR), (many[-1][1], CONTEXT)]
 
 
 def test_known_traces_are_bounded() -> None:
     selection = Selection(0.0, 100_000)
-    failed = [record(kind=FAILED, attempt=2, trace=trace(n)) for n in range(MAX_FOLLOWED + 1)]
-    assert len(selection.select(failed, 1.0)) == MAX_FOLLOWED + 1
+    failed = [record(kind=FAILED, attempt=2, trace=trace(n)) for n in range(MAX_KNOWN + 1)]
+    assert len(selection.select(failed, 1.0)) == MAX_KNOWN + 1
     assert reasons(selection, record(trace=trace(0))) == []
     assert reasons(selection, record(trace=trace(1))) == [(7, CONTEXT)]

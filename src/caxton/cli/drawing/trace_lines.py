@@ -57,11 +57,10 @@ def lasted(us: int) -> str:
 
 
 def zone_name(at_us: int, zone: tzinfo | None) -> str:
-    """Whose times they are, like `CET (UTC+01:00)`."""
-    if zone is not None:
-        return "UTC"
+    """Whose times they are, like `CET (UTC+01:00)`; `UTC` if this machine keeps it."""
     local = _local(at_us, zone).replace(microsecond=0)
-    return f"{local:%Z} (UTC{local.isoformat()[-6:]})"
+    name = f"{local:%Z}"
+    return name if name == "UTC" and not local.utcoffset() else f"{name} (UTC{local.isoformat()[-6:]})"
 
 
 def _local(at_us: int, zone: tzinfo | None) -> datetime:
@@ -82,6 +81,7 @@ def _facts(event: TraceEvent, view: TraceView, zone: tzinfo | None) -> Iterator[
         yield "note", event.note if event.status == "waiting" else None
     else:
         yield "took", took
+        yield "note", event.note
 
 
 def _again(event: TraceEvent, view: TraceView, zone: tzinfo | None) -> str | None:

@@ -124,7 +124,7 @@ def _end(span: TraceSpan, trace: str, sending: str) -> dict[str, Any]:
     at_us = span.ended or span.sent
     return {
         "traceId": trace,
-        "spanId": _hex(end_span("dead", DEFAULT_WORKSPACE, str(int(span.id, 16)), at_us)),
+        "spanId": _hex(end_span("dead", DEFAULT_WORKSPACE, str(int(span.id[4:], 16)), at_us)),
         "parentSpanId": sending,
         "name": f"{names.SETTLE} {span.receiver}",
         "kind": CONSUMER,

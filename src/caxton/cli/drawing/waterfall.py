@@ -130,10 +130,18 @@ def _bar(one: TraceSpan, scale: _Scale, now_us: int, glyphs: Glyphs) -> str:
     return "".join(cells)
 
 
+def _went_wrong(one: TraceSpan) -> bool:
+    """Whether its bar has a mark that says so."""
+    if one.ended is not None and one.status not in _GOOD:
+        return True
+    return any(attempt.outcome in ("failed", "crashed") and attempt.ended is not None for attempt in one.tries)
+
+
 def _reasons(one: TraceSpan, now_us: int) -> list[str]:
     """What is to be said of a message that is not simply handled."""
     found = [f"{tool.tool}: {tool.error} ({lasted(tool.ended - tool.began)})" for tool in one.tools if tool.error]
     found = [*dict.fromkeys(found)][-3:]
+    found += [*dict.fromkeys(attempt.note for attempt in one.tries if attempt.note)]
     failed = sum(attempt.outcome in ("failed", "crashed") for attempt in one.tries)
     if one.error is not None:
         found.append(f"{one.error}, {failed} times" if failed > 1 else one.error)
@@ -148,7 +156,7 @@ def _legend(spans: Sequence[TraceSpan], glyphs: Glyphs) -> str:
     parts = [f"{glyphs.waits} waits", f"{glyphs.works} in hand"]
     if any(one.tools for one in spans):
         parts.append(f"{glyphs.tool} calls a tool")
-    if any(one.status not in _GOOD for one in spans):
+    if any(map(_went_wrong, spans)):
         parts.append(f"{glyphs.bad} went wrong")
     if any(one.ended is None and one.status != "kept" for one in spans):
         parts.append(f"{glyphs.open} goes on")

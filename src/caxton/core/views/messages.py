@@ -12,8 +12,6 @@ class Receipt(msgspec.Struct, kw_only=True):
     conversation_id: str
     status: str = "accepted"
     durability: str = "fsync"
-    traceparent: str | None = None
-    """W3C trace context of the message, for those who go on with its trace; None if it had been accepted before."""
 
 
 class Sighting(msgspec.Struct, kw_only=True):

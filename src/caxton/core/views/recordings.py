@@ -27,6 +27,9 @@ class RecordingView(msgspec.Struct, kw_only=True):
     module_sha256: str
     handlings: int | None
     """How many of its messages match, when messages were asked for."""
+    damage: str | None
+    """What is wrong with it, if messages were asked for and it is damaged behind its beginning: those that stood there
+    are missing."""
 
 
 class RecordingPage(msgspec.Struct, kw_only=True):
@@ -36,9 +39,14 @@ class RecordingPage(msgspec.Struct, kw_only=True):
     total: int
     """How many there are, whatever `limit` left of them."""
     not_recorded: list[str]
-    """Agents that took part in what was asked for, of which nothing of it is recorded."""
+    """Agents that took part in what was asked for, and have no recording at all."""
+    not_in_recordings: list[str]
+    """Agents that took part in it and have recordings, but not of that."""
     partly_recorded: dict[str, int]
     """Of agents with recordings: how many messages of the conversation they handled, as far as
     the flight recorder knows, that are in none."""
-    unreadable: list[str]
-    """Recordings of another format, or damaged ones; the files are left as they are."""
+    unreadable: dict[str, str]
+    """Files of another format, or damaged at their beginning, in which what was asked for occurs, and why they cannot
+    be read; they are left as they are."""
+    unreadable_others: int
+    """Such files in which it does not occur, or cannot be found."""

@@ -29,7 +29,7 @@ class TraceEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: str | None = None
     tool: str | None = None
     note: str | None = None
-    """What is to be said of a message that is not over."""
+    """What is to be said of a message that is not over, or was received once more."""
 
 
 class TraceTry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -42,6 +42,8 @@ class TraceTry(msgspec.Struct, kw_only=True, omit_defaults=True):
     outcome: str = "handled"
     """`handled`, `failed`, `crashed` or `in hand`."""
     error: str | None = None
+    note: str | None = None
+    """That it was handed over again since the server ended before what it did was on disk."""
 
 
 class TraceTool(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -57,7 +59,10 @@ class TraceSpan(msgspec.Struct, kw_only=True):
     """One message for one receiver, from its sending to its end."""
 
     id: str
-    """16 hex digits: the number of the message on its node."""
+    """16 hex digits: the number of the message on its node, and in the first four how many had that number before.
+
+    Those that were never on disk give theirs back at a restart.
+    """
     parent: str | None
     """The span of the message in whose handling this one was sent, as far as that is in the answer."""
     depth: int
@@ -106,7 +111,9 @@ class TraceView(msgspec.Struct, kw_only=True):
     last_us: int | None
     """If nothing happened since `since`: when something did."""
     total: int
-    """How many messages match."""
+    """How many messages match, of those that were looked at."""
+    at_least: bool = False
+    """Whether not all were looked at, and so more may match."""
     cut: bool
     """Whether earlier ones were left out."""
     spans: list[TraceSpan]
@@ -114,6 +121,10 @@ class TraceView(msgspec.Struct, kw_only=True):
     """In the order of time."""
     said: str | None = None
     """Null unless what was said is asked for; `whole`, `partly` (of some conversations), or `none` is kept."""
+
+
+MAX_LAST_S = 366 * 86_400.0
+"""How far back `last` may reach: longer than anything is recorded."""
 
 
 class TraceFilter(msgspec.Struct, kw_only=True, frozen=True):

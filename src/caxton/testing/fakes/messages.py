@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from caxton.messages.message import AclMessage
     from caxton.security.principal import Principal
 
+NO_TRACE = f"00-{'0' * 32}-"
+
 
 class FakeMessages:
     """A bus on which every running agent answers `inform` with the content it was sent.
 
     Attributes:
+        parents: the trace context that each message came with.
         full: receivers whose mailbox is full.
         silent: receivers that never answer.
         failing: receivers that fail on every message.
@@ -39,6 +42,7 @@ class FakeMessages:
     def __init__(self, agents: FakeAgents) -> None:
         self._agents = agents
         self._count = 0
+        self.parents: list[str | None] = []
         self.kept: dict[str, list[bytes]] = {}
         self.full: set[str] = set()
         self.silent: set[str] = set()
@@ -90,6 +94,8 @@ class FakeMessages:
         self._count += 1
         message.sender = f"client:{principal.name}"
         message.message_id = f"m-{self._count}"
+        self.parents.append(message.traceparent)
+        message.traceparent = f"{(message.traceparent or NO_TRACE)[:36]}{self._count:016x}-01"
         message.conversation_id = message.conversation_id or f"c-{self._count}"
         kept = self.kept.setdefault(message.conversation_id, [])
         kept.append(encode_message(message))
@@ -97,9 +103,7 @@ class FakeMessages:
             if name not in self.silent | self.failing:
                 kept.append(encode_message(self._answer(name, message)))
                 self._agents.views[name].messages_handled += 1
-        return names, Receipt(
-            message_id=message.message_id, conversation_id=message.conversation_id, traceparent=message.traceparent
-        )
+        return names, Receipt(message_id=message.message_id, conversation_id=message.conversation_id)
 
     def _receivers(self, workspace: WorkspaceName, message: AclMessage) -> list[str]:
         views = self._agents.list(workspace)

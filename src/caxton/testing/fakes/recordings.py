@@ -21,17 +21,26 @@ class FakeRecordings:
         self.files = {"05-aa": b"a life"}
         self.modules = {"5a": b"\0asm"}
         self.not_recorded: list[str] = []
+        self.not_in_recordings: list[str] = []
+        self.unreadable: dict[str, str] = {}
+        self.unreadable_others = 0
+        self.messages: set[str] | None = None
+        """Those that are recorded; None: whichever is asked for."""
 
     async def list(self, workspace: WorkspaceName, wanted: RecordingFilter, *, limit: int) -> RecordingPage:
         """Those of the agent; of every conversation and message there is one."""
         _check(workspace)
         found = [view for view in self.views if wanted.agent in (None, view.agent)]
+        if self.messages is not None and wanted.message_id not in (None, *self.messages):
+            found = []
         return RecordingPage(
             recordings=found[:limit],
             total=len(found),
             not_recorded=self.not_recorded,
+            not_in_recordings=self.not_in_recordings,
             partly_recorded={},
-            unreadable=[],
+            unreadable=self.unreadable,
+            unreadable_others=self.unreadable_others,
         )
 
     async def read(self, workspace: WorkspaceName, recording_id: str) -> bytes:
@@ -54,6 +63,7 @@ def recording(recording_id: str, agent: str) -> RecordingView:
     return RecordingView(
         id=recording_id, agent=agent, replica=0, began_at="2026-01-01T00:00:00.000000+00:00", is_open=False, bytes=6,
         module_sha256="5a", handlings=None,
+        damage=None,
     )  # fmt: skip
 
 

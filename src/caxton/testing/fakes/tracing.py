@@ -23,7 +23,10 @@ class FakeTraces:
     Attributes:
         records: what happened, in its order; all of it in one trace.
         live: what is not over.
+        at_least: what answers say of themselves.
     """
+
+    at_least = False
 
     def __init__(self, kept: dict[str, list[bytes]]) -> None:
         self._kept = kept
@@ -56,7 +59,7 @@ class FakeTraces:
         return TraceView(
             conversation_id=wanted.conversation_id, message_id=wanted.message_id, now=NOW_US, since=since_us or None,
             recorded_since=reach_us, last_us=max(ends, default=None), total=tree.total, cut=tree.cut,
-            said="none" if wanted.bodies else None,
+            at_least=self.at_least, said="none" if wanted.bodies else None,
             spans=tree.spans, events=tree.events,
         )  # fmt: skip
 

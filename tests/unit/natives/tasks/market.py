@@ -23,6 +23,7 @@ from tests.unit.bus.rig import Rig
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caxton.bus.envelope import Envelope
     from caxton.messages.message import AclMessage
     from caxton.testing.clock import ManualClock
     from caxton.testing.handlers import Outcome
@@ -213,5 +214,5 @@ class Market:
         return [key for key in self.tasks.kv if key[:2] in (b"o/", b"i/", b"w/") or key == b"retry"]
 
 
-def _unlogged(_workspace: str, _agent: str, _text: str) -> None:
+def _unlogged(_workspace: str, _agent: str, _text: str, _about: Envelope | None) -> None:
     """Nobody reads the agents' logs."""
