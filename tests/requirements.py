@@ -1754,7 +1754,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again",
             "test_flood_of_marked_traces_takes_its_share_for_minutes_and_nothing_of_it_stays",
             "test_marked_traces_that_are_kept_are_whole",
-            "test_long_trace_that_goes_on_at_a_small_ratio_does_not_sink_it_further",
+            "test_long_trace_of_more_than_its_share_does_not_drive_the_ratio_to_nothing",
             "test_beyond_what_is_looked_at_errors_repetitions_and_known_traces_are_found",
             "test_spans_without_budget_are_counted",
             "test_trouble_in_the_middle_of_the_load_is_told_once_and_the_traces_go_on",

@@ -219,13 +219,17 @@ def test_marked_traces_that_are_kept_are_whole(marked_per_s: int, others_per_s: 
     assert begun_in_between < len(load.kept) / 200
 
 
-def test_long_trace_that_goes_on_at_a_small_ratio_does_not_sink_it_further() -> None:
+def test_long_trace_of_more_than_its_share_does_not_drive_the_ratio_to_nothing() -> None:
     selection = Selection(1.0, 200)
-    long = record(trace=trace(0), kind=REPLIED)
-    for second in range(300):
-        flood = [record(trace=trace(second * 1_000 + n + 1)) for n in range(1_000)] if second < 100 else []
-        selection.select([*flood, *[long] * 90], float(second))
-    assert selection.ratio == 1.0
+    for n in range(4 * 300):
+        selection.select([record(trace=trace(0), kind=REPLIED)] * 30, n / 4)
+    assert selection.ratio == pytest.approx(100 / 120)
+
+
+def test_burst_of_traces_is_let_in_trace_by_trace() -> None:
+    burst = [record(trace=trace(n % 100), kind=REPLIED) for n in range(300)]
+    kept = Counter(one.record[8] for one in Selection(1.0, 200).select(burst, 1.0))
+    assert (len(kept), set(kept.values())) == (160 // 3, {3})
 
 
 def test_trace_larger_than_the_budget_is_kept_from_its_beginning() -> None:
@@ -256,7 +260,7 @@ def test_beyond_what_is_looked_at_errors_repetitions_and_known_traces_are_found(
         record(seq=2, trace=begun), record(seq=3, trace=marked), record(seq=4, kind=FAILED, attempt=2, trace=trace(3)),
         record(seq=5, attempt=2, trace=trace(4)),
     ]  # fmt: skip
-    mixed = [*many[:-500], odd[0], *many[-500:-300], *odd[1:], *many[-300:]]
+    mixed = [*many[:-1_000], *odd[:2], *many[-1_000:-300], *odd[2:], *many[-300:]]
     kept = dict(reasons(selection, *mixed, now_s=0.25))
     assert {seq: kept.pop(seq) for seq in (2, 3, 4, 5)} == {2: SAMPLED, 3: SAMPLED, 4: ERROR, 5: REDELIVERED}
     assert set(kept.values()) == {SAMPLED}
