@@ -1974,7 +1974,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "doctor:measures": Requirement(
         source=CLI,
-        text="doctor runs a guest, measures syncs and clocks, looks at memory, key files, versions and the recorder.",
+        text="doctor runs a guest, measures syncs and clocks, looks at memory, keys, certificate and recorder.",
         tests=(
             "test_self_check_finds_nothing_wrong_here",
             "test_each_sync_is_really_asked_for_and_nothing_is_left_behind",
@@ -1983,6 +1983,10 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_limit_on_address_space_fails",
             "test_key_file_open_to_others_fails_with_the_way_to_close_it",
             "test_recorder_that_is_off_foreign_or_of_another_version_is_warned_of",
+            "test_recorder_has_the_size_of_its_file_and_is_on_if_the_server_says_so",
+            "test_certificate_out_of_its_time_fails_and_shortly_before_its_end_is_warned_of",
+            "test_certificate_that_cannot_be_used_with_its_key_fails",
+            "test_doctor_with_a_damaged_contexts_file_asks_the_server_that_is_named",
             "test_server_of_another_version_or_that_takes_no_work_is_warned_of",
         ),
     ),

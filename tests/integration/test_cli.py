@@ -540,7 +540,44 @@ def test_doctor_names_a_wrong_token_and_open_files_of_others(caxton: CliRunner, 
     assert found["data directory"]["verdict"] == "fail"
     assert found["data directory"]["advice"] == f"chmod 700 {data_dir}"
     caxton.contexts_path.chmod(0o644)
-    assert checks(caxton)["contexts file"]["verdict"] == "fail"
+    found = checks(caxton, "--port", node.url.rpartition(":")[2])
+    assert (found["contexts file"]["verdict"], found["token"]["verdict"]) == ("fail", "ok")
+    assert "our server" in found["port"]["finding"]
+
+
+def test_doctor_with_a_damaged_contexts_file_asks_the_server_that_is_named(
+    caxton: CliRunner, node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caxton.contexts_path.write_text("{")
+    monkeypatch.setenv("CAXTON_SERVER", node.url)
+    monkeypatch.setenv("CAXTON_TOKEN", ADMIN_PROOF)
+    found = checks(caxton, "--port", node.url.rpartition(":")[2])
+    assert (found["contexts file"]["verdict"], found["token"]["verdict"]) == ("fail", "ok")
+    assert {"clock", "ready"} <= set(found)
+    assert "our server" in found["port"]["finding"]
+    monkeypatch.delenv("CAXTON_SERVER")
+    assert "token" not in checks(caxton)
+
+
+def test_doctor_looks_at_the_certificate_that_is_configured(
+    caxton: CliRunner, node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "certificate" not in checks(caxton)
+    monkeypatch.setenv("CAXTON_TLS_CERT_PATH", str(caxton.home / "missing.pem"))
+    monkeypatch.setenv("CAXTON_TLS_KEY_PATH", str(caxton.home / "missing.key"))
+    assert checks(caxton)["certificate"]["verdict"] == "fail"
+
+
+def test_status_asks_for_the_list_of_agents_only_to_print_it(
+    caxton: CliRunner, node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from caxton.client import CaxtonClient
+
+    def refuse(_client: CaxtonClient) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(CaxtonClient, "agents", refuse)
+    assert caxton("status").code == 0
 
 
 def test_doctor_without_a_server_warns_and_finds_a_taken_port(caxton: CliRunner, shared_node: RunningNode) -> None:

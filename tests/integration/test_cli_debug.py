@@ -202,6 +202,20 @@ def test_profile_that_cannot_be_written_or_taken_is_refused(caxton: CliRunner, n
     assert caxton("profile", "--agent", "nobody").code == 3
 
 
+@pytest.mark.parametrize(
+    "command", [("profile", "--agent", "a", "--duration", "1s"), ("debug", "bundle")], ids=("profile", "bundle")
+)
+def test_file_that_is_there_is_replaced_only_if_that_is_said(
+    caxton: CliRunner, node: RunningNode, command: tuple[str, ...]
+) -> None:
+    path = caxton.home / "mine"
+    path.write_text("precious")
+    outcome = caxton(*command, "--output", "mine")
+    assert (outcome.code, "--force" in outcome.err, path.read_text()) == (4, True, "precious")
+    assert caxton(*command, "--output", "mine", "--force").code == 0
+    assert path.read_bytes() != b"precious"
+
+
 # --- bundle ------------------------------------------------------------------------------------------------------
 
 TOKEN, KEY, OTHER = "planted-token-000000", "planted-key-111111", "planted-other-222222"

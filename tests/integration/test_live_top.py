@@ -61,6 +61,14 @@ async def test_ten_thousand_agents_are_a_page_and_a_count(server: Server) -> Non
         assert "1 agent of 10,000 by rate, name contains '09999'" in watcher.head()
 
 
+async def test_advice_names_agents_that_the_filter_hides(server: Server) -> None:
+    server.deploy("good", "bad")
+    server.figures("bad", failed_in_window=9, ended_in_window=9)
+    async with watching(top(server, match="good")) as watcher:
+        assert watcher.first() == ["good"]
+        assert "of the handlings fail (bad)" in watcher.head()
+
+
 async def test_busiest_agent_is_first_and_every_figure_has_its_column(server: Server) -> None:
     server.deploy("idle", "busy")
     server.figures(

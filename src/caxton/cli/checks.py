@@ -6,19 +6,25 @@ import os
 import shutil
 import stat
 import sys
+import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
 from caxton.cli.contexts import LOCAL, Target, choose_target, contexts_path, read_contexts
-from caxton.core.errors import CaxtonError
+from caxton.cli.process import find_running
+from caxton.client import LOOPBACK_HOSTS, parse_server_url
+from caxton.core.errors import CaxtonError, FileUnreadable, InvalidConfig
 from caxton.core.units import format_size
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
+    from caxton.cli.command import Cli
     from caxton.core.views.server import Reason, ServerView
 
 PYTHONS = ((3, 11), (3, 13))
@@ -109,15 +115,26 @@ def check_data_dir(path: Path) -> Check:
     name = "data directory"
     if not path.exists():
         above = nearest_existing(path)
-        if os.access(above, os.W_OK):
+        if (reason := _refuses(above)) is None:
             return ok(name, f"{path} will be made by the first start")
-        return fail(name, f"{path} cannot be made: {above} is not writable", "choose another with --data-dir")
-    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        return fail(name, f"{path} is no directory we can write to", "choose another with --data-dir")
+        return fail(
+            name, f"{path} cannot be made: in {above} nothing can be: {reason}", "choose another with --data-dir"
+        )
+    if (reason := _refuses(path)) is not None:
+        return fail(name, f"{path} is no directory we can write to: {reason}", "choose another with --data-dir")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         return fail(name, f"{path} is open to others (mode {mode:04o})", f"chmod 700 {path}")
     return ok(name, f"{path}, writable, mode {mode:04o}")
+
+
+def _refuses(directory: Path) -> str | None:
+    """Why nothing can be made in there; tried, since a file system may refuse what its modes allow (/proc)."""
+    try:
+        with tempfile.TemporaryDirectory(dir=directory):
+            return None
+    except OSError as exc:
+        return exc.strerror or str(exc)
 
 
 def check_contexts() -> Check:
@@ -164,13 +181,13 @@ def check_server(target: Target) -> list[Check]:
         return [answers, fail("token", str(exc), "look at the server's log")]
 
 
-def check_port(host: str, port: int, ours: ServerView | None) -> Check:
+def check_port(host: str, port: int, pid: int | None) -> Check:
     """Could a server listen here, or does it already?"""
     import socket
 
     name = "port"
-    if ours is not None:
-        return ok(name, f"{port} is held by our server (process id {ours.pid})")
+    if pid is not None:
+        return ok(name, f"{port} is held by our server (process id {pid})")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -216,20 +233,56 @@ def check_memory_maps(path: Path = Path("/proc/sys/vm/max_map_count")) -> Check:
     return ok("memory maps", finding)
 
 
-def server_here(port: int) -> ServerView | None:
-    """Our own server, if it answers on that port of this machine."""
-    from urllib.parse import urlsplit
+def server_here(port: int, data_dir: Path, target: Target | None) -> int | None:
+    """Process id of our own server on that port of this machine: that of the data directory, or one that answers us."""
+    with suppress(CaxtonError):
+        running = find_running(data_dir)
+        if running.url is not None and urlsplit(running.url).port == port:
+            return running.pid
+    for candidate in (_local(), target):
+        with suppress(CaxtonError):
+            if candidate is not None and _is_here(candidate.server, port):
+                with candidate.client(timeout_s=_TIMEOUT_S) as client:
+                    return client.health().pid
+    return None
 
-    local = read_contexts().contexts.get(LOCAL)
-    if local is None or urlsplit(local.server).port != port:
-        return None
+
+def is_recorded(target: Target) -> bool | None:
+    """Whether the server's flight recorder is on; None if it does not say."""
     try:
-        with choose_target(server=local.server, token=local.token, context=LOCAL).client(
-            timeout_s=_TIMEOUT_S
-        ) as client:
-            return client.health()
+        with target.client(timeout_s=_TIMEOUT_S) as client:
+            return client.stats(limit=0).window.is_recorded
     except CaxtonError:
         return None
+
+
+def target_of(cli: Cli, data_dir: Path) -> Target | None:
+    """The server to ask. Without a contexts file that can be read, one that is named, or that of the data directory."""
+    try:
+        return choose_target(server=cli.server, token=cli.token, context=cli.context)
+    except (InvalidConfig, FileUnreadable):
+        server = cli.server or os.environ.get("CAXTON_SERVER")
+        token = cli.token or os.environ.get("CAXTON_TOKEN")
+    if server is None:
+        with suppress(CaxtonError):
+            server = find_running(data_dir).url
+    if server is None:
+        return None
+    return Target(server=parse_server_url(server), token=token, ca_file=os.environ.get("CAXTON_CA_FILE"))
+
+
+def _local() -> Target | None:
+    """The server that was started here last."""
+    with suppress(CaxtonError):
+        local = read_contexts().contexts.get(LOCAL)
+        if local is not None:
+            return choose_target(server=local.server, token=local.token, context=LOCAL)
+    return None
+
+
+def _is_here(server: str, port: int) -> bool:
+    parts = urlsplit(server)
+    return parts.port == port and parts.hostname in LOOPBACK_HOSTS
 
 
 def _check_clock(view: ServerView) -> Check:

@@ -21,18 +21,21 @@ FileOption = Annotated[
     ),
 ]  # fmt: skip
 
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     command(app, "bundle", "caxton debug bundle", "caxton debug bundle --output report.tar.gz")(bundle)
 
 
-def bundle(cli: Cli, output: FileOption = None) -> None:
+def bundle(cli: Cli, output: FileOption = None, force: ForceOption = False) -> None:
     """Gather what a bug report needs in one archive, with secrets taken out. Works without a server too."""
     from caxton.core.redact import redact_text
 
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     path = Path(file_of(cli, output) or f"caxton-bundle-{stamp}.tar.gz")
+    refuse_existing(path, force=force)
     with cli.screen.busy("Gathering"):
         files, missing = _gather(cli)
         known = _known_here(cli)
@@ -55,6 +58,12 @@ def file_of(cli: Cli, output: str | None) -> str | None:
         cli.output = OutputFormat(output)
         return None
     return output
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise `FileUnwritable` for a file that is there, unless it is to be replaced."""
+    if not force and path.exists():
+        raise FileUnwritable(str(path), "it is there already, and --force was not given")
 
 
 def write_file(path: Path, data: bytes) -> None:

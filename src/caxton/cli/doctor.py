@@ -1,6 +1,7 @@
 """`caxton doctor`: is everything here as Caxton needs it?"""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from caxton.cli.command import Cli, command
 from caxton.cli.exits import ExitCode
 from caxton.cli.output import Mark, printable
 from caxton.cli.server import DataDirOption, HostOption, PortOption, default_data_dir, overrides_of, setting
+from caxton.core.errors import CaxtonError
 
 if TYPE_CHECKING:
     from caxton.cli.checks import Check
@@ -37,32 +39,46 @@ def doctor(cli: Cli, host: HostOption = None, port: PortOption = None, data_dir:
 def all_checks(cli: Cli, overrides: dict[str, object]) -> "list[Check]":
     """Every check, in the order in which one thing stands on another."""
     from caxton.cli import checks, machine_checks
-    from caxton.cli.contexts import choose_target
 
     data_dir, host, port = _settings(overrides)
-    contexts = checks.check_contexts()
-    if contexts.verdict is checks.Verdict.FAIL:
-        about_server, ours = [], None  # the file names the server
-    else:
-        target = choose_target(server=cli.server, token=cli.token, context=cli.context)
-        about_server, ours = checks.check_server(target), checks.server_here(port)
+    target = checks.target_of(cli, data_dir)
+    pid = checks.server_here(port, data_dir, target)
     return [
         checks.check_python(),
         checks.check_sandbox(),
         checks.check_sqlite(),
         checks.check_data_dir(data_dir),
-        contexts,
-        *about_server,
-        checks.check_port(host, port, ours),
+        checks.check_contexts(),
+        *([] if target is None else checks.check_server(target)),
+        checks.check_port(host, port, pid),
+        *_certificate(overrides, data_dir),
         machine_checks.check_keys(data_dir),
         checks.check_disk(data_dir),
         machine_checks.check_disk_speed(data_dir),
-        machine_checks.check_recorder(data_dir, int(str(setting(overrides, "recorder.size")))),
+        machine_checks.check_recorder(
+            data_dir,
+            int(str(setting(overrides, "recorder.size"))),
+            is_on=checks.is_recorded(target) if pid is not None and target is not None else None,
+        ),
         machine_checks.check_time(),
         machine_checks.check_memory(),
         checks.check_open_files(),
         checks.check_memory_maps(),
     ]
+
+
+def _certificate(overrides: dict[str, object], data_dir: Path) -> "list[Check]":
+    """Of those that are configured, or that the last server here was given."""
+    from caxton.cli.machine_checks import check_certificate
+    from caxton.cli.process import saved_options
+
+    found = [setting(overrides, f"server.{name}") for name in ("tls_cert", "tls_key")]
+    if not any(found):
+        with suppress(CaxtonError):  # the options are damaged: the next start says so
+            saved = saved_options(data_dir)
+            found = [saved.get(name) for name in ("tls_cert", "tls_key")]
+    cert, key = (Path(str(one)) if one else None for one in found)
+    return [check_certificate(cert, key)] if cert or key else []
 
 
 def _settings(overrides: dict[str, object]) -> tuple[Path, str, int]:
@@ -78,7 +94,6 @@ def _settings(overrides: dict[str, object]) -> tuple[Path, str, int]:
 
 def _last_started() -> "Context | None":
     from caxton.cli.contexts import local_server
-    from caxton.core.errors import CaxtonError
 
     try:
         return local_server()

@@ -7,7 +7,7 @@ import resource
 import stat
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -17,6 +17,9 @@ from caxton.core.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.x509 import Certificate
 
 SYNCS = 15
 """Enough for a median; on a slow disk (20 ms) well below a second."""
@@ -35,6 +38,8 @@ MAX_DRIFT_S = 0.02
 
 MEMORY_WANTED_BYTES = 512 << 20
 """A server with a hundred small agents takes 200 MiB."""
+
+RENEW_BEFORE = timedelta(days=14)
 
 _IN_MEMORY = ("tmpfs", "ramfs")
 
@@ -147,23 +152,82 @@ def check_keys(data_dir: Path) -> Check:
     return ok(name, f"{len(files)} files, for their owner alone")
 
 
-def check_recorder(data_dir: Path, size_bytes: int) -> Check:
-    """Will the flight recorder remember what happened before this moment?"""
+def check_recorder(data_dir: Path, size_bytes: int, *, is_on: bool | None = None) -> Check:
+    """Will the flight recorder remember what happened before this moment?
+
+    Args:
+        data_dir: with its file.
+        size_bytes: what the next server would give it.
+        is_on: what the server that runs says; None: none does.
+    """
     from caxton.recorder.recorder import VERSION
-    from caxton.recorder.ring import OtherFormat, version_of
+    from caxton.recorder.ring import OtherFormat, head_of
 
     name, path = "recorder", data_dir / "recorder" / "facts.ring"
-    if size_bytes == 0:
+    if is_on is False or (is_on is None and size_bytes == 0):
         return warn(name, "it is off", "set recorder.size, or nobody can tell later what happened")
     if not path.exists():
         return ok(name, "its file will be made by the first start")
     try:
-        version = version_of(path)
+        head = head_of(path)
     except OtherFormat:
         return warn(name, f"{path} is no file of it", "the next start puts it aside and begins anew; nothing to do")
     except OSError as exc:
         return fail(name, f"{path} cannot be read: {exc.strerror}", f"chmod 600 {path}, as the server's user")
-    if version != VERSION:
-        finding = f"{path} is of version {version}, this is {VERSION}"
+    if head.version != VERSION:
+        finding = f"{path} is of version {head.version}, this is {VERSION}"
         return warn(name, finding, "the next start puts it aside; read it with the version that wrote it")
-    return ok(name, f"{format_size(path.stat().st_blocks * 512)} of {format_size(size_bytes)} in use")
+    finding = f"{format_size(path.stat().st_blocks * 512)} of {format_size(head.size_bytes)} in use"
+    if is_on is None and head.size_bytes >> 20 != size_bytes >> 20:
+        finding += f"; the next start puts it aside and begins one of {format_size(size_bytes)}"
+    return ok(name, finding)
+
+
+def check_certificate(cert: Path | None, key: Path | None, now: datetime | None = None) -> Check:
+    """Are certificate and key those of each other, and is it the time for them?"""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    name = "certificate"
+    if cert is None or key is None:
+        return fail(name, "only one of server.tls_cert and server.tls_key is set", "give both or neither")
+    try:
+        leaf, private = _certificate(cert), _private_key(key)
+    except OSError as exc:
+        return fail(name, f"{exc.filename} cannot be read: {exc.strerror}", "let the server's user read it")
+    except ValueError as exc:
+        return fail(
+            name, str(exc), "give files in PEM: the chain, the server's own first, and its key without a password"
+        )
+    mine, its = (
+        one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for one in (private, leaf)
+    )
+    if mine != its:
+        return fail(name, f"{key} is not the key of {cert}", "give the key that the certificate was made for")
+    now = now or datetime.now(UTC)
+    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if not begins <= now <= ends:
+        when = f"is valid from {begins.date()} to {ends.date()}, and today is {now.date()}"
+        return fail(name, f"{cert} {when}", "get another one, or set the clock")
+    finding = f"{cert}, valid to {ends.date()}, with its key"
+    if ends - now < RENEW_BEFORE:
+        return warn(name, finding, "get the next one, and restart the server with it")
+    return ok(name, finding)
+
+
+def _certificate(path: Path) -> Certificate:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        return load_pem_x509_certificates(path.read_bytes())[0]
+    except ValueError as exc:
+        raise ValueError(f"{path} is no certificate") from exc
+
+
+def _private_key(path: Path) -> PrivateKeyTypes:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:  # TypeError: it has a password
+        raise ValueError(f"{path} is no private key that can be used") from exc

@@ -7,7 +7,7 @@ import typer
 
 from caxton.cli.agent import AgentOption
 from caxton.cli.command import Cli, command
-from caxton.cli.debug_bundle import file_of, write_file
+from caxton.cli.debug_bundle import ForceOption, file_of, refuse_existing, write_file
 
 DurationOption = Annotated[str, typer.Option("--duration", metavar="TIME", help="How long to sample.")]
 FileOption = Annotated[
@@ -26,13 +26,20 @@ def register(app: typer.Typer) -> None:
     )(profile)
 
 
-def profile(cli: Cli, agent: AgentOption, duration: DurationOption = "30s", output: FileOption = None) -> None:
+def profile(
+    cli: Cli,
+    agent: AgentOption,
+    duration: DurationOption = "30s",
+    output: FileOption = None,
+    force: ForceOption = False,
+) -> None:
     """Sample an agent while it works, and write a profile that profiler.firefox.com opens."""
     from caxton.cli.drawing.debug_text import profile_summary
     from caxton.core.units import parse_duration
 
     seconds = parse_duration(duration, what="duration")
     path = Path(file_of(cli, output) or f"{agent}-profile.json")
+    refuse_existing(path, force=force)
     with cli.client(f"Sampling {agent} for {seconds:g} s") as client:
         data = client.profile(agent, duration_s=seconds)
     samples, functions = profile_summary(data)

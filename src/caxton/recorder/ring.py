@@ -15,7 +15,7 @@ import mmap
 import os
 from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 if TYPE_CHECKING:
@@ -188,13 +188,23 @@ class Ring:
         return place
 
 
-def version_of(path: Path) -> int:
-    """The version of what is in the ring at `path`, which is only looked at. Raises OtherFormat, OSError."""
+class Head(NamedTuple):
+    """What a ring says of itself."""
+
+    version: int
+    """Of what is in its blocks."""
+    size_bytes: int
+    """What they may take."""
+
+
+def head_of(path: Path) -> Head:
+    """That of the ring at `path`, which is only looked at. Raises OtherFormat, OSError."""
     with path.open("rb") as file:
         head = file.read(_FILE.size)
     if len(head) < _FILE.size or not head.startswith(_MAGIC):
         raise OtherFormat(str(path))
-    return int(_FILE.unpack(head)[1])
+    _, version, segment_bytes, segments = _FILE.unpack(head)
+    return Head(version, segment_bytes * segments)
 
 
 def _offset(index: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,6 @@ from caxton.cli.contexts import Target
 from tests.integration.fake_node import ADMIN_PROOF, running_node
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
 
@@ -49,6 +48,13 @@ def test_data_directory_open_to_others_fails_with_the_way_to_close_it(tmp_path: 
     tmp_path.chmod(0o700)
     assert check_data_dir(tmp_path).verdict is Verdict.OK
     assert check_data_dir(tmp_path / "not" / "yet").verdict is Verdict.OK
+
+
+def test_data_directory_in_a_place_that_takes_no_files_fails_though_modes_allow_it(tmp_path: Path) -> None:
+    for path in (Path("/proc/nothing/here"), Path("/proc")):
+        assert check_data_dir(path).verdict is Verdict.FAIL
+    assert check_data_dir(tmp_path / "not" / "yet").verdict is Verdict.OK
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_damaged_contexts_file_fails(caxton: CliRunner) -> None:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import resource
 import time
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
 
 from caxton.cli.checks import Verdict
 from caxton.cli.machine_checks import (
     SYNCS,
+    check_certificate,
     check_disk_speed,
     check_keys,
     check_memory,
@@ -143,3 +155,59 @@ def test_recorder_that_is_off_foreign_or_of_another_version_is_warned_of(tmp_pat
     path.unlink()
     Ring(path, 2 << 20, version=VERSION).close()
     assert check_recorder(tmp_path, 1 << 26).verdict is Verdict.OK
+
+
+def test_recorder_has_the_size_of_its_file_and_is_on_if_the_server_says_so(tmp_path: Path) -> None:
+    (tmp_path / "recorder").mkdir()
+    Ring(tmp_path / "recorder" / "facts.ring", 4 << 20, version=VERSION).close()
+    assert "of 4.0 MiB in use" in check_recorder(tmp_path, 4 << 20).finding
+    assert "begins one of 64.0 MiB" in check_recorder(tmp_path, 64 << 20).finding
+    running = check_recorder(tmp_path, 0, is_on=True)
+    assert (running.verdict, running.finding.endswith("of 4.0 MiB in use")) == (Verdict.OK, True)
+    assert check_recorder(tmp_path, 4 << 20, is_on=False).verdict is Verdict.WARN
+
+
+# --- the certificate ---------------------------------------------------------------------------------------------
+
+BEGINS, ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+DURING = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def made(folder: Path, name: str, *, password: bytes | None = None) -> tuple[Path, Path]:
+    """A certificate for a key, and that key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signed = (
+        x509.CertificateBuilder().subject_name(who).issuer_name(who).public_key(key.public_key()).serial_number(7)
+        .not_valid_before(BEGINS).not_valid_after(ENDS).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    cert_path, key_path = folder / f"{name}.pem", folder / f"{name}.key"
+    cert_path.write_bytes(signed.public_bytes(Encoding.PEM))
+    how = NoEncryption() if password is None else BestAvailableEncryption(password)
+    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
+    return cert_path, key_path
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [
+        (DURING, Verdict.OK), (BEGINS - timedelta(seconds=1), Verdict.FAIL),
+        (ENDS + timedelta(seconds=1), Verdict.FAIL), (ENDS - timedelta(days=13), Verdict.WARN),
+    ],
+)  # fmt: skip
+def test_certificate_out_of_its_time_fails_and_shortly_before_its_end_is_warned_of(
+    tmp_path: Path, now: datetime, verdict: Verdict
+) -> None:
+    assert check_certificate(*made(tmp_path, "a"), now).verdict is verdict
+
+
+def test_certificate_that_cannot_be_used_with_its_key_fails(tmp_path: Path) -> None:
+    cert, key = made(tmp_path, "a")
+    _, other = made(tmp_path, "b")
+    _, locked = made(tmp_path, "c", password=b"hush")
+    nothing = tmp_path / "nothing"
+    nothing.write_text("nothing")
+    for pair in ((cert, other), (cert, locked), (cert, nothing), (nothing, key), (key, key), (cert, None), (None, key)):
+        assert check_certificate(*pair, DURING).verdict is Verdict.FAIL, pair
+    missing = check_certificate(tmp_path / "missing.pem", key, DURING)
+    assert (missing.verdict, "missing.pem cannot be read" in missing.finding) == (Verdict.FAIL, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,8 @@ def test_json_stays_json() -> None:
         {"a": {"b": "Authorization: x="}, "c": "d"},
     ],
 )  # fmt: skip
-def test_json_with_headers_in_it_stays_json_with_the_same_names(value: object) -> None:
-    found = json.loads(redact_text(json.dumps(value)))
+def test_json_with_headers_in_it_stays_json_with_the_same_names(value: dict[str, Any] | list[str]) -> None:
+    found: dict[str, Any] | list[str] = json.loads(redact_text(json.dumps(value)))
     assert (type(found), list(found) if isinstance(found, dict) else len(found)) == (
         type(value), list(value) if isinstance(value, dict) else 3,
     )  # fmt: skip

@@ -15,8 +15,8 @@ from caxton.cli.advice import advise
 from caxton.cli.drawing import figures
 from caxton.cli.drawing.curves import CURVES, Curve, Point, as_count, point
 from caxton.cli.drawing.plot import bar, ceiling, plot
-from caxton.cli.live.screen import LiveApp, LiveScreen, clean
-from caxton.core.views.stats import HandlingView, NodeFigures, StatsView
+from caxton.cli.live.screen import LiveApp, LiveScreen, clean, troubled
+from caxton.core.views.stats import AgentFigures, HandlingView, NodeFigures, StatsView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +124,7 @@ class MonitorScreen(LiveScreen[StatsView]):
         self._window_s = window_s
         self.points: deque[Point] = deque(maxlen=REMEMBERED)
         self._node: NodeFigures | None = None
+        self._troubled: list[AgentFigures] = []
         self._incidents: list[HandlingView] = []
         """All that this screen was told of, the last first: the window is shorter than what one wants to know."""
 
@@ -137,7 +138,9 @@ class MonitorScreen(LiveScreen[StatsView]):
             yield Panel(id="activity", title="what went wrong")
 
     def question(self, client: CaxtonClient) -> StatsView:
-        return client.stats(window_s=self._window_s, limit=AGENTS)
+        found = client.stats(window_s=self._window_s, limit=AGENTS)
+        self._troubled = troubled(client, found, self._window_s)
+        return found
 
     def run_of(self, answer: StatsView) -> str:
         return answer.node.run
@@ -148,7 +151,7 @@ class MonitorScreen(LiveScreen[StatsView]):
         self._node = node
         new = [one for one in answer.incidents if one not in self._incidents]
         self._incidents = [*new, *self._incidents][:INCIDENTS]
-        self.head(_head(answer, MUCH_ADVICE if self.live.size.height >= TALL else 1))
+        self.head(_head(answer, self._troubled, MUCH_ADVICE if self.live.size.height >= TALL else 1))
         for panel in self.query(PlotPanel):
             panel.update()
         self.query_one("#agents", Panel).put(partial(_agents, answer))
@@ -156,12 +159,12 @@ class MonitorScreen(LiveScreen[StatsView]):
         self.query_one("#activity", Panel).put(partial(_activity, self._incidents, answer.window.is_recorded))
 
 
-def _head(answer: StatsView, advice: int) -> list[Text]:
+def _head(answer: StatsView, troubled: list[AgentFigures], advice: int) -> list[Text]:
     node = answer.node
     lines = [clean(figures.server_line(node), "bold" if node.status == "ready" else "bold red")]
     if not answer.window.is_recorded or answer.window.is_cut:
         lines.append(clean(figures.window(answer.window), "yellow"))
-    return lines + [clean(f"⚠ {one.text}: {one.todo}", "yellow") for one in advise(node, answer.agents)[:advice]]
+    return lines + [clean(f"⚠ {one.text}: {one.todo}", "yellow") for one in advise(node, troubled)[:advice]]
 
 
 def _agents(answer: StatsView, width: int) -> list[Text]:

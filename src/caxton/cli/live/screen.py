@@ -21,6 +21,7 @@ from textual.widgets import Static
 from caxton.cli.output import printable
 from caxton.core.errors import CaxtonError
 from caxton.core.units import format_duration
+from caxton.core.views.stats import StatsFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from caxton.client import CaxtonClient
+    from caxton.core.views.stats import AgentFigures, StatsView
 
 T = TypeVar("T")
 
@@ -36,6 +38,9 @@ OVERDUE_S = 2.0
 
 NARROW = 110
 """Columns; with fewer there is less to see."""
+
+ADVISED = 100
+"""Agents in trouble that are asked for beside those on the screen; three are named."""
 
 NEWS_S = 15.0
 """For so long the screen tells that the server has restarted."""
@@ -80,6 +85,13 @@ class Feed:
         if self._client is not None:
             self._client.close()
         self._client = None
+
+
+def troubled(client: CaxtonClient, seen: StatsView, window_s: float) -> list[AgentFigures]:
+    """All agents that advice may name, also those that the screen does not show."""
+    if len(seen.agents) >= seen.total:
+        return seen.agents
+    return client.stats(StatsFilter(troubled=True), window_s=window_s, limit=ADVISED).agents
 
 
 class LiveApp(App[None]):

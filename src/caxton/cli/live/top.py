@@ -15,7 +15,7 @@ from caxton.cli.advice import advise
 from caxton.cli.drawing import figures
 from caxton.cli.live.agent import AgentScreen
 from caxton.cli.live.conversation import ConversationScreen
-from caxton.cli.live.screen import LiveApp, LiveScreen, clean
+from caxton.cli.live.screen import LiveApp, LiveScreen, clean, troubled
 from caxton.core.units import format_duration
 from caxton.core.views.stats import SORTS, AgentFigures, StatsFilter, StatsView
 
@@ -66,6 +66,7 @@ class TopScreen(LiveScreen[StatsView]):
     def __init__(self, wanted: StatsFilter, *, window_s: float, limit: int) -> None:
         super().__init__()
         self.wanted, self.window_s, self._limit = wanted, window_s, limit
+        self._troubled: list[AgentFigures] = []
         self._drawn: tuple[str, bool] | None = None
         """The order and the width for which the columns were made."""
 
@@ -77,7 +78,9 @@ class TopScreen(LiveScreen[StatsView]):
         return cast("DataTable[Text]", self.query_one("#agents"))
 
     def question(self, client: CaxtonClient) -> StatsView:
-        return client.stats(self.wanted, window_s=self.window_s, limit=self._limit)
+        found = client.stats(self.wanted, window_s=self.window_s, limit=self._limit)
+        self._troubled = troubled(client, found, self.window_s)
+        return found
 
     def run_of(self, answer: StatsView) -> str:
         return answer.node.run
@@ -127,7 +130,7 @@ class TopScreen(LiveScreen[StatsView]):
             clean(figures.traffic_line(node, found), "yellow" if found.is_cut or not found.is_recorded else ""),
             clean(self._narrowed(answer), "cyan"),
         ]
-        if advice := advise(node, answer.agents):
+        if advice := advise(node, self._troubled):
             more = f"  (+{len(advice) - 1} more: caxton status)" if len(advice) > 1 else ""
             lines.append(clean(f"⚠ {advice[0].text}: {advice[0].todo}{more}", "yellow"))
         return lines
