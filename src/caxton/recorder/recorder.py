@@ -144,14 +144,14 @@ class Recorder:
         found.reverse()
         return found
 
+    def last_seq(self) -> int:
+        """The largest number of a message in the last records; a node that starts gives none of them out again."""
+        return max((record.seq for record in self.recent(limit=LAST_RECORDS)), default=0)
+
     def whole_since_us(self) -> int | None:
         """What is older may have been overwritten; None if nothing ever was. As `oldest_us`, for another thread."""
         ring = self._ring
         return self.oldest_us() if ring is not None and ring.has_turned_over else None
-
-    def last_seq(self) -> int:
-        """The largest number of a message in the last records; a node that starts gives none of them out again."""
-        return max((record.seq for record in self.recent(limit=LAST_RECORDS)), default=0)
 
     def oldest_us(self) -> int | None:
         """How far back the records go: when the first of them ended; None if there are none."""

@@ -94,19 +94,6 @@ def test_a_million_conversation_ids_cost_no_memory_and_the_last_are_found(tmp_pa
         assert (tmp_path / "facts.ring").stat().st_size <= 2 * MIB + 4096
 
 
-def test_ring_that_has_turned_over_says_since_when_it_is_whole_also_after_a_restart(tmp_path: Path) -> None:
-    with closing(filled(tmp_path, 3)) as recorder:
-        assert (recorder.oldest_us(), recorder.whole_since_us()) == (2, None)
-        for n in range(3, 40_000):
-            recorder.add(entry(n))
-        recorder.flush()
-        since_us = recorder.whole_since_us()
-        assert since_us == recorder.recent()[0].ended_us > 2
-    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
-        assert again.whole_since_us() == since_us
-    assert Recorder().whole_since_us() is None
-
-
 async def test_what_went_wrong_outlasts_a_flood_of_what_went_well(tmp_path: Path) -> None:
     with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
         recorder.note(entry(1, conversation="bad", kind=FAILED, detail="its handler returned 1"))
@@ -126,6 +113,19 @@ async def test_what_went_wrong_is_told_once_while_both_rings_have_it(tmp_path: P
         recorder.note(entry(2, kind=FAILED))
         recorder.flush()
         assert [record.seq for record in recorder.find("default", conversation_id="c")] == [1, 2]
+
+
+def test_ring_that_has_turned_over_says_since_when_it_is_whole_also_after_a_restart(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, 3)) as recorder:
+        assert (recorder.oldest_us(), recorder.whole_since_us()) == (2, None)
+        for n in range(3, 40_000):
+            recorder.add(entry(n))
+        recorder.flush()
+        since_us = recorder.whole_since_us()
+        assert since_us == recorder.recent()[0].ended_us > 2
+    with closing(open_recorder(tmp_path, 2 * MIB)) as again:
+        assert again.whole_since_us() == since_us
+    assert Recorder().whole_since_us() is None
 
 
 def test_records_that_are_large_are_divided_among_blocks(tmp_path: Path) -> None:
