@@ -1,10 +1,10 @@
 """What it costs to be observed: `python bench/observed.py [--json]`.
 
-The ring of `bench/throughput.py`, in turn with everything off and everything on. On: the flight recorder with bodies,
-export of traces, metrics and logs to a collector (a process that takes everything and throws it away, on loopback), a
-scrape of all metrics every second as Prometheus does, and the figures of `caxton top` every two seconds. `median` and
-`p99` are microseconds a message over windows of a tenth of a second; `kept` is the throughput with everything on as a
-part of that with everything off, of the medians of all rounds.
+The ring of `bench/throughput.py`, in turn with everything `off`; with the `recorder`, its bodies included; with
+`telemetry` as well, that is export of traces, metrics and logs to a collector (a process that takes and throws away, on
+loopback) and a scrape of all metrics every second; and with somebody who is `looking` at `caxton top`, for
+whom the figures are made every two seconds. `median` and `p99` are microseconds a message over windows of a tenth of a
+second; `kept` is the throughput as a part of that with everything off, of the medians of all rounds.
 """
 
 from __future__ import annotations
@@ -52,9 +52,13 @@ server.serve_forever()
 """
 
 
+WAYS = ("off", "recorder", "telemetry", "looking")
+"""Each has what the one before it has, and more."""
+
+
 @asynccontextmanager
-async def watched(rooms: Rooms) -> AsyncGenerator[None]:
-    """Somebody scrapes, and somebody looks at `caxton top`."""
+async def watched(rooms: Rooms, way: str) -> AsyncGenerator[None]:
+    """Somebody scrapes, and somebody may look at `caxton top`."""
 
     async def scrape() -> None:
         while True:
@@ -66,7 +70,9 @@ async def watched(rooms: Rooms) -> AsyncGenerator[None]:
             await rooms.stats.view(DEFAULT_WORKSPACE, StatsFilter(), window_s=10, limit=50, offset=0)
             await asyncio.sleep(2)
 
-    tasks = [asyncio.ensure_future(scrape()), asyncio.ensure_future(top())]
+    tasks = [asyncio.ensure_future(scrape())] if way in ("telemetry", "looking") else []
+    if way == "looking":
+        tasks.append(asyncio.ensure_future(top()))
     try:
         yield
     finally:
@@ -98,12 +104,13 @@ async def ring(rooms: Rooms, options: argparse.Namespace) -> tuple[list[int], in
     return windows_ns, round((seen - settled) / ((at - began) / 1e9))
 
 
-async def one_round(options: argparse.Namespace, endpoint: str | None) -> tuple[list[int], int]:
-    if endpoint is None:
+async def one_round(options: argparse.Namespace, way: str, endpoint: str) -> tuple[list[int], int]:
+    if way == "off":
         async with running_rooms(**OFF) as rooms:
             return await ring(rooms, options)
-    async with running_rooms(telemetry=TelemetrySettings(endpoint=endpoint, protocol="http")) as rooms:
-        async with watched(rooms):
+    exported = None if way == "recorder" else TelemetrySettings(endpoint=endpoint, protocol="http")
+    async with running_rooms(telemetry=exported) as rooms:
+        async with watched(rooms, way):
             found = await ring(rooms, options)
         if rooms.recorder.lost or not rooms.recorder.recorded:
             raise SystemExit(f"{rooms.recorder.lost} records were lost of {rooms.recorder.recorded}")
@@ -122,23 +129,22 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args()
     pinned, busy = pin(options.core), busy_cores(0.5)
-    windows: dict[str, list[int]] = {"off": [], "on": []}
-    rates: dict[str, list[int]] = {"off": [], "on": []}
+    windows: dict[str, list[int]] = {way: [] for way in WAYS}
+    rates: dict[str, list[int]] = {way: [] for way in WAYS}
     with subprocess.Popen([sys.executable, "-c", COLLECTOR], stdout=subprocess.PIPE, text=True) as collector:
         try:
             assert collector.stdout is not None
             endpoint = f"http://127.0.0.1:{int(collector.stdout.readline())}"
             for _ in range(options.rounds):
-                for way, where in (("off", None), ("on", endpoint)):
-                    taken_ns, rate = uvloop.run(one_round(options, where))
+                for way in WAYS:
+                    taken_ns, rate = uvloop.run(one_round(options, way, endpoint))
                     windows[way] += taken_ns
                     rates[way].append(rate)
         finally:
             collector.kill()
     for way in windows:
         row: dict[str, object] = {"observed": way, **summary(windows[way]), "messages_per_s": rates[way]}
-        if way == "on":
-            row["kept"] = round(median(rates["on"]) / median(rates["off"]), 3)
+        row["kept"] = round(median(rates[way]) / median(rates["off"]), 3)
         emit({**row, "pinned": pinned, "busy_cores": busy, "machine": machine(), "versions": versions()}, options.json)
 
 

@@ -2070,5 +2070,11 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_queries_of_a_board_can_be_read",
         ),
     ),
+    "observed:cost": Requirement(
+        source="docs/decisions/0009-the-flight-recorder.md",
+        text="With everything on the node keeps nine tenths of its throughput with everything off.",
+        tests=("test_beyond_what_is_looked_at_errors_and_traces_that_are_kept_are_found",),
+        gap="0.83 with the flight recorder, 0.70 with telemetry as well (bench/observed.py)",
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }
