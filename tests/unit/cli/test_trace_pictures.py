@@ -18,7 +18,7 @@ from caxton.cli.drawing.trace_mermaid import trace_mermaid
 from caxton.cli.drawing.trace_otlp import ERROR, otlp
 from caxton.cli.drawing.waterfall import ASCII, MAX_INDENT, MIN_WIDTH, UNICODE, waterfall
 from caxton.core.views.traces import TraceView
-from caxton.recorder.record import DEAD, FAILED, REFUSED, REPLIED, SETTLED, TIMER, TOOL
+from caxton.recorder.record import DEAD, FAILED, LOST, REFUSED, REPLIED, SETTLED, TIMER, TOOL
 from caxton.telemetry.outline import Outliner
 from caxton.telemetry.selection import Kept
 from tests.unit.cli.sightings import HOSTILE
@@ -244,6 +244,7 @@ def test_otlp_has_the_spans_that_telemetry_exports() -> None:
     raw = [
         record(SETTLED, 1, "client:ada", "a", sent=START_US, handed=START_US + 5, ended=START_US + 9),
         record(SETTLED, 2, "a", "b", sent=START_US + 5, handed=START_US + 20, ended=START_US + 30),
+        record(LOST, 4, "a", "c", sent=START_US + 5, ended=START_US + 45),
         record(DEAD, 3, "a", "c", sent=START_US + 5, ended=START_US + 40, detail="expired"),
         record(TOOL, 2, "b", "b", sent=START_US + 20, handed=START_US + 22, ended=START_US + 25, detail="f: it fails"),
         record(REFUSED, 0, "a", "d", sent=START_US + 5, ended=START_US + 6, detail="WOULD_BLOCK", message_id=""),

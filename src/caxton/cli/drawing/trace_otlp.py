@@ -28,9 +28,6 @@ INTERNAL, PRODUCER, CONSUMER = 1, 4, 5
 ERROR = 2
 """Status code."""
 
-_ENDS = frozenset({"dead", "refused", "lost"})
-"""What a message may come to beside its handlings."""
-
 
 def otlp(view: TraceView) -> str:
     """The trace as one `TracesData`; without a line end."""
@@ -58,8 +55,8 @@ def _spans(span: TraceSpan, view: TraceView, handlings: set[str]) -> Iterator[di
         yield _handling(span, one, view, trace, None if sending is None else sending["spanId"])
     for tool in span.tools:
         yield _call(span, tool, trace)
-    if sending is not None and span.status in _ENDS and span.status != "refused" and span.ended is not None:
-        yield _end(span, trace, sending["spanId"])
+    if sending is not None and span.status in ("dead", "lost") and span.ended is not None:
+        yield _end(span, trace, sending["spanId"], span.ended)
 
 
 def _sending(span: TraceSpan, trace: str, handlings: set[str]) -> dict[str, Any]:
@@ -120,16 +117,19 @@ def _call(span: TraceSpan, tool: TraceTool, trace: str) -> dict[str, Any]:
     return made
 
 
-def _end(span: TraceSpan, trace: str, sending: str) -> dict[str, Any]:
-    at_us = span.ended or span.sent
+def _end(span: TraceSpan, trace: str, sending: str, at_us: int) -> dict[str, Any]:
+    """It became a dead letter; or the node ended while it was in hand, and nobody knows since when."""
+    is_dead = span.status == "dead"
+    dead = end_span("dead", DEFAULT_WORKSPACE, str(int(span.id[4:], 16)), at_us)
+    operation = names.SETTLE if is_dead else names.PROCESS
     return {
         "traceId": trace,
-        "spanId": _hex(end_span("dead", DEFAULT_WORKSPACE, str(int(span.id[4:], 16)), at_us)),
+        "spanId": _hex(dead) if is_dead else _handling_id(span, at_us),
         "parentSpanId": sending,
-        "name": f"{names.SETTLE} {span.receiver}",
+        "name": f"{operation} {span.receiver}",
         "kind": CONSUMER,
         **_times(at_us, at_us),
-        "attributes": [*_attributes(span, names.SETTLE), _attribute(names.ATTEMPT, span.attempt)],
+        "attributes": [*_attributes(span, operation), _attribute(names.ATTEMPT, span.attempt)],
         "status": _error(span.error or span.status),
     }
 
