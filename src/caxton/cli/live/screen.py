@@ -155,6 +155,7 @@ class LiveScreen(Screen[None], Generic[T]):
         self._news: tuple[str, float] | None = None
 
     # --- for subclasses --------------------------------------------------------------------------------------
+    # Abstract: textual's metaclass leaves no room for that of `abc`, so who forgets one is told when it is called.
 
     def question(self, client: CaxtonClient) -> T:
         """What to ask; called in a thread of its own."""
