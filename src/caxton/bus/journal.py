@@ -379,7 +379,7 @@ class Journal:
                     e.max_attempts, e.kept, e.settled_us or None, e.body, e.priority, e.expires_us,
                     message_checksum(
                         e.seq, e.workspace, e.sender, e.receiver, e.message_id, e.conversation_id, e.body, e.priority,
-                        e.expires_us, e.kept,
+                        e.expires_us, int(e.kept),
                     ),
                 )
             )  # fmt: skip

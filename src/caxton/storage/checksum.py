@@ -19,11 +19,11 @@ def message_checksum(
 ) -> int:  # fmt: skip
     """CRC-32 of what a message is, where it goes and how; what changes later (attempt, settled) is left out.
 
-    A dead letter goes nowhere: its row does not have the last three.
+    A dead letter goes nowhere: its row does not have the last three. `kept` is 0 or 1, as the row has it.
     """
     head = (
         f"{seq}\0{workspace}\0{sender}\0{receiver}\0{message_id}\0{conversation_id or ''}"
-        f"\0{priority:d}\0{expires_us:d}\0{kept:d}"
+        f"\0{priority}\0{expires_us}\0{kept}"
     )
     return crc32(body, crc32(head.encode()))
 
