@@ -83,8 +83,8 @@ class Bus:
         self.history = History()
         self.recorder = Recorder() if recorder is None else recorder
         self._record = self.recorder.add if self.recorder.is_on else None
-        self.flight = Flight(self.recorder, clock)
-        self._said = self.flight.said.append
+        self.flight = Flight(self.recorder, clock, self.history)
+        self._said = self.history.said.append
         self.replies = Replies(journal)
         self.intake = Intake()
         self._note = journal.in_flight.note
@@ -321,7 +321,6 @@ class Bus:
             envelope.settled_us = turn.now_us
             self._journal.born.pop(envelope.seq, None)
         if self._record is not None:
-            ended_us = self._wall_us()
             if ended_us - turn.now_us > SLOW_US:
                 self.flight.slow(envelope)
             self._record(
@@ -334,8 +333,8 @@ class Bus:
             )  # fmt: skip
         if envelope.conversation_id is not None:
             self._said(envelope)
-            if size <= MAX_BODY_BYTES:
-                self.history.remember(envelope)
+            if size > MAX_BODY_BYTES:
+                self.history.has_large = True
 
     def apply(self, turn: Turn) -> None:
         """Make what a handler did while it was started or ended happen."""
@@ -388,10 +387,9 @@ class Bus:
         self._journal.with_commit(partial(self.names.directory(envelope.workspace).written, len(envelope.body)))
         self.flight.note(REPLIED, envelope, handed_us=now_us)
         crash_point("reply.kept")
-        if len(envelope.body) <= MAX_BODY_BYTES:
-            self.history.remember(envelope)
         if envelope.conversation_id is not None:
             self._said(envelope)
+            self.history.has_large |= len(envelope.body) > MAX_BODY_BYTES
         self.replies.arrived(envelope)
 
     def passes(self, envelope: Envelope, message: AclMessage, target: Receiver | None) -> bool:

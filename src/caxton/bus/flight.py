@@ -10,6 +10,7 @@ from caxton.recorder.record import ACT_AT, ACT_END, CRASHED, DEAD, FAILED, LOST,
 
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
+    from caxton.bus.history import History
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.messages.message import AclMessage
@@ -28,12 +29,10 @@ MAX_REFUSALS_PER_S = 100
 class Flight:
     """All methods run on the event loop's thread, inside of the pump or not."""
 
-    def __init__(self, recorder: Recorder, clock: Clock) -> None:
-        self.recorder, self._clock = recorder, clock
+    def __init__(self, recorder: Recorder, clock: Clock, history: History) -> None:
+        self.recorder, self._clock, self._history = recorder, clock, history
         self.bodies: Bodies | None = None
         """Who keeps what was said; None: nobody does."""
-        self.said: list[Envelope] = []
-        """What was handled in this round of the pump and belongs to a conversation. Always the same list."""
         self._second = self._refusals = 0
         self.refusals = Counter[str]()
         """In this run, by code; every one counts."""
@@ -41,10 +40,10 @@ class Flight:
     def end_round(self) -> None:
         """The pump's round ends: what it was told is kept."""
         self.recorder.flush()
-        if self.said:
+        if self._history.said:
             if self.bodies is not None:
-                self.bodies.offer(self.said)
-            self.said.clear()
+                self.bodies.offer(self._history.said)
+            self._history.end_round(self._clock.monotonic())
 
     def slow(self, envelope: Envelope) -> None:
         """The handling of `envelope` took longer than `SLOW_US`."""

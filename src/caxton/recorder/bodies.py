@@ -27,11 +27,14 @@ DEFAULT_BODY_BYTES = 64 << 20
 """For each workspace."""
 
 MESSAGES_PER_S = 2000
+BUSY_PER_S = 500
+"""Of conversations with nothing notable, once there are more: each body that is written costs as much as handling
+twice."""
 RESCUES_PER_S = 20
 """Conversations that became notable without being kept, and are sought among the last messages."""
 
 
-_KEY = attrgetter("workspace", "conversation_id")
+_WORKSPACE, _CONVERSATION = attrgetter("workspace"), attrgetter("conversation_id")
 
 
 class Said(Protocol):
@@ -58,6 +61,7 @@ class Bodies:
             self._choices[workspace].restore(conversation, size, notable=bool(notable))
         shelf.kept.clear()
         self._allowance = float(MESSAGES_PER_S)
+        self._when_busy = float(BUSY_PER_S)
         self._for_notable = float(MESSAGES_PER_S)
         self._rescues = float(RESCUES_PER_S)
         self._refilled = now_s()
@@ -118,7 +122,8 @@ class Bodies:
                 continue
             choice = self._choices[said.workspace]
             given_up = choice.add(conversation, _cost(said), notable=notable)
-            batch.mark.append((said.workspace, conversation, int(conversation in choice.notable)))
+            if choice.tell(conversation):
+                batch.mark.append((said.workspace, conversation, int(conversation in choice.notable)))
             batch.add.append((said.workspace, conversation, said.seq, said.attempt, said.body))
             gone |= {(said.workspace, one) for one in given_up}
         if gone:
@@ -128,39 +133,46 @@ class Bodies:
         self._shelf.put(batch)
 
     def _take_some(self, round_: Sequence[Said]) -> None:
-        """Too many: the notable ones are kept on with, then those that say least; the others are given up."""
-        counts = Counter(map(_KEY, round_))  # at the speed of C: this is the way of a busy node
-        wanted: set[tuple[str, str]] = set()
+        """Too many: the notable ones are kept on with, then those that say least; the others are given up.
+
+        This is the way of a busy node, so nothing but C looks at each message.
+        """
+        workspaces = set(map(_WORKSPACE, round_))
+        for workspace in workspaces:
+            said = round_ if len(workspaces) == 1 else [one for one in round_ if one.workspace == workspace]
+            self._take_some_of(self._choices[workspace], workspace, said)
+
+    def _take_some_of(self, choice: Choice, workspace: str, said: Sequence[Said]) -> None:
+        conversations = set(map(_CONVERSATION, said))
+        notable, plain = conversations & choice.notable.keys(), conversations & choice.plain.keys()
+        choice.begin(conversations)
+        if not notable and not plain:
+            return
+        kept = notable | plain
+        said = [one for one in said if one.conversation_id in kept]
+        counts = Counter(map(_CONVERSATION, said))
         drop: list[tuple[str, str]] = []
-        for workspace in {workspace for workspace, _ in counts}:
-            choice = self._choices[workspace]
-            said = {conversation for where, conversation in counts if where == workspace}
-            kept = [
-                *(said & choice.notable.keys()),
-                *sorted(said & choice.plain.keys(), key=lambda one: counts[workspace, one]),
-            ]
-            for conversation in kept:
-                count = counts[workspace, conversation]
-                room = self._for_notable if conversation in choice.notable else self._allowance
-                if count > room or self._shelf.is_behind:
-                    choice.give_up(conversation)
-                    drop.append((workspace, conversation))
-                    continue
-                wanted.add((workspace, conversation))
-                if conversation in choice.notable:
-                    self._for_notable -= count
-                else:
-                    self._allowance -= count
-            choice.begin(said)
+        for conversation in [*notable, *sorted(plain, key=counts.__getitem__)]:
+            count = counts[conversation]
+            room = self._for_notable if conversation in notable else self._when_busy
+            if count > room or self._shelf.is_behind:
+                choice.give_up(conversation)
+                drop.append((workspace, conversation))
+                kept.discard(conversation)
+            elif conversation in notable:
+                self._for_notable -= count
+            else:
+                self._when_busy -= count
         if drop:
             self._shelf.put(Batch(drop, [], []))
-        if wanted:
-            self._keep([said for said in round_ if (said.workspace, said.conversation_id) in wanted])
+        if kept:
+            self._keep([one for one in said if one.conversation_id in kept] if drop else said)
 
     def _refill(self) -> None:
         now = self._now_s()
         passed, self._refilled = now - self._refilled, now
         self._allowance = min(self._allowance + passed * MESSAGES_PER_S, MESSAGES_PER_S)
+        self._when_busy = min(self._when_busy + passed * BUSY_PER_S, BUSY_PER_S)
         self._for_notable = min(self._for_notable + passed * MESSAGES_PER_S, MESSAGES_PER_S)
         self._rescues = min(self._rescues + passed * RESCUES_PER_S, RESCUES_PER_S)
 

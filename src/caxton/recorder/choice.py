@@ -26,6 +26,8 @@ class Kept:
 
     bytes: int = 0
     notable: bool = False
+    is_told: bool = False
+    """Whether the file knows that it is kept, and whether it is notable."""
 
 
 class Choice:
@@ -55,7 +57,7 @@ class Choice:
 
     def restore(self, conversation: str, size: int, *, notable: bool) -> None:
         """An earlier run kept this."""
-        (self.notable if notable else self.plain)[conversation] = Kept(size, notable)
+        (self.notable if notable else self.plain)[conversation] = Kept(size, notable, is_told=True)
         self.bytes += size
         self.begin({conversation})
 
@@ -64,8 +66,16 @@ class Choice:
         kept = self.plain.pop(conversation, None)
         if kept is None:
             return False
-        kept.notable = True
+        kept.notable, kept.is_told = True, False
         self.notable[conversation] = kept
+        return True
+
+    def tell(self, conversation: str) -> bool:
+        """Whether the file is yet to be told of it, which happens now."""
+        kept = self.plain.get(conversation) or self.notable.get(conversation)
+        if kept is None or kept.is_told:
+            return False
+        kept.is_told = True
         return True
 
     def add(self, conversation: str, size: int, *, notable: bool = False) -> list[str]:
@@ -74,7 +84,8 @@ class Choice:
         It may be among those itself: if it is too large, or nothing that counts less can go.
         """
         kept = self.plain.pop(conversation, None) or self.notable.pop(conversation, None) or Kept()
-        kept.notable |= notable
+        if notable and not kept.notable:
+            kept.notable, kept.is_told = True, False
         kept.bytes += size
         self.bytes += size
         (self.notable if kept.notable else self.plain)[conversation] = kept  # now the one that spoke last

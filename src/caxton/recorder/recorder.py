@@ -17,7 +17,7 @@ from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, TOOL, Record
 from caxton.recorder.ring import MAX_BLOCK_BYTES, OtherFormat, Ring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -31,10 +31,18 @@ LASTING_SHARE = 8
 RECORDS_PER_BLOCK = 500
 LAST_RECORDS = 20_000
 """Numbers are recorded nearly in their order."""
+RECENT_RECORDS = 20_000
+"""In which `of_traces` looks."""
+MAX_NEEDLES = 8
+"""Traces that are sought in the bytes of a block; for more, decoding it is quicker."""
 MAX_FOUND = 100_000
 """Records that one question is answered with; those that happened last."""
 
+_ARRAY_16 = 0xDC
+"""Head of a msgpack array of 16 to 65,535; a shorter one says its length in the low half of one byte."""
+
 _encode = msgspec.msgpack.Encoder().encode
+_decode_raw = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
 _decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
@@ -52,7 +60,8 @@ class Recorder:
         """Whether there is any use in recording."""
         self._batch: list[tuple[Any, ...]] = []
         self.on_batch: list[Callable[[list[tuple[Any, ...]]], None]] = []
-        """Told of the records of each round of the pump, on the event loop's thread: this must be quick."""
+        """Told of the records of each round of the pump, on the event loop's thread: this must be quick, and the list
+        is used again."""
         self.add = self._batch.append
         """Record one tuple with the fields of `Record`, within the pump."""
         self.recorded = self.lost = 0
@@ -89,8 +98,11 @@ class Recorder:
             if self._lasting is not None:
                 self._keep(self._lasting, self._bad)
             self._bad.clear()
-        for tell in self.on_batch:
-            tell(batch[:])
+        try:
+            for tell in self.on_batch:
+                tell(batch)
+        except Exception as exc:  # nor must who is told of it
+            logger.exception("records could not be told", exc_info=exc, extra={"action": "recorder.failed"})
         batch.clear()
 
     def _keep(self, ring: Ring, records: list[tuple[Any, ...]]) -> int:
@@ -144,6 +156,20 @@ class Recorder:
         found.reverse()
         return found
 
+    def of_traces(self, traces: Collection[str]) -> list[tuple[Any, ...]]:
+        """Of the last `RECENT_RECORDS` those of these traces, as they were recorded, in the order of that."""
+        wanted, needles = frozenset(traces), [trace.encode() for trace in traces]
+        found: list[tuple[Any, ...]] = []
+        looked = 0
+        for block in () if self._ring is None else self._ring.blocks():
+            looked += _count_of(block)
+            if len(needles) > MAX_NEEDLES or any(needle in block for needle in needles):
+                found += [record for record in reversed(_decode_raw(block)) if record[_TRACE] in wanted]
+            if looked >= RECENT_RECORDS:
+                break
+        found.reverse()
+        return found
+
     def last_seq(self) -> int:
         """The largest number of a message in the last records; a node that starts gives none of them out again."""
         return max((record.seq for record in self.recent(limit=LAST_RECORDS)), default=0)
@@ -178,7 +204,14 @@ def _records(ring: Ring, since_us: int, needle: bytes) -> Iterator[Record]:
 
 
 _LASTING = frozenset({FAILED, CRASHED, DEAD, TOOL, LOST})
-_ENDED_US = Record.__struct_fields__.index("ended_us")
+_ENDED_US, _TRACE = Record.__struct_fields__.index("ended_us"), Record.__struct_fields__.index("trace")
+
+
+def _count_of(block: bytes) -> int:
+    """How many records there are in one, from the head of its array."""
+    if block[0] == _ARRAY_16:
+        return int.from_bytes(block[1:3], "big")
+    return block[0] & 0x0F
 
 
 def open_recorder(directory: Path, size_bytes: int = DEFAULT_RING_BYTES) -> Recorder:

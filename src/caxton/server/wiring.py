@@ -310,7 +310,7 @@ def build(
 def _telemetry(
     settings: TelemetrySettings | None, bus: Bus, postbox: Postbox, log: LogBook, status: NodeStatus
 ) -> Telemetry | None:
-    found = open_telemetry(settings, INSTANCE_ID, status.figures)
+    found = open_telemetry(settings, INSTANCE_ID, status.figures, bus.recorder.of_traces)
     if found is not None:
         bus.recorder.on_batch.append(found.on_batch)
         postbox.on_traced = found.on_traced

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from caxton.recorder.recorder import Recorder
     from caxton.storage.database import Database
 
-MAX_RECORDS = 20_000
-"""Of a window that are looked at, the last ones: they take some tens of milliseconds of a thread."""
+MAX_RECORDS = 10_000
+"""Of a window that are looked at, the last ones: they take some ten milliseconds of a thread."""
 
 FRESH_S = 0.5
 """For so long an answer is given again: ten who watch cost as much as one."""

@@ -1,8 +1,8 @@
 """The export as a whole: takes what happens on the event loop's thread in O(1), and does everything else on threads.
 
-    records of the flight recorder ─► selection thread ─► outbox ─► spans   ┐
-    figures, every 15 s            ───────────────────────► outbox ─► metrics ├─► collector
-    lines of logs                  ───────────────────────► outbox ─► records ┘
+    records of the flight recorder ─► sieve ─► selection thread ─► outbox ─► spans   ┐
+    figures, every 15 s            ────────────────────────────────► outbox ─► metrics ├─► collector
+    lines of logs                  ────────────────────────────────► outbox ─► records ┘
 
 A collector that is dead or slow fills an outbox; what finds no room is counted in `dropped` and forgotten.
 """
@@ -22,9 +22,10 @@ from caxton.telemetry.lines import LineIntake
 from caxton.telemetry.outbox import Outbox
 from caxton.telemetry.outline import Outliner
 from caxton.telemetry.selection import Raw, Selection
+from caxton.telemetry.sieve import Sieve
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
     from caxton.observe.metrics import Metric, Samples
     from caxton.telemetry.exporters import Way
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from caxton.telemetry.settings import TelemetrySettings
 
 Figures: TypeAlias = "Callable[[], Awaitable[Iterable[tuple[Metric, Samples]]]]"
+Earlier: TypeAlias = "Callable[[Collection[str]], Sequence[Raw]]"
 
 logger = logging.getLogger(__name__)
 
@@ -58,22 +60,24 @@ class Telemetry:
         settings: with an endpoint.
         instance_id: of this run of the server.
         figures: those of `/metrics` as they are now; awaited within the event loop.
+        earlier: the recorder's last records of some traces; called on a thread.
 
     Raises:
         InvalidConfig: OpenTelemetry's own variables (`OTEL_…`) cannot be read.
     """
 
-    def __init__(self, settings: TelemetrySettings, instance_id: str, figures: Figures) -> None:
+    def __init__(self, settings: TelemetrySettings, instance_id: str, figures: Figures, earlier: Earlier) -> None:
         # C code that says what it likes on stderr, and handlers around fork that a server with threads must not have.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         from caxton.telemetry import exporters
 
-        self._settings, self._figures = settings, figures
+        self._settings, self._figures, self._earlier = settings, figures, earlier
         self._said = exporters.LastWords()
         self._resource = exporters.resource_of(instance_id)
         self._outboxes: dict[str, Outbox[Any]] = {}
         self._selection = self._new_selection()
+        self._sieve = Sieve()
         self._outliner = Outliner()
         self._can_select = True
         self._batches: deque[list[Raw]] = deque()
@@ -155,14 +159,17 @@ class Telemetry:
             self._measuring = asyncio.get_running_loop().create_task(self._measure_for_ever())
 
     def on_batch(self, records: list[Raw]) -> None:
-        """Records of the flight recorder. The list is kept."""
+        """Records of the flight recorder. The list is not kept."""
         if "traces" not in self._outboxes:
             return
-        if self._came - self._went + len(records) > MAX_RECORDS:
-            self._outboxes["traces"].miss(len(records))
+        sifted = self._sieve.sift(records, self._selection.live)
+        if not sifted:
             return
-        self._came += len(records)
-        self._batches.append(records)
+        if self._came - self._went + len(sifted) > MAX_RECORDS:
+            self._outboxes["traces"].miss(len(sifted))
+            return
+        self._came += len(sifted)
+        self._batches.append(sifted)
         if not self._some.is_set():
             self._some.set()
 
@@ -194,6 +201,7 @@ class Telemetry:
 
     def _select(self) -> None:
         records: list[Raw] = []
+        self._sieve.next_look()
         while self._batches:
             records += self._batches.popleft()
         self._went += len(records)
@@ -225,7 +233,7 @@ class Telemetry:
             logger.error("records could not be read", exc_info=exc, extra={"action": "telemetry.error"})
 
     def _new_selection(self) -> Selection:
-        return Selection(self._settings.sample_ratio, self._settings.max_spans_per_s)
+        return Selection(self._settings.sample_ratio, self._settings.max_spans_per_s, self._earlier)
 
     # --- the end ---------------------------------------------------------------------------------------------
 
@@ -271,8 +279,10 @@ class Telemetry:
             logger.warning("telemetry cannot be delivered and is dropped until it can", extra=facts)
 
 
-def open_telemetry(settings: TelemetrySettings | None, instance_id: str, figures: Figures) -> Telemetry | None:
+def open_telemetry(
+    settings: TelemetrySettings | None, instance_id: str, figures: Figures, earlier: Earlier
+) -> Telemetry | None:
     """The export, or None if no collector is named: then OpenTelemetry is not even loaded. Raises `InvalidConfig`."""
     if settings is None or settings.endpoint is None:
         return None
-    return Telemetry(settings, instance_id, figures)
+    return Telemetry(settings, instance_id, figures, earlier)

@@ -5,16 +5,13 @@ Kept are, in the order in which they get the budget of spans: what went wrong; w
 to the trace of something that went wrong; messages that took longer than 99 % of those before them, and what belongs
 to their traces.
 
-The common case, a record that is none of these, costs one comparison of each. That is for `LOOKED_PER_S` records, the
-first of each call. Of the others only those of traces that are kept and those that are not fine are looked for, with
-passes that the interpreter does in C: who looks at records takes the interpreter from the event loop.
+The common case, a record that is none of these, costs one comparison of each, and the record is not held: what already
+happened in a trace is asked of who has it. Of a busy node not every record comes here (`telemetry.sieve`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from itertools import compress
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caxton.recorder.record import REPLIED, SETTLED, TIMER, TOOL, Record
@@ -22,7 +19,7 @@ from caxton.telemetry.identity import LOW_AT, TRACE_END
 from caxton.telemetry.traces import CHOSEN, CUT, FOLLOWED, WHOLE, Fate, Traces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 Raw = tuple[Any, ...]
 """The fields of a `Record`, in their order."""
@@ -30,7 +27,6 @@ Raw = tuple[Any, ...]
 _FIELD = {name: n for n, name in enumerate(Record.__struct_fields__)}
 KIND, TRACE, ATTEMPT = _FIELD["kind"], _FIELD["trace"], _FIELD["attempt"]
 SENT, ENDED = _FIELD["sent_us"], _FIELD["ended_us"]
-_kind_of, _trace_of = itemgetter(KIND), itemgetter(TRACE)
 
 ERROR, REDELIVERED, SAMPLED, CONTEXT, SLOW = "error", "redelivered", "sampled", "context", "slow"
 MARKED, BEGUN = "marked", "begun"
@@ -43,16 +39,11 @@ traces that are begun leave something for their rest."""
 MOST_SPANS = 2
 """Of one record. Even the smallest budget has room for them, once it is full."""
 
-LOOKED_PER_S = 10_000
-"""Records. Looking costs some 0.2 µs for each, and less than 0.1 µs for those beyond."""
-RUN = 250
-"""Records of which it is asked at once whether there is anything to look at."""
-
-RECENT_RECORDS = 20_000
-"""In which the rest of a trace is looked for when something in it went wrong; about 8 MB."""
-
 LOOK_BACK_S = 1.0
-"""Between two looks at them for the traces of slow messages, of which there are always some."""
+"""Between two looks at what already happened for the traces of slow messages, of which there are always some."""
+
+MAX_KEPT = 4_096
+"""Records that are remembered as kept, so that a later look back does not keep them again."""
 
 LATENCIES = 4_096
 """Of messages, that the running p99 is taken from."""
@@ -63,8 +54,7 @@ LATENCIES_PER_SORT = 1_024
 """Once so many are new, they are sorted: that is all that they cost."""
 
 MIN_STEP_S = 0.1
-MAX_STEP_S = 1.0
-"""Of the time between two calls, for what may be looked at in one."""
+"""Of the time between two calls."""
 
 
 class Kept(NamedTuple):
@@ -80,17 +70,20 @@ class Selection:
     Args:
         ratio: of traces, at most.
         spans_per_s: on average; that many may come at once.
+        earlier: the last records of some traces, in the order in which they happened; those of this call as well.
     """
 
-    def __init__(self, ratio: float, spans_per_s: int) -> None:
+    def __init__(self, ratio: float, spans_per_s: int, earlier: Callable[[Collection[str]], Sequence[Raw]]) -> None:
         self._per_s = spans_per_s
         self._budget = float(spans_per_s)
         self._traces = Traces(ratio, spans_per_s)
         self._last_s: float | None = None
         self._now_s = self._sampled = self._marked = 0.0
-        self._recent: deque[Raw] = deque(maxlen=RECENT_RECORDS)
+        self._earlier = earlier
+        self._kept: dict[Raw, None] = {}
+        """Those that were kept last, of those whose trace is not kept whole."""
         self._owed: set[str] = set()
-        """Traces of slow messages that were not yet looked for in `_recent`."""
+        """Traces of slow messages that were not yet looked back for."""
         self._look_back_s = 0.0
         self._latencies: deque[int] = deque(maxlen=LATENCIES)
         self._unsorted = 0
@@ -103,6 +96,11 @@ class Selection:
     def ratio(self) -> float:
         """Of traces that are kept now, of those that nobody marked."""
         return self._traces.ratio
+
+    @property
+    def live(self) -> Collection[str]:
+        """Traces of which everything is kept, for another thread to look into."""
+        return self._traces.live
 
     def mark(self, trace: str) -> None:
         """A caller says that it keeps this trace (`00-<32 hex digits>-`), so it should not end here."""
@@ -118,8 +116,7 @@ class Selection:
         step_s = MIN_STEP_S if self._last_s is None else max(now_s - self._last_s, MIN_STEP_S)
         self._last_s = self._now_s = now_s
         self._budget = min(self._budget + self._per_s * step_s, float(self._per_s))
-        looked = int(LOOKED_PER_S * min(step_s, MAX_STEP_S))
-        wanted = self._sort(records if len(records) <= looked else [*records[:looked], *self._odd(records[looked:])])
+        wanted = self._sort(records)
         self._adapt(wanted, step_s)
         bad = self._grant(wanted[ERROR], ERROR) + self._grant(wanted[REDELIVERED], REDELIVERED)
         whole = [kept for reason in (BEGUN, MARKED, SAMPLED) for kept in self._grant_traces(wanted[reason], reason)]
@@ -129,24 +126,9 @@ class Selection:
         self._learn(records)
         return [*bad, *whole, *context, *slow]
 
-    def _odd(self, records: Sequence[Raw]) -> list[Raw]:
-        """Those that must be looked at, however many there are; the others are only remembered for a while."""
-        found: list[Raw] = []
-        live = frozenset(self._traces.live)
-        for begin in range(0, len(records), RUN):
-            run = records[begin : begin + RUN]
-            if not bytes(map(_kind_of, run)).translate(None, _FINE_BYTES) and live.isdisjoint(map(_trace_of, run)):
-                self._recent.extend(run)
-                continue
-            for record in run:
-                is_odd = record[KIND] not in _FINE or record[TRACE] in live
-                (found if is_odd else self._recent).append(record)
-        return found
-
     def _sort(self, records: Sequence[Raw]) -> dict[str, list[Raw]]:
         bound, slow_us, fates = self._traces.bound, self.slow_us, self._traces.fates
         wanted: dict[str, list[Raw]] = {reason: [] for reason in RESERVE}
-        recent = self._recent.append
         for record in records:
             kind, trace = record[KIND], record[TRACE]
             if kind not in _FINE and _went_wrong(record):
@@ -159,8 +141,6 @@ class Selection:
                 wanted[SAMPLED].append(record)
             elif record[ENDED] - record[SENT] > slow_us and kind == SETTLED:
                 wanted[SLOW].append(record)
-            else:
-                recent(record)
         return wanted
 
     def _sort_known(self, record: Raw, fate: Fate, wanted: dict[str, list[Raw]]) -> None:
@@ -174,7 +154,6 @@ class Selection:
             wanted[_BY_STATUS[status]].append(record)
             return
         self.passed_over += spans
-        self._recent.append(record)
         if self._now_s >= fate.until_s:
             self._traces.forget(record[TRACE])
 
@@ -202,6 +181,7 @@ class Selection:
                 self.passed_over += sum(map(_spans_of, records[n:]))
                 break
             self._budget -= spans
+            self._kept[record] = None
             kept.append(Kept(record, SAMPLED if reason in (BEGUN, MARKED) else reason))
         return kept
 
@@ -231,11 +211,10 @@ class Selection:
 
     def _pass_over(self, records: list[Raw]) -> None:
         self.passed_over += sum(map(_spans_of, records))
-        self._recent.extend(records)
 
     def _context_of(self, kept: list[Kept]) -> list[Raw]:
         """What already happened in the traces of these; from now on they are kept whole."""
-        return self._take_recent(self._follow(kept))
+        return self._look_back(self._follow(kept))
 
     def _context_of_slow(self, kept: list[Kept]) -> list[Raw]:
         """The same, a little later."""
@@ -244,18 +223,19 @@ class Selection:
             return []
         self._look_back_s = self._now_s + LOOK_BACK_S
         owed, self._owed = self._owed, set()
-        return self._take_recent(owed)
+        return self._look_back(owed)
 
     def _follow(self, kept: list[Kept]) -> set[str]:
         """Those of their traces of which that is new."""
         return {trace for record, _ in kept if (trace := record[TRACE]) and self._traces.follow(trace)}
 
-    def _take_recent(self, traces: set[str]) -> list[Raw]:
+    def _look_back(self, traces: set[str]) -> list[Raw]:
+        """What of these already happened and was not kept."""
         if not traces:
             return []
-        found = [*compress(self._recent, map(traces.__contains__, map(_trace_of, self._recent)))]
-        if found:
-            self._recent = deque((r for r in self._recent if r[TRACE] not in traces), maxlen=RECENT_RECORDS)
+        found = [record for record in self._earlier(traces) if record not in self._kept]
+        while len(self._kept) > MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
         return found
 
     def _learn(self, records: Sequence[Raw]) -> None:
@@ -271,7 +251,6 @@ class Selection:
 
 
 _FINE = frozenset({SETTLED, TIMER, REPLIED})
-_FINE_BYTES = bytes(_FINE)
 _BY_STATUS = {FOLLOWED: CONTEXT, CHOSEN: MARKED, WHOLE: BEGUN}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.recorder.bodies import MESSAGES_PER_S, Bodies
+from caxton.recorder.bodies import BUSY_PER_S, MESSAGES_PER_S, Bodies
 from caxton.recorder.choice import MAX_REMEMBERED_IDS, Choice
-from caxton.storage.shelf import ROW_BYTES, Shelf
+from caxton.storage.shelf import ROW_BYTES, ROWS_AT_ONCE, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +141,58 @@ def test_notable_conversation_stays_whole_while_others_flood(tmp_path: Path) -> 
         for n in range(20):
             node.bodies.offer([*said(100, 3000, f"flood-{n}"), *said(10 + n, 1, "bad")])
         assert node.kept("bad") == [1, 2, *range(10, 30)]
+
+
+def test_same_conversation_id_in_two_workspaces_is_two_conversations_under_load_too(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        node.bodies.offer(said(1, 2, "c"))
+        flood = [One(n, "c", b"x", workspace="other") for n in range(2 * MESSAGES_PER_S)]
+        node.bodies.offer([*flood, *said(3, 1, "c")])
+        assert node.kept("c") == [1, 2, 3]
+        assert node.bodies.of("other", "c") == {}
+
+
+def test_under_load_the_talkative_ones_are_given_up_first(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        node.bodies.offer([*said(1, 1, "quiet"), *said(2, 1, "loud")])
+        flood = said(1000, MESSAGES_PER_S, "flood")
+        node.bodies.offer([*flood, *said(3, BUSY_PER_S, "loud"), *said(900, 1, "quiet")])
+        assert (node.kept("quiet"), node.kept("loud")) == ([1, 900], [])
+
+
+def test_many_bodies_put_at_once_are_all_written(tmp_path: Path) -> None:
+    count = 3 * ROWS_AT_ONCE + 7
+    with closing(Node(tmp_path)) as node:
+        for n in range(count):
+            node.bodies.offer([One(n, f"c{n % 2}", b"%d" % n)])
+        assert node.kept("c0") == list(range(0, count, 2))
+        assert node.bodies.of("default", "c1") == {(n, 1): b"%d" % n for n in range(1, count, 2)}
+
+
+def test_who_reads_gets_what_was_put_before_without_asking_for_it(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        for n in range(5):
+            node.bodies.offer([One(n, "c", b"x")])
+            assert len(node.bodies.of("default", "c")) == n + 1
+
+
+def test_conversation_is_notable_after_a_new_start_if_it_became_so_late(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        node.bodies.offer(said(1, 2, "bad"))
+        node.bodies.notable(One(2, "bad", b"x" * 50))
+    with closing(Node(tmp_path)) as node:
+        choice = node.bodies._choices["default"]  # pyright: ignore[reportPrivateUsage]
+        assert (set(choice.notable), set(choice.plain)) == ({"bad"}, set())
+
+
+def test_rows_that_nobody_would_drop_are_gone_after_a_new_start(tmp_path: Path) -> None:
+    with closing(Node(tmp_path)) as node:
+        node.bodies.offer([*said(1, 2, "c"), *said(3, 1, "d")])
+    with closing(sqlite3.connect(tmp_path / "bodies.db")) as connection:
+        connection.execute("DELETE FROM kept WHERE conversation = 'c'")
+        connection.commit()
+    with closing(Node(tmp_path)) as node:
+        assert (node.kept("c"), node.kept("d")) == ([], [3])
 
 
 def test_damaged_file_is_put_aside_and_begun_anew(tmp_path: Path) -> None:

@@ -7,14 +7,21 @@ import errno
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from caxton.recorder import recorder as recorder_module
 from caxton.recorder.record import FAILED, KINDS, SETTLED, Record
-from caxton.recorder.recorder import MAX_FOUND, Recorder, open_recorder
+from caxton.recorder.recorder import (
+    MAX_FOUND,
+    MAX_NEEDLES,
+    RECENT_RECORDS,
+    RECORDS_PER_BLOCK,
+    Recorder,
+    open_recorder,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 MIB = 1 << 20
 
@@ -64,6 +71,41 @@ def test_trace_is_found_behind_any_number_of_other_records(tmp_path: Path) -> No
         recorder.flush()
         assert [record.seq for record in recorder.find("default", trace=trace)] == [0, 1]
         assert [record.seq for record in recorder.find("default", trace=trace, message_id="m-1")] == [1]
+
+
+@pytest.mark.parametrize("others", [0, MAX_NEEDLES])
+def test_records_of_traces_are_found_among_the_last_as_they_were_recorded(tmp_path: Path, others: int) -> None:
+    first, second = f"00-{'7' * 32}-", f"00-{'8' * 32}-"
+    sought = {first, second} | {f"00-{'9' * 30}{n:02}-" for n in range(others)}
+    with closing(open_recorder(tmp_path, 8 * MIB)) as recorder:
+        kept = [entry(1, trace=first), entry(2, trace=second, kind=FAILED, detail="it returned 5")]
+        recorder.add(entry(0, trace=first))
+        recorder.flush()
+        for n in range(RECENT_RECORDS // RECORDS_PER_BLOCK):
+            if n == 1:
+                recorder.add(kept[0])
+            for _ in range(RECORDS_PER_BLOCK - (n == 1)):
+                recorder.add(entry(10 + n, trace=f"00-{n:032x}-"))
+            recorder.flush()
+        recorder.add(kept[1])
+        recorder.flush()
+        assert recorder.of_traces(sought) == kept
+    assert Recorder().of_traces(sought) == []
+
+
+def test_who_is_told_of_records_may_fail_and_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(open_recorder(tmp_path, 2 * MIB)) as recorder:
+        recorder.on_batch.append(lambda _: raise_(ZeroDivisionError()))
+        for n in range(2):
+            recorder.add(entry(n))
+            recorder.flush()
+        assert [record.seq for record in recorder.recent()] == [0, 1]
+        assert recorder.lost == 0
+    assert "records could not be told" in caplog.text
+
+
+def raise_(error: Exception) -> None:
+    raise error
 
 
 def test_records_survive_a_process_that_never_closed_the_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from caxton.core.errors import InvalidConfig
+from caxton.recorder.record import FAILED
 from caxton.telemetry import room
 from caxton.telemetry.room import MAX_RECORDS, Telemetry, open_telemetry
 from caxton.telemetry.selection import Selection
@@ -16,6 +17,10 @@ from caxton.telemetry.settings import TelemetrySettings
 from tests.unit.telemetry.records import TRACE, record
 
 NOWHERE = "http://127.0.0.1:9"
+
+
+def nothing_earlier(_: object) -> list[Any]:
+    return []
 
 
 async def no_figures() -> list[Any]:
@@ -28,12 +33,12 @@ def broken(*_: object) -> Any:
 
 def telemetry(**settings: Any) -> Telemetry:
     """One that was not started, so that nothing is taken from it and nothing sent."""
-    return Telemetry(TelemetrySettings(endpoint=NOWHERE, **settings), "instance", no_figures)
+    return Telemetry(TelemetrySettings(endpoint=NOWHERE, **settings), "instance", no_figures, nothing_earlier)
 
 
 def test_nothing_is_made_without_an_endpoint() -> None:
-    assert open_telemetry(None, "i", no_figures) is None
-    assert open_telemetry(TelemetrySettings(), "i", no_figures) is None
+    assert open_telemetry(None, "i", no_figures, nothing_earlier) is None
+    assert open_telemetry(TelemetrySettings(), "i", no_figures, nothing_earlier) is None
 
 
 def test_variable_of_the_exporters_that_cannot_be_read_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +49,7 @@ def test_variable_of_the_exporters_that_cannot_be_read_stops_the_start(monkeypat
 
 def test_records_that_nobody_looks_at_are_bounded_and_counted() -> None:
     found = telemetry()
-    batch = [record()] * (MAX_RECORDS // 4)
+    batch = [record(kind=FAILED)] * (MAX_RECORDS // 4)
     for _ in range(6):
         found.on_batch(batch)
     assert found.dropped == {"traces": 2 * len(batch), "metrics": 0, "logs": 0}
@@ -117,7 +122,7 @@ async def test_newest_figures_wait_and_older_ones_go() -> None:
     async def figures() -> Any:
         return [next(taken)]
 
-    found = Telemetry(TelemetrySettings(endpoint=NOWHERE, signals=("metrics",)), "i", figures)
+    found = Telemetry(TelemetrySettings(endpoint=NOWHERE, signals=("metrics",)), "i", figures, nothing_earlier)
     for _ in range(4):
         await found._measure()  # pyright: ignore[reportPrivateUsage]
     waiting = found._outboxes["metrics"]._waiting  # pyright: ignore[reportPrivateUsage]
@@ -130,7 +135,7 @@ async def test_figures_that_cannot_be_taken_are_counted(monkeypatch: pytest.Monk
         raise ValueError("no figures")
 
     monkeypatch.setattr(room, "METRICS_EVERY_S", 1e6)
-    found = Telemetry(TelemetrySettings(endpoint=NOWHERE, signals=("metrics",)), "i", broken)
+    found = Telemetry(TelemetrySettings(endpoint=NOWHERE, signals=("metrics",)), "i", broken, nothing_earlier)
     found.start()
     await checkpoint()
     await checkpoint()

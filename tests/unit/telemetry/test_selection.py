@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,16 +11,23 @@ from caxton.recorder.record import CRASHED, DEAD, FAILED, LOST, REFUSED, REPLIED
 from caxton.telemetry.selection import (
     CONTEXT,
     ERROR,
-    LOOKED_PER_S,
+    MAX_KEPT,
     MIN_LATENCIES,
     REDELIVERED,
     SAMPLED,
     SLOW,
+    Kept,
     Raw,
     Selection,
 )
+from caxton.telemetry.selection import (
+    TRACE as TRACE_FIELD,
+)
 from caxton.telemetry.traces import CUT_S, MAX_KNOWN
 from tests.unit.telemetry.records import TRACE, record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 
 def trace(n: int) -> str:
@@ -27,23 +35,38 @@ def trace(n: int) -> str:
     return f"00-{n + 1:016x}{(n * 0x9E3779B97F4A7C15) % (1 << 64):016x}-"
 
 
-def reasons(selection: Selection, *records: Raw, now_s: float = 1.0) -> list[tuple[int, str]]:
+class Selecting(Selection):
+    """With a recorder that has everything that was selected from."""
+
+    def __init__(self, ratio: float, spans_per_s: int) -> None:
+        super().__init__(ratio, spans_per_s, self.of_traces)
+        self.recorded: list[Raw] = []
+
+    def of_traces(self, traces: Collection[str]) -> list[Raw]:
+        return [one for one in self.recorded if one[TRACE_FIELD] in traces]
+
+    def select(self, records: Sequence[Raw], now_s: float) -> list[Kept]:
+        self.recorded += records
+        return super().select(records, now_s)
+
+
+def reasons(selection: Selecting, *records: Raw, now_s: float = 1.0) -> list[tuple[int, str]]:
     """The numbers of the kept ones and why."""
     return [(kept.record[1], kept.reason) for kept in selection.select(records, now_s)]
 
 
 @pytest.mark.parametrize("kind", [FAILED, CRASHED, DEAD, REFUSED, LOST])
 def test_errors_are_kept_whatever_the_ratio(kind: int) -> None:
-    assert reasons(Selection(0.0, 200), record(kind=kind, seq=1), record(seq=2, trace=trace(1))) == [(1, ERROR)]
+    assert reasons(Selecting(0.0, 200), record(kind=kind, seq=1), record(seq=2, trace=trace(1))) == [(1, ERROR)]
 
 
 @pytest.mark.parametrize("kind", [REPLIED, TIMER])
 def test_what_is_fine_is_not_kept_without_a_sample(kind: int) -> None:
-    assert reasons(Selection(0.0, 200), record(kind=kind), record(kind=kind, trace="")) == []
+    assert reasons(Selecting(0.0, 200), record(kind=kind), record(kind=kind, trace="")) == []
 
 
 def test_what_was_delivered_again_is_kept() -> None:
-    assert reasons(Selection(0.0, 200), record(attempt=2)) == [(7, REDELIVERED)]
+    assert reasons(Selecting(0.0, 200), record(attempt=2)) == [(7, REDELIVERED)]
 
 
 @pytest.mark.parametrize(
@@ -58,22 +81,22 @@ def test_what_was_delivered_again_is_kept() -> None:
     ],
 )
 def test_ratio_goes_by_the_lower_half_of_the_trace_id_as_elsewhere(ratio: float, low: str, is_kept: bool) -> None:
-    found = reasons(Selection(ratio, 200), record(trace=f"00-{'f' * 16}{low}-"))
+    found = reasons(Selecting(ratio, 200), record(trace=f"00-{'f' * 16}{low}-"))
     assert found == ([(7, SAMPLED)] if is_kept else [])
 
 
 def test_message_of_no_trace_is_in_no_sample() -> None:
-    assert reasons(Selection(1.0, 200), record(trace="")) == []
+    assert reasons(Selecting(1.0, 200), record(trace="")) == []
 
 
 def test_trace_that_a_caller_keeps_is_kept() -> None:
-    selection = Selection(0.0, 200)
+    selection = Selecting(0.0, 200)
     selection.mark(TRACE)
     assert reasons(selection, record(), record(seq=8, trace=trace(1))) == [(7, SAMPLED)]
 
 
 def test_trace_of_an_error_is_kept_whole_before_and_after() -> None:
-    selection = Selection(0.0, 200)
+    selection = Selecting(0.0, 200)
     other = record(seq=9, trace=trace(1))
     assert reasons(selection, record(seq=1), other, record(seq=2)) == []
     assert reasons(selection, other, record(seq=3, kind=FAILED)) == [(3, ERROR), (1, CONTEXT), (2, CONTEXT)]
@@ -82,7 +105,7 @@ def test_trace_of_an_error_is_kept_whole_before_and_after() -> None:
 
 
 def test_slower_than_99_of_100_is_kept() -> None:
-    selection = Selection(0.0, 10_000)
+    selection = Selecting(0.0, 10_000)
     usual = [record(trace=trace(n), ended_us=1_200 + n) for n in range(MIN_LATENCIES)]
     assert reasons(selection, *usual) == []
     slow, fast = record(seq=8, ended_us=1_200 + MIN_LATENCIES), record(trace=trace(1_000), ended_us=1_200)
@@ -90,7 +113,7 @@ def test_slower_than_99_of_100_is_kept() -> None:
 
 
 def test_trace_of_a_slow_message_is_kept_with_it() -> None:
-    selection = Selection(0.0, 10_000)
+    selection = Selecting(0.0, 10_000)
     selection.select([record(trace=trace(n)) for n in range(MIN_LATENCIES)], 1.0)
     call = record(kind=TOOL, seq=1, detail="search")
     found = reasons(selection, record(seq=2), call, record(seq=3, ended_us=10**9), record(trace=trace(7)), now_s=2.0)
@@ -99,19 +122,19 @@ def test_trace_of_a_slow_message_is_kept_with_it() -> None:
 
 
 def test_tool_that_failed_is_an_error_and_another_is_not() -> None:
-    selection = Selection(0.0, 200)
+    selection = Selecting(0.0, 200)
     fine, failed = (record(kind=TOOL, seq=n, detail=text) for n, text in enumerate(["a", "a: tool timeout"]))
     assert reasons(selection, fine, failed) == [(1, ERROR), (0, CONTEXT)]
 
 
 def test_nothing_is_slow_before_enough_is_known() -> None:
-    selection = Selection(0.0, 200)
+    selection = Selecting(0.0, 200)
     assert reasons(selection, *[record(trace=trace(n)) for n in range(MIN_LATENCIES - 1)]) == []
     assert reasons(selection, record(ended_us=10**9)) == []
 
 
 def test_budget_holds_and_errors_come_first() -> None:
-    selection = Selection(1.0, 200)
+    selection = Selecting(1.0, 200)
     flood = [record(seq=n, trace=trace(n)) for n in range(1_000)]
     errors = [record(seq=5_000 + n, kind=FAILED, attempt=2, trace=trace(5_000 + n)) for n in range(50)]
     kept = reasons(selection, *flood, *errors)
@@ -121,7 +144,7 @@ def test_budget_holds_and_errors_come_first() -> None:
 
 
 def test_flood_of_slow_messages_leaves_half_of_the_budget_to_others() -> None:
-    selection = Selection(0.0, 200)
+    selection = Selecting(0.0, 200)
     selection.select([record(trace=trace(n)) for n in range(MIN_LATENCIES)], 1.0)
     slow = [record(seq=n, ended_us=10**9, trace=trace(n)) for n in range(1_000)]
     assert len(selection.select(slow, 2.0)) == 50
@@ -129,7 +152,7 @@ def test_flood_of_slow_messages_leaves_half_of_the_budget_to_others() -> None:
 
 
 def test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again() -> None:
-    selection = Selection(1.0, 200)
+    selection = Selecting(1.0, 200)
     now_s, kept_traces, all_kept = 0.0, set[str](), 0
     for cycle in range(125):  # 5 messages a trace, 4,000 messages a second
         now_s += 0.25
@@ -143,7 +166,7 @@ def test_ratio_sinks_under_load_so_that_kept_traces_are_whole_and_rises_again() 
     assert seconds_until_all_are_kept(selection, now_s) <= 10
 
 
-def seconds_until_all_are_kept(selection: Selection, now_s: float) -> float:
+def seconds_until_all_are_kept(selection: Selecting, now_s: float) -> float:
     """With nothing to do meanwhile."""
     begun_s = now_s
     while selection.ratio < 1.0 or not is_marked_trace_kept(selection, now_s):
@@ -153,7 +176,7 @@ def seconds_until_all_are_kept(selection: Selection, now_s: float) -> float:
     return now_s - begun_s
 
 
-def is_marked_trace_kept(selection: Selection, now_s: float) -> bool:
+def is_marked_trace_kept(selection: Selecting, now_s: float) -> bool:
     unlikely = f"00-{int(now_s * 4):016x}{'f' * 16}-"
     selection.mark(unlikely)
     return bool(selection.select([record(kind=REPLIED, trace=unlikely)], now_s))
@@ -162,7 +185,7 @@ def is_marked_trace_kept(selection: Selection, now_s: float) -> bool:
 class Load:
     """Messages a second that clients mark, each a trace of three spans: its end comes with the next batch."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selecting) -> None:
         self.selection = selection
         self.now_s = 0.0
         self.kept: Counter[str] = Counter()
@@ -195,7 +218,7 @@ class Load:
 
 @pytest.mark.parametrize("per_s", [240, 300, 3_000])
 def test_flood_of_marked_traces_takes_its_share_for_minutes_and_nothing_of_it_stays(per_s: int) -> None:
-    selection = Selection(1.0, 200)
+    selection = Selecting(1.0, 200)
     load = Load(selection)
     seconds = 300 if per_s < 1_000 else 60
     load.run(seconds, marked_per_s=per_s)
@@ -208,7 +231,7 @@ def test_flood_of_marked_traces_takes_its_share_for_minutes_and_nothing_of_it_st
 @pytest.mark.parametrize("marked_per_s", [60, 300, 3_000])
 @pytest.mark.parametrize("others_per_s", [0, 2_000])
 def test_marked_traces_that_are_kept_are_whole(marked_per_s: int, others_per_s: int) -> None:
-    selection = Selection(1.0, 200)
+    selection = Selecting(1.0, 200)
     load = Load(selection)
     load.run(60, marked_per_s=marked_per_s, others_per_s=others_per_s)
     load.run(1, marked_per_s=0)
@@ -220,7 +243,7 @@ def test_marked_traces_that_are_kept_are_whole(marked_per_s: int, others_per_s: 
 
 
 def test_long_trace_of_more_than_its_share_does_not_drive_the_ratio_to_nothing() -> None:
-    selection = Selection(1.0, 200)
+    selection = Selecting(1.0, 200)
     for n in range(4 * 300):
         selection.select([record(trace=trace(0), kind=REPLIED)] * 30, n / 4)
     assert selection.ratio == pytest.approx(100 / 120)
@@ -228,17 +251,17 @@ def test_long_trace_of_more_than_its_share_does_not_drive_the_ratio_to_nothing()
 
 def test_burst_of_traces_is_let_in_trace_by_trace() -> None:
     burst = [record(trace=trace(n % 100), kind=REPLIED) for n in range(300)]
-    kept = Counter(one.record[8] for one in Selection(1.0, 200).select(burst, 1.0))
+    kept = Counter(one.record[8] for one in Selecting(1.0, 200).select(burst, 1.0))
     assert (len(kept), set(kept.values())) == (160 // 3, {3})
 
 
 def test_trace_larger_than_the_budget_is_kept_from_its_beginning() -> None:
-    found = reasons(Selection(1.0, 200), *[record(seq=n, trace=trace(0)) for n in range(500)])
+    found = reasons(Selecting(1.0, 200), *[record(seq=n, trace=trace(0)) for n in range(500)])
     assert found == [(n, SAMPLED) for n in range(80)]
 
 
 def test_marked_trace_that_found_no_room_gets_another_chance_after_a_minute() -> None:
-    selection = Selection(0.0, 200)
+    selection = Selecting(0.0, 200)
     load = Load(selection)
     load.run(10, marked_per_s=3_000)
     high = f"00-{'0' * 16}{'f' * 16}-"
@@ -250,34 +273,28 @@ def test_marked_trace_that_found_no_room_gets_another_chance_after_a_minute() ->
     assert reasons(selection, record(trace=high), now_s=load.now_s + CUT_S + 1) == [(7, SAMPLED)]
 
 
-def test_beyond_what_is_looked_at_errors_and_traces_that_are_kept_are_found() -> None:
-    selection = Selection(1.0, 10_000)
-    begun, marked, failed = trace(1), trace(2), trace(4)
-    first = [record(seq=1, trace=begun), record(seq=5, kind=FAILED, trace=failed)]
-    assert reasons(selection, *first, now_s=0.0) == [(5, ERROR), (1, SAMPLED)]
-    selection.mark(marked)
-    many = [record(seq=n + 100, trace=trace(n + 10)) for n in range(LOOKED_PER_S)]
-    odd = [
-        record(seq=2, trace=begun), record(seq=3, trace=marked), record(seq=4, kind=FAILED, attempt=2, trace=trace(3)),
-        record(seq=5, attempt=2, trace=failed),
-    ]  # fmt: skip
-    mixed = [*many[:-1_000], *odd[:2], *many[-1_000:-300], *odd[2:], *many[-300:]]
-    kept = dict(reasons(selection, *mixed, now_s=0.25))
-    assert {seq: kept.pop(seq) for seq in (2, 3, 4, 5)} == {2: SAMPLED, 3: SAMPLED, 4: ERROR, 5: REDELIVERED}
-    assert set(kept.values()) == {SAMPLED}
-    assert max(kept) < 100 + LOOKED_PER_S // 4  # nothing else of what lies beyond
+def test_what_was_kept_is_not_kept_again_with_its_trace() -> None:
+    selection = Selecting(0.0, 200)
+    again = record(seq=1, attempt=2)
+    assert reasons(selection, again, record(seq=2)) == [(1, REDELIVERED), (2, CONTEXT)]
+    selection = Selecting(1.0, 200)
+    large = [record(seq=n, trace=trace(0)) for n in range(500)]
+    assert len(selection.select(large, 1.0)) == 80
+    failed = record(seq=1_000, kind=FAILED, attempt=2, trace=trace(0))
+    found = reasons(selection, failed, now_s=60.0)
+    assert found[0] == (1_000, ERROR)
+    assert min(seq for seq, reason in found if reason == CONTEXT) == 80
 
 
-def test_context_of_an_error_is_found_beyond_what_is_looked_at() -> None:
-    selection = Selection(0.0, 200)
-    many = [record(seq=n + 100, trace=trace(n + 10)) for n in range(LOOKED_PER_S // 2)]
-    assert reasons(selection, *many) == []
-    last = record(seq=1, kind=FAILED, trace=many[-1][8])
-    assert reasons(selection, last) == [(1, ERROR), (many[-1][1], CONTEXT)]
+def test_so_many_that_were_kept_are_remembered_and_no_more() -> None:
+    selection = Selecting(0.0, 100_000)
+    for n in range(MAX_KEPT + 10):
+        selection.select([record(seq=n, attempt=2, trace=trace(n))], n / 10)
+    assert len(selection._kept) <= MAX_KEPT + 1  # pyright: ignore[reportPrivateUsage]
 
 
 def test_known_traces_are_bounded() -> None:
-    selection = Selection(0.0, 100_000)
+    selection = Selecting(0.0, 100_000)
     failed = [record(kind=FAILED, attempt=2, trace=trace(n)) for n in range(MAX_KNOWN + 1)]
     assert len(selection.select(failed, 1.0)) == MAX_KNOWN + 1
     assert reasons(selection, record(trace=trace(0))) == []
