@@ -1716,8 +1716,12 @@ REQUIREMENTS: dict[str, Requirement] = {
     ),
     "replay:bounded-work": Requirement(
         source=REPLAY,
-        text="Recordings do not hold up a node: large states and deletions are for threads, room is made in slices.",
+        text="Recordings do not hold up a node: states, modules, deletions and what a start reads are for threads, and "
+        "room is made in slices.",
         tests=(
+            "test_modules_are_written_and_what_is_there_is_read_in_threads",
+            "test_module_that_two_agents_write_at_once_is_whole_and_counts_once",
+            "test_module_whose_deployment_is_not_waited_for_any_more_still_counts",
             "test_letting_go_of_a_life_looks_at_no_other_and_deletes_nothing_on_this_thread",
             "test_large_state_is_written_in_a_thread_before_anything_is_handled",
         ),
@@ -1727,6 +1731,9 @@ REQUIREMENTS: dict[str, Requirement] = {
         text="A recording that cannot be written costs no message; a file of another format is refused and left alone.",
         tests=(
             "test_recording_that_cannot_be_written_costs_no_message",
+            "test_module_that_cannot_be_kept_costs_no_message",
+            "test_module_that_the_disk_does_not_take_leaves_nothing",
+            "test_half_a_module_that_another_run_left_goes_at_the_next_start",
             "test_disk_that_takes_half_of_a_frame_ends_the_recording_at_the_frame_before",
             "test_files_of_another_format_are_named_refused_and_left_as_they_are",
             "test_file_that_cannot_be_read_is_an_error",
@@ -1811,6 +1818,7 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_header_of_the_answer_tells_the_span_of_the_message",
             "test_message_that_was_accepted_before_has_no_span_to_tell",
         ),
+        gap="tracestate is not carried on",
     ),
     # --- live figures ----------------------------------------------------------------------------------------
     "stats:figures": Requirement(
@@ -1941,6 +1949,7 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_profile_has_the_functions_that_ran_and_a_sample_for_each_slice",
             "test_short_handlings_are_seen_too",
+            "test_profile_has_what_the_page_that_shows_it_needs_and_the_whole_depth_of_a_stack",
             "test_profile_of_a_busy_agent_has_its_functions_and_ends_when_the_node_stops",
             "test_profile_goes_on_with_the_instance_that_follows_a_crash",
             "test_whoever_leaves_ends_the_profile",

@@ -24,6 +24,7 @@ from caxton.core.errors import (
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.redact import REMOVED
 from caxton.recorder.record import TOOL
+from caxton.sandbox.trap import MAX_FRAMES
 from caxton.server.config import SETTINGS, effective, public, secrets_of
 from caxton.services import bundle
 from caxton.services.debugging import MAX_VALUE_SHOWN_BYTES
@@ -47,6 +48,9 @@ SPINS = assemble(
     )
 )
 """Never comes back from `look_for_stock`."""
+
+DEPTH = 40
+"""More than a backtrace of wasmtime's has frames."""
 
 PATIENT: dict[str, Any] = {"cpu_time": "60s", "timeout": "60s"}
 
@@ -372,6 +376,51 @@ def samples(profile: bytes) -> tuple[int, set[str]]:
     return thread["samples"]["length"], {thread["stringArray"][name] for name in thread["funcTable"]["name"]}
 
 
+def assert_opens(profile: bytes) -> None:
+    """What the Firefox profiler takes for granted in a file of its processed format; seen to open there as it is."""
+    whole: dict[str, Any] = json.loads(profile)
+    meta: dict[str, Any] = whole["meta"]
+    assert (meta["preprocessedProfileVersion"], meta["version"]) == (55, 24)
+    assert {"interval", "startTime", "processType", "product", "categories"} <= set(meta)
+    thread: dict[str, Any]
+    (thread,) = whole["threads"]
+    for name in ("samples", "stackTable", "frameTable", "funcTable", "resourceTable", "markers", "nativeSymbols"):
+        table: dict[str, Any] = thread[name]
+        assert {len(column) for column in table.values() if isinstance(column, list)} == {table["length"]}, name  # type: ignore[arg-type]
+    size = {name: thread[name]["length"] for name in ("stackTable", "frameTable", "funcTable")}
+    refers(thread["samples"]["stack"], size["stackTable"])
+    refers(thread["stackTable"]["frame"], size["frameTable"])
+    refers(thread["frameTable"]["func"], size["funcTable"])
+    refers(thread["frameTable"]["category"], len(meta["categories"]))
+    refers(thread["funcTable"]["name"], len(thread["stringArray"]))
+    callers: list[int | None] = thread["stackTable"]["prefix"]
+    assert all(caller is None or 0 <= caller < n for n, caller in enumerate(callers)), "callers come first"
+    times: list[float] = thread["samples"]["timeDeltas"]
+    assert all(time >= 0 for time in times)
+
+
+def refers(column: list[int | None], size: int) -> None:
+    assert all(row is None or 0 <= row < size for row in column)
+
+
+async def test_profile_has_what_the_page_that_shows_it_needs_and_the_whole_depth_of_a_stack(node: LocalNode) -> None:
+    deep = "".join(f"(func $level_{n} (param i32) (call $level_{n + 1} (local.get 0)))" for n in range(DEPTH))
+    loop = f"(func $level_{DEPTH} (param i32) (loop $again (br_if $again (local.get 0))))"
+    await node.deploy(
+        "a", assemble(guest_text(handle="(call $level_0 (i32.const 1)) unreachable", more=deep + loop)), **PATIENT
+    )
+    await node.post("a")
+    guests = node.agents.supervisor(DEFAULT_WORKSPACE, name_of("a")).guests
+    profiling = asyncio.create_task(node.rooms.debugging.profile(DEFAULT_WORKSPACE, name_of("a"), duration_s=300))
+    await until(lambda: guests[0].probes)
+    (one,) = (await stack(node, "a")).replicas
+    node.rooms.debugging.refuse()
+    profile = await profiling
+    assert_opens(profile)
+    assert len(one.frames) == MAX_FRAMES - 1  # one is ours
+    assert samples(profile)[1] == {"handle_message", *(f"level_{n}" for n in range(DEPTH + 1))}
+
+
 async def test_profile_of_a_busy_agent_has_its_functions_and_ends_when_the_node_stops(node: LocalNode) -> None:
     await node.deploy("a", SPINS, **PATIENT)
     await node.post("a")
@@ -409,6 +458,7 @@ async def test_profile_of_an_idle_agent_is_empty_and_whole(node: LocalNode) -> N
     await node.deploy("a", guest("sink"))
     profile = await node.rooms.debugging.profile(DEFAULT_WORKSPACE, name_of("a"), duration_s=0.01)
     assert json.loads(profile)["threads"][0]["samples"]["length"] == 0
+    assert_opens(profile)
 
 
 async def test_whoever_leaves_ends_the_profile(node: LocalNode) -> None:

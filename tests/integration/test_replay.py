@@ -13,6 +13,7 @@ import pytest
 from caxton.agents.wasm_runner import WasmRunner
 from caxton.core.errors import DeploymentFailed
 from caxton.replay.record import CALLS, KINDS, START
+from caxton.replay.store import Store
 from caxton.sandbox.codes import TIMED_OUT
 from caxton.sandbox.guest import Guest
 from caxton.testing.guests import SLOW_ROUNDS, STARTS_ONCE, assemble, example, guest, guest_text
@@ -21,7 +22,7 @@ from tests.integration.conversation_talks import hold_contract_net, hold_job, ho
 from tests.integration.replayed import RecordedNode, Replayer, recorded, replayer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from caxton.testing.rooms import LocalNode
@@ -495,6 +496,63 @@ async def test_large_state_is_written_in_a_thread_before_anything_is_handled(
     await recording.ask("echo", 1)
     _, lives = await recorded(recording)
     assert all(life.handlings[0].kind == START for life in lives)
+
+
+async def test_modules_are_written_and_what_is_there_is_read_in_threads(
+    tmp_path: Path, compiled_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+
+    def noting(call: Callable[..., None]) -> Callable[..., None]:
+        def noted(*arguments: Any) -> None:
+            done.append((call.__name__, threading.current_thread().name))
+            call(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(Store, "load", noting(Store.load))
+    monkeypatch.setattr(Store, "write_module", noting(Store.write_module))
+    for n in range(2):
+        async with open_node(tmp_path / "node", compiled=compiled_dir) as plain:
+            node = RecordedNode(plain.rooms)
+            assert node.rooms.recordings.lives == 2 * n, "those of before, and those that the start began"
+            await node.deploy(f"echo-{n}", example("echo"))
+            await node.ask(f"echo-{n}", 1)
+    assert [name for name, _ in done] == ["load", "write_module", "load"], "a module that is there is not written again"
+    assert threading.main_thread().name not in {thread for _, thread in done}
+
+
+async def test_module_whose_deployment_is_not_waited_for_any_more_still_counts(
+    recording: RecordedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, goes_on, is_there = recording.rooms.recordings, threading.Event(), anyio.Event()
+    write, loop = store.write_module, asyncio.get_running_loop()
+
+    def slow(*arguments: Any) -> None:
+        loop.call_soon_threadsafe(is_there.set)
+        goes_on.wait(5)
+        write(*arguments)
+
+    monkeypatch.setattr(store, "write_module", slow)
+    deploying = asyncio.ensure_future(recording.deploy("echo", example("echo")))
+    await is_there.wait()
+    deploying.cancel()
+    with suppress(asyncio.CancelledError):
+        await deploying
+    assert store.used_bytes == 0
+    goes_on.set()
+    await until(lambda: store.used_bytes == len(example("echo")))
+
+
+async def test_module_that_cannot_be_kept_costs_no_message(
+    recording: RecordedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(recording.rooms.recordings, "write_module", refuse)
+    await recording.deploy("echo", example("echo"))
+    assert (await recording.ask("echo", 1))["content"] == 1
 
 
 async def test_state_that_is_too_large_to_record_costs_no_message(recording: RecordedNode) -> None:

@@ -195,7 +195,7 @@ class AgentService:
             with self._room(definition.replicas):
                 async with self._modules.load(module, definition.limits) as compiled:
                     row = self._row(workspace, spec, module, revision=1)
-                    self._keep_for_replay(definition, row.module_sha256, module)
+                    await self._keep_for_replay(definition, row.module_sha256, module)
                     agent = self._make(row, definition, compiled, len(module))
                     await self._start_new(agent, module)
             crash_point("deploy.started")
@@ -232,25 +232,26 @@ class AgentService:
             error = BootError(supervisor.state.reason or "its module is missing; put it again")
             raise self._deployment_failed(agent.row.workspace, definition.name, error)
         supervisor.module.check_limits(definition.limits)
-        self._keep_for_replay(definition, agent.row.module_sha256)
+        await self._keep_for_replay(definition, agent.row.module_sha256)
         await self._swap(agent, definition, supervisor.module)
 
     async def _replace_module(self, agent: _Agent, definition: Definition, module: bytes) -> None:
         async with self._modules.load(module, definition.limits) as compiled:
-            self._keep_for_replay(definition, compiled.sha256, module)
+            await self._keep_for_replay(definition, compiled.sha256, module)
             await self._swap(agent, definition, compiled)
         agent.row.module_sha256, agent.module_bytes = hashlib.sha256(module).hexdigest(), len(module)
         put_module(self._journal, agent.row.module_sha256, module)
         put_agent(self._journal, agent.row)
         delete_unused_modules(self._journal)
 
-    def _keep_for_replay(self, definition: Definition, sha256: str, wasm: bytes | None = None) -> None:
+    async def _keep_for_replay(self, definition: Definition, sha256: str, wasm: bytes | None = None) -> None:
         """An agent that records needs its module for replays, also when it has another one by then."""
-        if not definition.record or self._recordings is None:
+        recordings = self._recordings
+        if not definition.record or recordings is None or not recordings.wants_module(sha256):
             return
         try:
             if (wasm := wasm or self._stored_module(sha256)) is not None:
-                self._recordings.keep_module(sha256, wasm)
+                await _write_module(recordings, sha256, wasm)
         except (OSError, StorageFailed) as exc:  # it is needed more than its recording
             facts = {"action": "replay.no_module", "agent": definition.name, "sha256": sha256}
             logger.warning("a module could not be kept for replays", exc_info=exc, extra=facts)
@@ -384,7 +385,7 @@ class AgentService:
         try:
             async with self._modules.load(wasm, definition.limits) as module:
                 agent.supervisor.module = module
-            self._keep_for_replay(definition, agent.row.module_sha256, wasm)
+            await self._keep_for_replay(definition, agent.row.module_sha256, wasm)
             if agent.row.phase in ("running", "draining", "loaded"):
                 await agent.supervisor.start()
             else:
@@ -516,3 +517,15 @@ class AgentService:
     def _modules_in_use(self) -> list[Module]:
         supervisors = [agent.supervisor for agent in self._agents.values()]
         return [supervisor.module for supervisor in supervisors if supervisor.has_module]
+
+
+async def _write_module(recordings: Store, sha256: str, wasm: bytes) -> None:
+    """In a thread: it may have megabytes. Raises OSError. If cancelled, what is written is still known to the store."""
+    writing = asyncio.ensure_future(asyncio.to_thread(recordings.write_module, sha256, wasm))
+
+    def written(done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            recordings.keep_module(sha256, len(wasm))
+
+    writing.add_done_callback(written)
+    await asyncio.shield(writing)

@@ -3,7 +3,8 @@
 All together take at most `max_bytes`. When it is more, whole lives go, since half of one cannot be replayed: the oldest
 of the agent that takes most (`replay.shares`). One life may have a quarter of all; then its recording ends. What the
 event loop's thread does for that is bounded: letting go of a life costs it no look at others, files are deleted in a
-thread of the store's own, and `write_beginning`, `entries`, `mentions` and `module` may be called in any thread.
+thread of the store's own, and `load`, `write_beginning`, `write_module`, `entries`, `mentions` and `module` may be
+called in any thread.
 `Writer.add` writes at once: what it wrote survives the process before anybody hears of it.
 """
 
@@ -104,7 +105,7 @@ class Store:
     """See the module."""
 
     def __init__(self, directory: Path, now_us: Callable[[], int], max_bytes: int = DEFAULT_BYTES) -> None:
-        """`directory` is made when there is something to record. What is in it that cannot be read stays as it is."""
+        """`directory` is made when there is something to record. What is in it already is known after `load`."""
         self.now_us = now_us
         self.max_bytes = max_bytes
         self.max_life_bytes = max_bytes // MAX_SHARE
@@ -123,24 +124,57 @@ class Store:
         self._open: OrderedDict[Path, int] = OrderedDict()
         self._module_bytes = 0
         self._deleting = ThreadPoolExecutor(1, "caxton-recordings")
-        self._load()
+
+    def load(self) -> None:
+        """Take up what is there; what cannot be read stays as it is. Modules that no life needs are let go of.
+
+        To be called before anything is recorded, and in a thread: it reads the beginning of each life, 25 µs for one.
+        """
+        try:
+            names = sorted(os.listdir(self._directory))
+        except OSError:
+            return
+        for name in names:
+            if name.endswith(_SUFFIX):
+                self._look(self._directory / name)
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._modules_directory):
+                path = self._modules_directory / name
+                if path.stem in self._needs and path.suffix == ".wasm":
+                    self._modules[path.stem] = path.stat().st_size
+                elif not self.unreadable:  # those of another format may need it
+                    path.unlink(missing_ok=True)
+        self._module_bytes = sum(self._modules.values())
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    def keep_module(self, sha256: str, wasm: bytes) -> None:
-        """Have the module at hand for replays, however long its agent keeps it. Raises OSError."""
+    def wants_module(self, sha256: str) -> bool:
+        """Have the module at hand for replays from now on, however long its agent keeps it.
+
+        Whether it is still to be written: then `write_module` in a thread, then `keep_module`.
+        """
         self._kept.add(sha256)
-        if sha256 in self._modules:
-            return
+        return sha256 not in self._modules
+
+    def write_module(self, sha256: str, wasm: bytes) -> None:
+        """Write the file of a module, whole or not at all, in any thread. Raises OSError."""
         self._directory.mkdir(mode=0o700, exist_ok=True)
         self._modules_directory.mkdir(mode=0o700, exist_ok=True)
         path = self._module_path(sha256)
-        temporary = path.with_suffix(".new")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-            opened.write(wasm)
-        temporary.replace(path)
-        self._modules[sha256] = len(wasm)
-        self._module_bytes += len(wasm)
+        temporary = path.with_suffix(f".{os.urandom(4).hex()}")  # two agents may have it written at once
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+                opened.write(wasm)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def keep_module(self, sha256: str, size: int) -> None:
+        """A module has been written. Once more changes nothing."""
+        if sha256 not in self._modules:
+            self._modules[sha256] = size
+            self._module_bytes += size
 
     def write_beginning(self, life: Life, kv: Mapping[bytes, bytes], next_timer_id: int) -> Beginning:
         """Write the file of a life that begins, in any thread; `kv` must not change meanwhile.
@@ -267,24 +301,6 @@ class Store:
         return wasm
 
     # --- inside ----------------------------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        """Take up what is there. Modules that no life needs are let go of."""
-        try:
-            names = sorted(os.listdir(self._directory))
-        except OSError:
-            return
-        for name in names:
-            if name.endswith(_SUFFIX):
-                self._look(self._directory / name)
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self._modules_directory):
-                path = self._modules_directory / name
-                if path.stem in self._needs and path.suffix == ".wasm":
-                    self._modules[path.stem] = path.stat().st_size
-                elif not self.unreadable:  # those of another format may need it
-                    path.unlink(missing_ok=True)
-        self._module_bytes = sum(self._modules.values())
 
     def _look(self, path: Path) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,7 @@ class Rooms:
         self.lag.start()
         self.dead_letters.start()
         self.conversation_room.start()
+        await asyncio.to_thread(self.recordings.load)  # before an instance records: there may be many
         crash_point("start.loaded")
         await self.agents.start_recovered(modules)
         native.start(self.bus, self.native_receivers)
