@@ -18,7 +18,7 @@ import uvloop
 from harness import busy_cores, emit, machine, summary
 from node import CLIENT, deploy_ring, pin, running_rooms, versions
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.messages.codec import decode_message
 

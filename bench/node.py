@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.codec import decode_posted

@@ -12,7 +12,7 @@ import pytest
 import caxton
 from caxton.cli.exits import exit_code_for
 from caxton.cli.server import serve, start
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.security.tokens import ADMIN_LIFETIME_S, RENEW_BELOW_S
 from caxton.server.config import (
     MAX_CONFIG_BYTES,

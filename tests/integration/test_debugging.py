@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.core import redact
-from caxton.core.errors import (
-    AgentIsNative,
-    AgentNotFound,
-    AgentStateConflict,
-    InvalidValue,
-    OutsideMemory,
-    ProfileRunning,
-    ShuttingDown,
-)
+from caxton.core.errors.agents import AgentIsNative, AgentNotFound, AgentStateConflict
+from caxton.core.errors.debugging import OutsideMemory, ProfileRunning
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.redact import REMOVED
 from caxton.recorder.record import TOOL

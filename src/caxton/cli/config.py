@@ -8,7 +8,8 @@ import typer
 from caxton.cli.agent import complete_agent
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.server import ConfigOption, DataDirOption, overrides_of
-from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.units import format_size
 

@@ -10,7 +10,7 @@ import typer
 
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.output import shown_url
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.units import parse_duration
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def setting(overrides: dict[str, object], key: str) -> object:
 
 def secret_settings() -> set[str]:
     """What secret settings of a server started here say, as it may be written; none if they cannot be read."""
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
     from caxton.server.config import effective, secrets_of
 
     try:
@@ -225,7 +225,7 @@ def _stop(cli: Cli, data_dir: Path, timeout_s: float, force: bool) -> int:
 
 def _is_running(data_dir: Path) -> bool:
     from caxton.cli.process import find_running
-    from caxton.core.errors import ServerNotRunning
+    from caxton.core.errors.server import ServerNotRunning
 
     try:
         find_running(data_dir)

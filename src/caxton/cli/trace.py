@@ -10,7 +10,8 @@ import typer
 
 from caxton.cli.command import Cli, OutputFormat, command
 from caxton.cli.output import printable
-from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.values import InvalidValue
 from caxton.core.units import format_duration, parse_duration
 
 if TYPE_CHECKING:

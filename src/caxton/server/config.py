@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from caxton.conversations.settings import MODES
 from caxton.core.crash import VARIABLE as CRASH_VARIABLE
-from caxton.core.errors import CaxtonError, InvalidConfig, quoted
+from caxton.core.errors.error import CaxtonError, quoted
+from caxton.core.errors.server import InvalidConfig
 from caxton.core.redact import REMOVED, password_of, spellings
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size

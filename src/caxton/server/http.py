@@ -26,7 +26,7 @@ from granian.server.embed import Server
 
 from caxton.api.app import build_app
 from caxton.api.services import Services
-from caxton.core.errors import InvalidConfig, PortInUse
+from caxton.core.errors.server import InvalidConfig, PortInUse
 from caxton.server.idle import IdleReaper, Requests, cut_all
 from caxton.version import VERSION
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import BulkheadFull, CircuitOpen, RateLimited
+from caxton.core.errors.limits import RateLimited
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 from caxton.observe.metrics import Metric, powers, render
 from caxton.telemetry.settings import SIGNALS
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from caxton.conversations.settings import ConversationSettings
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 from caxton.observe.log import set_up_logging
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, ensure_admin_token, ensure_monitor_token

@@ -21,7 +21,9 @@ from caxton.bus.recovery import last_seq, load_kept, load_mail, load_names, load
 from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.crash import crash_point
-from caxton.core.errors import CaxtonError, DataDirUnusable, JournalDamaged
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.server import DataDirUnusable
+from caxton.core.errors.storage import JournalDamaged
 from caxton.logs.book import LogBook
 from caxton.logs.files import LogFiles
 from caxton.logs.pages import MAX_TOTAL_BYTES as MAX_LOG_BYTES

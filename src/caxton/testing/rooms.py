@@ -12,7 +12,7 @@ import anyio
 import msgspec
 import wasmtime
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.agents import AgentSpec, AgentView, Resources
 from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.core.redact import REMOVED
 from caxton.server.config import (
     MAX_CONFIG_BYTES,

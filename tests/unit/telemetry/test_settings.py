@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.server.config import effective, load
 from caxton.telemetry.settings import (
     MAX_HEADER_CHARS,
