@@ -264,7 +264,7 @@ def _show_settings(cli: Cli, settings: "AgentSettings") -> None:
 
 
 def _show_server(cli: Cli, *, effective: bool, config: Path | None, data_dir: Path | None) -> None:
-    from caxton.server.config import effective as effective_values
+    from caxton.server.config.effective import effective as effective_values
 
     values = effective_values(overrides_of(config=config, data_dir=data_dir))
     shown = [value for value in values if effective or value.source != "default"]

@@ -180,7 +180,7 @@ def default_data_dir(overrides: dict[str, object]) -> Path:
 
 def setting(overrides: dict[str, object], key: str) -> object:
     """The value of one setting for a server with these flags."""
-    from caxton.server.config import effective
+    from caxton.server.config.effective import effective
 
     return next((value.value for value in effective(overrides) if value.key == key), None)
 
@@ -188,7 +188,8 @@ def setting(overrides: dict[str, object], key: str) -> object:
 def secret_settings() -> set[str]:
     """What secret settings of a server started here say, as it may be written; none if they cannot be read."""
     from caxton.core.errors.error import CaxtonError
-    from caxton.server.config import effective, secrets_of
+    from caxton.server.config.effective import effective
+    from caxton.server.config.secrets import secrets_of
 
     try:
         return secrets_of(effective({}))

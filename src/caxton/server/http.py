@@ -33,7 +33,7 @@ from caxton.version import VERSION
 if TYPE_CHECKING:
     from caxton.api.guard import Verifier
     from caxton.api.reply import Asgi
-    from caxton.server.config import Settings
+    from caxton.server.config.settings import Settings
     from caxton.server.wiring import Rooms
 
 logger = logging.getLogger(__name__)
