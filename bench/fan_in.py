@@ -24,7 +24,7 @@ from caxton.messages.codec import decode_message
 
 if TYPE_CHECKING:
     from caxton.bus.mailbox import Receiver
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 WINDOW_S = 0.1
 WAVES = 4

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from caxton.api.guard import Verifier
     from caxton.api.reply import Asgi
     from caxton.server.config.settings import Settings
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 logger = logging.getLogger(__name__)
 

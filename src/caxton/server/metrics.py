@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from caxton.observe.metrics import Histogram, Kind, Samples
     from caxton.observe.process import Process
     from caxton.server.census import Census
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 AGENT_STATES = ("loaded", "running", "draining", "stopped", "failed")
 CIRCUIT_STATES = ("closed", "open", "half_open")

@@ -20,11 +20,13 @@ from caxton.server.config.settings import Settings, load
 from caxton.server.datadir import DataDir
 from caxton.server.http import HttpServer, http_door
 from caxton.server.tuning import tune_process
-from caxton.server.wiring import Rooms, build
+from caxton.server.wiring import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from caxton.server.rooms import Rooms
 
 logger = logging.getLogger(__name__)
 
