@@ -22,7 +22,7 @@ from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.messages.message import AclMessage
 
 if TYPE_CHECKING:
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 PER_AGENT = 1000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

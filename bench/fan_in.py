@@ -18,13 +18,13 @@ import uvloop
 from harness import busy_cores, emit, machine, summary
 from node import CLIENT, deploy_ring, pin, running_rooms, versions
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.messages.codec import decode_message
 
 if TYPE_CHECKING:
     from caxton.bus.mailbox import Receiver
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 WINDOW_S = 0.1
 WAVES = 4

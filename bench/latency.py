@@ -19,7 +19,7 @@ from node import CLIENT, deploy_ring, ring_message, running_rooms, versions
 from caxton.messages.codec import decode_message
 
 if TYPE_CHECKING:
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 HOPS = 10
 GUESTS_DEFAULT = 1000

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import AgentSpec, Resources
 from caxton.messages.codec import decode_posted
 from caxton.security.principal import Principal
 from caxton.server.tuning import tune_process
-from caxton.server.wiring import Rooms, build
+from caxton.server.wiring import build
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
+
+    from caxton.server.rooms import Rooms
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CLIENT = Principal("bench", frozenset({"admin"}))

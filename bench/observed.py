@@ -29,7 +29,7 @@ from caxton.telemetry.settings import TelemetrySettings
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 WINDOW_S = 0.1
 ENDLESS = 1_000_000_000

@@ -25,7 +25,7 @@ from caxton.messages.codec import decode_message, encode_message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 ENDLESS = 1_000_000_000
 ROUNDS = 200

@@ -763,7 +763,7 @@ MUTANTS = (
     ),
     Mutant(
         "logs are gone after a restart",
-        "server/wiring.py",
+        "server/rooms.py",
         "        self.log.restore(self.log_files.load())\n",
         "",
         ("tests/integration/test_logs.py",),

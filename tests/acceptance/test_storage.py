@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from caxton.client import ApiProblem, CaxtonClient
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.views.agents import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest

@@ -10,7 +10,7 @@ import pytest
 from caxton.agents.definition import MAX_CAPABILITIES, MAX_REPLICAS, Definition, define
 from caxton.agents.settings import settings_of
 from caxton.cli.agent_config import MAX_CONFIG_BYTES, MAX_DEPTH, read_agent_config
-from caxton.core.errors import InvalidName, InvalidValue
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.units import parse_duration, parse_size
 from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker, Resources
 from caxton.core.views.settings import AgentPatch, ResourcesPatch

@@ -12,19 +12,12 @@ import pytest
 import caxton
 from caxton.cli.exits import exit_code_for
 from caxton.cli.server import serve, start
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.security.tokens import ADMIN_LIFETIME_S, RENEW_BELOW_S
-from caxton.server.config import (
-    MAX_CONFIG_BYTES,
-    MAX_KEY_DOTS,
-    SETTINGS,
-    Setting,
-    default_config_file,
-    default_data_dir,
-    effective,
-    load,
-    parse_config,
-)
+from caxton.server.config.catalogue import SETTINGS, Setting
+from caxton.server.config.effective import default_data_dir, effective
+from caxton.server.config.file import MAX_CONFIG_BYTES, MAX_KEY_DOTS, default_config_file, parse_config
+from caxton.server.config.settings import load
 from caxton.server.node import EXIT_STORAGE
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
 

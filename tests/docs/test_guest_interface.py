@@ -16,7 +16,8 @@ from caxton.agents import lifecycle, supervisor
 from caxton.bus import turn
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.retry import retry_delay_s
-from caxton.core.errors import CaxtonError, CompileLimitExceeded, DeploymentFailed, InvalidWasm, TooManyInstances
+from caxton.core.errors.agents import DeploymentFailed, TooManyInstances
+from caxton.core.errors.modules import CompileLimitExceeded, InvalidWasm
 from caxton.messages.codec import MAX_CONTENT_BYTES, decode_message
 from caxton.sandbox import (
     capabilities,
@@ -39,6 +40,8 @@ from tests.docs.tables import assert_same, block, read_page, rows, section, word
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from caxton.core.errors.error import CaxtonError
 
 PAGE = read_page("reference/guest-interface.md")
 TEXT = " ".join(PAGE.split())

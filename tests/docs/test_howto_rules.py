@@ -12,7 +12,7 @@ import pytest
 from caxton.conversations.deadlines import CANCEL_WITHIN_US
 from caxton.conversations.notices import MAX_NAMED
 from caxton.conversations.settings import MODES, ConversationSettings
-from caxton.core.errors import ProtocolViolation
+from caxton.core.errors.conversations import ProtocolViolation
 from tests.cli_runner import caxton
 from tests.docs.tables import assert_same, read_page, rows, section, word
 from tests.integration.test_cli import node, shared_node

@@ -97,7 +97,7 @@ NOT_LIMITS = {
     "natives.tasks.store.TASK_BYTES": "a part of what MAX_OPEN_BYTES counts",
     "bus.timers.MAX_WAIT_S": "how often the clock is looked at",
     "core.breaker.Policy.max_calls": "whoever uses a breaker sets it; for callers of agents it is MAX_WAITING",
-    "core.errors.MAX_QUOTED": "how much of somebody's text an error repeats",
+    "core.errors.error.MAX_QUOTED": "how much of somebody's text an error repeats",
     "core.units.MAX_AMOUNT": "keeps numbers exact; every size and duration has its own, tighter bound",
     "replay.divergence.CONTEXT_BYTES": "how much of two texts a difference shows",
     "replay.divergence.MAX_SHOWN_BYTES": "how much of an argument a difference shows",

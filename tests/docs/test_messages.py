@@ -14,7 +14,7 @@ import pytest
 from caxton.bus import dead_letters, history, journal, letter_rows, mailbox, retention, retry
 from caxton.bus.dead_letters import REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
-from caxton.core.errors import InvalidMessage
+from caxton.core.errors.messages import InvalidMessage
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import AgentSpec
 from caxton.messages import performative

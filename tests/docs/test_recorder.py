@@ -8,7 +8,7 @@ from caxton.bus.flight import MAX_REFUSALS_PER_S
 from caxton.recorder.record import KINDS
 from caxton.recorder.recorder import DEFAULT_RING_BYTES
 from caxton.recorder.ring import MIN_SEGMENTS, SEGMENT_BYTES
-from caxton.server.config import MIN_RECORDER_BYTES
+from caxton.server.config.catalogue import MIN_RECORDER_BYTES
 from tests.docs.tables import read_page, rows, section, word
 
 PAGE = read_page("reference/recorder.md")

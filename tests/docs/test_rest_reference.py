@@ -13,7 +13,6 @@ import pytest
 
 from caxton.api.app import all_routes
 from caxton.api.errors import status_of
-from caxton.core import errors
 from caxton.core.views.agents import AgentView
 from caxton.core.views.capabilities import CapabilityView, OfferView
 from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationView, ParticipantView
@@ -55,6 +54,7 @@ from caxton.security.policy import ACTIONS, PUBLIC
 from caxton.testing.fakes.agents import EMPTY_MODULE
 from caxton.testing.fakes.node import FakeNode
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
+from tests.error_kinds import error_kinds
 from tests.integration.http_server import WAIT_S, running
 
 if TYPE_CHECKING:
@@ -72,11 +72,7 @@ OVER_HTTP = {word(row[0]): row[1] for row in rows(section(PAGE, "## Errors"), "C
 ELSEWHERE = [word(row[0]) for row in rows(section(PAGE, "## Errors"), "Code", "Said by")]
 
 
-def tree(kind: type[errors.CaxtonError]) -> list[type[errors.CaxtonError]]:
-    return [kind, *(below for child in kind.__subclasses__() for below in tree(child))]
-
-
-ERRORS = {kind.code: kind for kind in tree(errors.CaxtonError) if kind.__module__ == errors.__name__}
+ERRORS = {kind.code: kind for kind in error_kinds()}
 
 
 def test_every_route_has_a_line() -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import msgspec
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.storage.verify import verify_file
 from tests.faults.history import FAILED, FSYNC, REPLY, Deliver, History, Place, read
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from caxton.bus.retention import KEEP_SETTLED_US
-from caxton.core.errors import MessageIdConflict, Unauthorized
+from caxton.core.errors.access import Unauthorized
+from caxton.core.errors.messages import MessageIdConflict
 from caxton.observe.time import SystemClock
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, issue_token

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from caxton.client import CaxtonClient
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.views.agents import AgentSpec, CircuitBreaker
 from caxton.core.views.dead_letters import DeadLetterFilter
 from caxton.testing.guests import ROOT

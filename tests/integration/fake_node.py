@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from caxton.api.app import build_app
-from caxton.core.errors import Unauthorized
+from caxton.core.errors.access import Unauthorized
 from caxton.security.principal import Principal
 from caxton.server.http import HttpOptions, HttpServer
 from caxton.testing.fakes.node import FakeNode

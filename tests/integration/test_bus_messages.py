@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from caxton.core.errors import (
-    AgentFailed,
-    AgentStateConflict,
-    MailboxFull,
-    ReplyInterrupted,
-    ReplyTimeout,
-    ShuttingDown,
-    UnknownReceiver,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.agents import AgentFailed, AgentStateConflict
+from caxton.core.errors.messages import ReplyInterrupted, ReplyTimeout
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.messages import Receipt
 from caxton.server.wiring import build

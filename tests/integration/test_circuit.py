@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from caxton.core.errors import (
-    AgentFailed,
-    AgentNotFound,
-    BulkheadFull,
-    CircuitOpen,
-    InvalidValue,
-    MailboxFull,
-    ReplyTimeout,
-)
+from caxton.core.errors.agents import AgentFailed, AgentNotFound
+from caxton.core.errors.messages import ReplyTimeout
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen, MailboxFull
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import Bulkhead, CircuitBreaker
 from caxton.testing.guests import assemble, example, guest, guest_text

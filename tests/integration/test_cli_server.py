@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.cli.process import find_running
-from caxton.core.errors import ServerNotRunning
+from caxton.core.errors.server import ServerNotRunning
 from tests.cli_runner import caxton
 
 if TYPE_CHECKING:

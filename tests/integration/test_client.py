@@ -12,7 +12,8 @@ import pytest
 import trustme
 
 from caxton.client import ApiProblem, CaxtonClient
-from caxton.core.errors import CaxtonError, ServerTimeout, ServerUnreachable, UnexpectedAnswer
+from caxton.core.errors.client import ServerTimeout, ServerUnreachable, UnexpectedAnswer
+from caxton.core.errors.error import CaxtonError
 from caxton.core.views.logs import LogLine
 from caxton.core.views.problem import Problem
 from caxton.server.http import HttpOptions

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from caxton.client import ApiProblem, CaxtonClient
-from caxton.core.errors import ServerUnreachable, UnexpectedAnswer
+from caxton.core.errors.client import ServerUnreachable, UnexpectedAnswer
 from caxton.core.views.messages import Gap
 from tests.integration.scripted_server import scripted, stream
 from tests.integration.test_client import problem

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import DataDirInUse
+from caxton.core.errors.server import DataDirInUse
 from caxton.server.datadir import DataDir
 
 if TYPE_CHECKING:

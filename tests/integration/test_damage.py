@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.bus.recovery import load_mail, load_names, load_state, load_timers, load_topics
-from caxton.core.errors import CaxtonError, JournalDamaged, JournalTooNew
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.storage import JournalDamaged, JournalTooNew
 from caxton.storage.verify import verify_file
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.handlers import say

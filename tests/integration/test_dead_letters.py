@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from caxton.bus.dead_letters import LETTER_BYTES
-from caxton.core.errors import AgentFailed, DeadLettersFull, ShuttingDown
+from caxton.core.errors.agents import AgentFailed
+from caxton.core.errors.dead_letters import DeadLettersFull
+from caxton.core.errors.server import ShuttingDown
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.dead_letters import DeadLetterFilter
 from caxton.testing.guests import example, guest

@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.core import redact
-from caxton.core.errors import (
-    AgentIsNative,
-    AgentNotFound,
-    AgentStateConflict,
-    InvalidValue,
-    OutsideMemory,
-    ProfileRunning,
-    ShuttingDown,
-)
+from caxton.core.errors.agents import AgentIsNative, AgentNotFound, AgentStateConflict
+from caxton.core.errors.debugging import OutsideMemory, ProfileRunning
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.redact import REMOVED
 from caxton.recorder.record import TOOL
 from caxton.sandbox.trap import MAX_FRAMES
-from caxton.server.config import SETTINGS, effective, public, secrets_of
+from caxton.server.config.catalogue import SETTINGS
+from caxton.server.config.effective import effective
+from caxton.server.config.secrets import public, secrets_of
 from caxton.services import bundle
 from caxton.services.debugging import MAX_VALUE_SHOWN_BYTES
 from caxton.testing.guests import assemble, guest, guest_text

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import (
-    AgentAlreadyExists,
-    AgentNotFound,
-    CaxtonError,
-    DeploymentFailed,
-    InvalidWasm,
-    TooManyInstances,
-    WasmTooLarge,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.agents import AgentAlreadyExists, AgentNotFound, DeploymentFailed, TooManyInstances
+from caxton.core.errors.modules import InvalidWasm, WasmTooLarge
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import RESERVED_NAMES, AgentName, WorkspaceName
 from caxton.testing.guests import (
     SINK_ME,
@@ -32,6 +25,7 @@ from caxton.testing.rooms import open_node, spec, until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caxton.core.errors.error import CaxtonError
     from caxton.testing.rooms import LocalNode
 
 BUSY_INIT = assemble(

@@ -9,11 +9,9 @@ from zlib import crc32
 import anyio
 import pytest
 
-from caxton.core.errors import (
-    CaxtonError,
-    DeploymentFailed,
-    InvalidWasm,
-)
+from caxton.core.errors.agents import DeploymentFailed
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.modules import InvalidWasm
 from caxton.core.views.agents import CapabilitySpec
 from caxton.testing.guests import (
     SLOW_INIT,

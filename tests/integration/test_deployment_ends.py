@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from caxton.core.errors import (
-    AgentNotFound,
-    AgentStateConflict,
-    CaxtonError,
-    DeploymentFailed,
-)
+from caxton.core.errors.agents import AgentNotFound, AgentStateConflict, DeploymentFailed
+from caxton.core.errors.error import CaxtonError
 from caxton.testing.guests import (
     SINK_ME,
     SINK_ME_BYTES,

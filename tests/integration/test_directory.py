@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from caxton.core.errors import AgentNotFound, CapabilityNotFound
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.receivers import CapabilityNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName
 from caxton.core.views.agents import CapabilitySpec
 from caxton.testing.guests import assemble, guest, guest_text

@@ -12,7 +12,7 @@ import pytest
 
 from caxton.bus import retention
 from caxton.bus.journal import IDLE_COMMIT_S
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 from caxton.storage import database as storage
 from caxton.storage.database import Database
 from caxton.testing.clock import ManualClock, ManualLoop
@@ -252,7 +252,7 @@ def test_acknowledgements_wait_for_a_slow_disk(tmp_path: Path, disk: FaultVfs) -
 
 async def test_memory_is_bounded_and_senders_are_held_back_while_the_disk_is_slow(tmp_path: Path) -> None:
     """The disk takes nothing: mailboxes fill up to their quota, then clients are refused."""
-    from caxton.core.errors import MailboxFull
+    from caxton.core.errors.receivers import MailboxFull
 
     rig = Rig(tmp_path / "journal.db", ManualClock())
     rig.receiver("waits", max_messages=50)

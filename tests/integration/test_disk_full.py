@@ -10,7 +10,7 @@ import pytest
 
 from caxton.bus.disk import POLL_S, DiskGuard
 from caxton.bus.journal import IDLE_COMMIT_S
-from caxton.core.errors import CaxtonError, StorageFull
+from caxton.core.errors.storage import StorageFull
 from caxton.storage import ballast as ballast_module
 from caxton.storage import database as storage
 from caxton.storage.ballast import Ballast
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caxton.bus.turn import Turn
+    from caxton.core.errors.error import CaxtonError
     from caxton.messages.message import AclMessage
     from caxton.storage.database import Statement
 

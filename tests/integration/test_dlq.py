@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.cli import dlq
-from caxton.core.errors import DeadLetterDamaged, MailboxFull, UnknownReceiver
+from caxton.core.errors.dead_letters import DeadLetterDamaged
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
 from tests.cli_runner import caxton
 from tests.integration.test_cli import node, shared_node
 

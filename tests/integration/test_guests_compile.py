@@ -13,7 +13,7 @@ from time import perf_counter
 
 import pytest
 
-from caxton.core.errors import CompileLimitExceeded, InvalidWasm
+from caxton.core.errors.modules import CompileLimitExceeded, InvalidWasm
 from caxton.sandbox.compile import Compiler
 from caxton.sandbox.compile_child import CPU_S, MEMORY_BYTES
 from caxton.sandbox.engine import Engine

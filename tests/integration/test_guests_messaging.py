@@ -10,7 +10,9 @@ from zlib import crc32
 import anyio
 import pytest
 
-from caxton.core.errors import CaxtonError, ReplyInterrupted, ReplyTimeout, ShuttingDown
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.messages import ReplyInterrupted, ReplyTimeout
+from caxton.core.errors.server import ShuttingDown
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.testing.guests import assemble, example, guest, guest_text
 from caxton.testing.rooms import PATIENCE_S, TESTER, message, open_node, until

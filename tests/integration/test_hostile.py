@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import AgentFailed, CaxtonError, DeploymentFailed, InvalidWasm
+from caxton.core.errors.agents import AgentFailed, DeploymentFailed
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.modules import InvalidWasm
 from caxton.testing.guests import GUESTS, assemble, example, guest, guest_text
 from caxton.testing.rooms import until
 

@@ -18,7 +18,7 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from caxton.core.errors import InvalidConfig, PortInUse
+from caxton.core.errors.server import InvalidConfig, PortInUse
 from caxton.server import http
 from caxton.server.http import HttpOptions, HttpServer, connection_limit
 from tests.integration.http_server import WAIT_S, running, wire

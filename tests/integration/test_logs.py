@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from caxton.core.errors import AgentFailed, DeploymentFailed
+from caxton.core.errors.agents import AgentFailed, DeploymentFailed
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.logs.block import MAGIC
 from caxton.logs.files import LogFiles

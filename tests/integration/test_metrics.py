@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from caxton.core.errors import AgentAlreadyExists, CaxtonError, DeploymentFailed, InvalidWasm, WorkspaceNotFound
+from caxton.core.errors.agents import AgentAlreadyExists, DeploymentFailed
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.modules import InvalidWasm
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.observe.metrics import render
 from caxton.server.census import STEP, take_census

@@ -8,7 +8,7 @@ from unittest import mock
 import msgspec
 import pytest
 
-from caxton.core.errors import AgentFailed, AgentNameReserved, AgentNotFound
+from caxton.core.errors.agents import AgentFailed, AgentNameReserved, AgentNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName
 from caxton.natives.native import answer
 from caxton.testing.guests import example, guest

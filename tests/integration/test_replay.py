@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from caxton.agents.wasm_runner import WasmRunner
-from caxton.core.errors import DeploymentFailed
+from caxton.core.errors.agents import DeploymentFailed
 from caxton.replay.record import CALLS, KINDS, START
 from caxton.replay.store import Store
 from caxton.sandbox.codes import TIMED_OUT

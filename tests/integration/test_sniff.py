@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from caxton.core.errors import AgentFailed, AgentNotFound, UnknownReceiver, WorkspaceNotFound
+from caxton.core.errors.agents import AgentFailed, AgentNotFound
+from caxton.core.errors.receivers import UnknownReceiver
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.messages import Gap, Sighting
 from caxton.testing.guests import example, guest

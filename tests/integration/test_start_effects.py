@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from caxton.bus.turn import MAX_TOPICS, Turn
-from caxton.core.errors import TooManyInstances
+from caxton.core.errors.agents import TooManyInstances
 from caxton.sandbox.codes import OK, RATE_LIMITED
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import open_node, until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import AgentNotFound
+from caxton.core.errors.agents import AgentNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.stats import StatsFilter
 from caxton.recorder.recorder import Recorder

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from caxton.bus import retention
-from caxton.core.errors import StorageFull
+from caxton.core.errors.storage import StorageFull
 from caxton.testing.guests import example, guest
 from caxton.testing.rooms import open_node
 

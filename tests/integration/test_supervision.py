@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from caxton.agents.store import load_module
-from caxton.core.errors import AgentFailed, AgentStateConflict, DeploymentFailed
+from caxton.core.errors.agents import AgentFailed, AgentStateConflict, DeploymentFailed
 from caxton.testing.clock import ManualClock
 from caxton.testing.guests import assemble, example, guest, guest_text
 from caxton.testing.rooms import PATIENCE_S, open_node, until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import AgentFailed
+from caxton.core.errors.agents import AgentFailed
 from caxton.server.metrics import CATALOGUE
 from caxton.telemetry import names
 from caxton.telemetry.settings import SIGNALS, Headers, TelemetrySettings

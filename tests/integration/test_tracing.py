@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from caxton.core.errors import AgentFailed, ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
+from caxton.core.errors.agents import AgentFailed
+from caxton.core.errors.traces import ConversationNotRecorded, MessageNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.traces import TraceFilter, TraceView
 from caxton.messages.message import AclMessage

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from caxton.conversations.conversation import load
-from caxton.core.errors import ConversationNotFound, ConversationOver
+from caxton.core.errors.conversations import ConversationNotFound, ConversationOver
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.conversations import ConversationFilter
 from caxton.services import conversations

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.conversations.settings import ConversationSettings, Mode
-from caxton.core.errors import InvalidValue, ProtocolViolation, ShuttingDown, WorkspaceNotFound
+from caxton.core.errors.conversations import ProtocolViolation
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.values import InvalidValue
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.settings import ConversationsPatch, WorkspacePatch
 from caxton.testing.rooms import TESTER, LocalNode, open_node

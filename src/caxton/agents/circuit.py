@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from caxton.agents.log_context import Contexts
 from caxton.core import breaker
 from caxton.core.breaker import Admit, Policy, Wake
-from caxton.core.errors import BulkheadFull, CircuitOpen
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 from caxton.core.units import format_duration
 from caxton.core.views.agents import BulkheadView, CircuitBreakerView
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from caxton.agents.circuit import CircuitCounts
-from caxton.core.errors import AgentAlreadyExists, AgentStateConflict, CaxtonError, DeploymentFailed
+from caxton.core.errors.agents import AgentAlreadyExists, AgentStateConflict, DeploymentFailed
+from caxton.core.errors.error import CaxtonError
 from caxton.observe.metrics import Histogram
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from caxton.bus.mailbox import MAX_BYTES, MAX_MESSAGES
 from caxton.core.breaker import Policy
-from caxton.core.errors import AgentNameReserved, InvalidValue
+from caxton.core.errors.agents import AgentNameReserved
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import (
     MAX_CAPABILITY_PRIORITY,
     RESERVED_NAMES,

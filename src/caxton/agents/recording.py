@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from caxton.agents.wasm_runner import WasmRunner
-from caxton.core.errors import RecordingTooLarge
+from caxton.core.errors.recordings import RecordingTooLarge
 from caxton.replay.record import CALLS, MESSAGE, SHUTDOWN, START, TIMER, Handling, Life, Outcome
 from caxton.replay.store import MAX_GONE_AT_ONCE
 from caxton.sandbox.trap import Trap

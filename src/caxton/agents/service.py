@@ -32,16 +32,16 @@ from caxton.agents.views import view_of
 from caxton.bus.mailbox import Receiver
 from caxton.bus.recovery import load_state
 from caxton.core.crash import crash_point
-from caxton.core.errors import (
+from caxton.core.errors.agents import (
     AgentAlreadyExists,
     AgentNotFound,
     AgentStateConflict,
-    CaxtonError,
     DeploymentFailed,
-    StorageFailed,
     TooManyInstances,
-    WorkspaceNotFound,
 )
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.storage import StorageFailed
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from caxton.api.body import check_media_type, read_body, read_json
 from caxton.api.operation import ACL, JSON
 from caxton.api.reply import Reply
-from caxton.core.errors import MessageTooLarge, UnsupportedMediaType
+from caxton.core.errors.messages import MessageTooLarge
+from caxton.core.errors.requests import UnsupportedMediaType
 from caxton.messages.codec import ANY_SIZE, MAX_MESSAGE_BYTES, decode_message, decode_posted
 from caxton.messages.fipa_string import MAX_STRING_BYTES, decode_fipa, encode_fipa
 

@@ -18,19 +18,17 @@ from caxton.api.form import parse_form
 from caxton.api.operation import FORM, JSON, Answer, Body, Operation, Route
 from caxton.api.query import choice, flag, integer, word
 from caxton.api.reply import NO_CONTENT, Reply, json_reply
-from caxton.core.errors import (
+from caxton.core.errors.agents import (
     AgentAlreadyExists,
     AgentNameReserved,
     AgentNotFound,
     AgentStateConflict,
-    CompileLimitExceeded,
     DeploymentFailed,
-    InvalidName,
-    InvalidRequest,
-    InvalidWasm,
     TooManyInstances,
-    WasmTooLarge,
 )
+from caxton.core.errors.modules import CompileLimitExceeded, InvalidWasm, WasmTooLarge
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidName
 from caxton.core.ids import DEFAULT_WORKSPACE, parse_agent_name, parse_capability
 from caxton.core.views.agents import AgentSpec, AgentView
 from caxton.core.views.settings import AgentPatch, AgentSettings

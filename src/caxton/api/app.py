@@ -35,7 +35,8 @@ from caxton.api.storage import storage_routes
 from caxton.api.targets import target_routes
 from caxton.api.tasks import task_routes
 from caxton.api.tracing import trace_routes
-from caxton.core.errors import CaxtonError, InvalidRequest, MethodNotAllowed, RouteNotFound
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.requests import InvalidRequest, MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
     import asyncio

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from caxton.core.errors import (
-    BodyTooLarge,
-    CaxtonError,
-    InvalidMessage,
-    InvalidRequest,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.requests import BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedMediaType
 from caxton.messages.codec import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.api.request import ApiRequest
+    from caxton.core.errors.error import CaxtonError
 
 SMALL_BODY_BYTES = 64 << 10
 """For bodies of a few fields."""

@@ -9,7 +9,8 @@ import msgspec
 from caxton.api.agents import LIMIT, OFFSET
 from caxton.api.operation import Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
-from caxton.core.errors import CapabilityNotFound, InvalidName
+from caxton.core.errors.receivers import CapabilityNotFound
+from caxton.core.errors.values import InvalidName
 from caxton.core.views.capabilities import CapabilityView
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from caxton.api.operation import Answer, Operation, Route
 from caxton.api.query import choice, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.conversations.facts import STATUSES
-from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest
+from caxton.core.errors.conversations import ConversationNotFound, ConversationOver
+from caxton.core.errors.requests import InvalidRequest
 from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationFilter, ConversationPage
 from caxton.core.views.waits import CriticalPath, DeadlockView
 from caxton.messages.codec import MAX_FIELD_CHARS

@@ -13,16 +13,12 @@ from caxton.api.query import choice, flag, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.api.shapes import MESSAGE, shape
 from caxton.bus.dead_letters import REASONS
-from caxton.core.errors import (
-    CaxtonError,
-    DeadLetterDamaged,
-    DeadLetterNotFound,
-    InvalidRequest,
-    InvalidValue,
-    MailboxFull,
-    RateLimited,
-    UnknownReceiver,
-)
+from caxton.core.errors.dead_letters import DeadLetterDamaged, DeadLetterNotFound
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.limits import RateLimited
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidValue
 from caxton.core.views.dead_letters import (
     DeadLetterDetail,
     DeadLetterFilter,

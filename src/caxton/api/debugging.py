@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 from caxton.api.operation import Answer, Operation, Route
 from caxton.api.query import duration, integer, word
 from caxton.api.reply import Reply, json_reply
-from caxton.core.errors import (
-    AgentIsNative,
-    AgentNotFound,
-    AgentStateConflict,
-    InvalidName,
-    InvalidValue,
-    OutsideMemory,
-    ProfilerUnavailable,
-    ProfileRunning,
-    ShuttingDown,
-)
+from caxton.core.errors.agents import AgentIsNative, AgentNotFound, AgentStateConflict
+from caxton.core.errors.debugging import OutsideMemory, ProfilerUnavailable, ProfileRunning
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.views.debugging import AgentDebug, BundleView, KvDebug, MailboxDebug, MemoryDebug, StackDebug
 from caxton.core.views.stats import MAX_WINDOW_S, MIN_WINDOW_S
 

@@ -15,7 +15,9 @@ from caxton.api.body import discard_body, may_have_body
 from caxton.api.errors import code_of, problem_reply, to_problem
 from caxton.api.meter import CLIENT_GONE, METHODS
 from caxton.api.request import SCOPE_KEY, ApiRequest, Limits
-from caxton.core.errors import CaxtonError, MethodNotAllowed, ServerNotReady, ShuttingDown
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.requests import MethodNotAllowed
+from caxton.core.errors.server import ServerNotReady, ShuttingDown
 from caxton.observe.context import begin
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from multipart import MultipartError, PushMultipartParser  # pyright: ignore[reportMissingTypeStubs]
 
-from caxton.core.errors import InvalidRequest
+from caxton.core.errors.requests import InvalidRequest
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

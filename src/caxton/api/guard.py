@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from caxton.api.request import SCOPE_KEY, ApiRequest
-from caxton.core.errors import Forbidden, Unauthorized
+from caxton.core.errors.access import Forbidden, Unauthorized
 from caxton.security.policy import PUBLIC, authorize
 from caxton.security.principal import ANONYMOUS, Principal
 

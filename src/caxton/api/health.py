@@ -8,7 +8,7 @@ import msgspec
 
 from caxton.api.operation import TEXT, Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
-from caxton.core.errors import ServerNotReady
+from caxton.core.errors.server import ServerNotReady
 from caxton.core.views.server import Reason, ServerView
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import HostNotAllowed
+from caxton.core.errors.access import HostNotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

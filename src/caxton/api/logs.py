@@ -10,7 +10,10 @@ from caxton.api.events import EventStream, event
 from caxton.api.operation import EVENTS, Answer, Operation, Route
 from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import json_reply
-from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest, InvalidValue, TooManyListeners
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.limits import TooManyListeners
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.ids import AgentName, parse_agent_name
 from caxton.core.views.logs import LogLine  # noqa: TC001
 from caxton.logs.filter import LogFilter, pattern

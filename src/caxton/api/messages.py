@@ -13,24 +13,14 @@ from caxton.api.operation import ACL, Answer, Body, Operation, Route
 from caxton.api.query import choice, duration, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.api.shapes import MESSAGE, MESSAGES, list_of_either, shape
-from caxton.core.errors import (
-    AgentFailed,
-    AgentStateConflict,
-    BulkheadFull,
-    CaxtonError,
-    CircuitOpen,
-    InvalidMessage,
-    InvalidName,
-    InvalidRequest,
-    MailboxFull,
-    MessageExpired,
-    MessageIdConflict,
-    MessageTooLarge,
-    ProtocolViolation,
-    ReplyTimeout,
-    UnknownReceiver,
-    WorkspaceFull,
-)
+from caxton.core.errors.agents import AgentFailed, AgentStateConflict
+from caxton.core.errors.conversations import ProtocolViolation
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.messages import InvalidMessage, MessageExpired, MessageIdConflict, MessageTooLarge, ReplyTimeout
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen, MailboxFull, UnknownReceiver
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidName
+from caxton.core.errors.workspaces import WorkspaceFull
 from caxton.core.views.messages import Receipt
 from caxton.core.views.problem import Problem
 from caxton.messages.codec import (

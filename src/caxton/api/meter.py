@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from caxton.api.errors import STATUS
-from caxton.core.errors import AgentDown, InternalError, ServerNotReady
+from caxton.core.errors.agents import AgentDown
+from caxton.core.errors.error import InternalError
+from caxton.core.errors.server import ServerNotReady
 from caxton.observe.metrics import Histogram
 from caxton.security.policy import ACTIONS
 

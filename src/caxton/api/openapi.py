@@ -11,7 +11,14 @@ from caxton.api.errors import status_of
 from caxton.api.operation import ACL, FORM, JSON, Answer, Operation
 from caxton.api.query import WORKSPACE, Query
 from caxton.api.shapes import REF
-from caxton.core import errors as e
+from caxton.core.errors.access import Forbidden, HostNotAllowed, Unauthorized
+from caxton.core.errors.error import InternalError
+from caxton.core.errors.messages import MessageTooLarge
+from caxton.core.errors.requests import BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedMediaType
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.storage import StorageFailed
+from caxton.core.errors.values import InvalidName, InvalidValue
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.views.agents import AgentSpec
 from caxton.core.views.messages import Receipt
 from caxton.core.views.problem import Problem
@@ -33,12 +40,12 @@ DESCRIBE = Operation(
     answers=(Answer(kind=dict[str, Any], doc="OpenAPI 3.1."),),
 )
 
-_ANYWHERE = (e.InvalidRequest, e.InvalidName, e.Unauthorized, e.HostNotAllowed, e.ShuttingDown, e.InternalError)
+_ANYWHERE = (InvalidRequest, InvalidName, Unauthorized, HostNotAllowed, ShuttingDown, InternalError)
 """What any operation may answer; a bad token is refused where none is needed, too."""
-_GUARDED = (e.Forbidden, e.WorkspaceNotFound, e.StorageFailed)
+_GUARDED = (Forbidden, WorkspaceNotFound, StorageFailed)
 """What any operation may answer that needs a token."""
 
-_WITH_BODY = (e.UnsupportedMediaType, e.RequestTimeout)
+_WITH_BODY = (UnsupportedMediaType, RequestTimeout)
 """What any operation may answer that reads a body."""
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -155,9 +162,9 @@ def _problems(operation: Operation) -> dict[str, Any]:
     if operation.action not in PUBLIC:
         kinds |= {*_GUARDED}
     if operation.query or operation.body:
-        kinds.add(e.InvalidValue)
+        kinds.add(InvalidValue)
     if operation.body:
-        kinds |= {*_WITH_BODY, *(() if e.MessageTooLarge in kinds else (e.BodyTooLarge,))}
+        kinds |= {*_WITH_BODY, *(() if MessageTooLarge in kinds else (BodyTooLarge,))}
     by_status: dict[HTTPStatus, list[str]] = {}
     for kind in kinds:
         by_status.setdefault(status_of(kind), []).append(kind.code)

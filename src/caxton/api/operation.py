@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from caxton.api.query import Query
     from caxton.api.reply import Asgi
     from caxton.api.request import ApiRequest
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
-from caxton.core.errors import InvalidRequest, InvalidValue, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName, parse_workspace_name
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration

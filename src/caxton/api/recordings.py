@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from caxton.api.operation import BINARY, Answer, Operation, Route
 from caxton.api.query import integer, word
 from caxton.api.reply import Header, Reply, json_reply
-from caxton.core.errors import InvalidName, InvalidValue, RecordingDamaged, RecordingNotFound, RecordingTooNew
+from caxton.core.errors.recordings import RecordingDamaged, RecordingNotFound, RecordingTooNew
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.ids import parse_agent_name
 from caxton.core.views.recordings import RecordingFilter, RecordingPage
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from caxton.api.query import WORKSPACE, parse_query
-from caxton.core.errors import InvalidRequest
+from caxton.core.errors.requests import InvalidRequest
 from caxton.core.ids import AgentName, WorkspaceName, parse_agent_name, parse_capability
 from caxton.security.principal import ANONYMOUS, Principal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
     from caxton.core.ids import AgentName, WorkspaceName
     from caxton.core.views.agents import AgentSpec, AgentView
     from caxton.core.views.capabilities import CapabilityView

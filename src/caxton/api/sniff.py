@@ -13,7 +13,10 @@ from caxton.api.operation import EVENTS, Answer, Operation, Route
 from caxton.api.query import duration, integer, word
 from caxton.api.reply import json_reply
 from caxton.bus.envelope import CLIENT_PREFIX
-from caxton.core.errors import AgentNotFound, InvalidName, InvalidRequest, TooManyListeners
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.limits import TooManyListeners
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidName
 from caxton.core.ids import parse_agent_name
 from caxton.core.views.messages import Gap, Sighting
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from caxton.api.operation import Answer, Operation, Route
 from caxton.api.query import choice, duration, flag, integer, word
 from caxton.api.reply import Reply, json_reply
-from caxton.core.errors import AgentNotFound, InvalidName, InvalidValue
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.views.stats import MAX_WINDOW_S, MIN_WINDOW_S, SORTS, AgentStatsView, StatsFilter, StatsView
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from caxton.api.operation import Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
-from caxton.core.errors import JournalDamaged, StorageFailed
+from caxton.core.errors.storage import JournalDamaged, StorageFailed
 from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 
 if TYPE_CHECKING:

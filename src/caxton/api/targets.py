@@ -15,7 +15,8 @@ import msgspec
 from caxton.api.health import METRICS_TYPE
 from caxton.api.operation import TEXT, Answer, Operation, Route
 from caxton.api.reply import Reply, json_reply
-from caxton.core.errors import AgentDown, AgentNotFound, InvalidName
+from caxton.core.errors.agents import AgentDown, AgentNotFound
+from caxton.core.errors.values import InvalidName
 
 if TYPE_CHECKING:
     from caxton.api.request import ApiRequest

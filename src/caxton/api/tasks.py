@@ -13,18 +13,10 @@ from caxton.api.operation import Answer, Body, Operation, Route
 from caxton.api.query import choice, duration, integer
 from caxton.api.reply import Reply, json_reply
 from caxton.api.shapes import shape
-from caxton.core.errors import (
-    CapabilityNotFound,
-    InvalidName,
-    InvalidValue,
-    MailboxFull,
-    MessageTooLarge,
-    TaskEnded,
-    TaskIdConflict,
-    TaskNotFound,
-    TasksFull,
-    UnknownReceiver,
-)
+from caxton.core.errors.messages import MessageTooLarge
+from caxton.core.errors.receivers import CapabilityNotFound, MailboxFull, UnknownReceiver
+from caxton.core.errors.tasks import TaskEnded, TaskIdConflict, TaskNotFound, TasksFull
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.views.tasks import TaskDetail, TaskList, TaskResult, TaskSpec
 from caxton.natives.tasks.call import MAX_CONTENT_BYTES, MAX_PARTICIPANTS
 from caxton.natives.tasks.contract import TASK_STATES

@@ -9,7 +9,10 @@ from caxton.api.operation import Answer, Operation, Route
 from caxton.api.query import duration, flag, integer, word
 from caxton.api.reply import Reply, json_reply
 from caxton.api.sniff import parse_speakers
-from caxton.core.errors import ConversationNotFound, InvalidName, InvalidRequest, MessageNotFound
+from caxton.core.errors.conversations import ConversationNotFound
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.traces import MessageNotFound
+from caxton.core.errors.values import InvalidName
 from caxton.core.views.traces import MAX_LAST_S, TraceFilter, TraceView
 from caxton.messages.codec import MAX_FIELD_CHARS
 

@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from caxton.bus.strategy import DEGRADED, HEALTHY, UNHEALTHY, Standing, choose, parse_strategy
-from caxton.core.errors import CapabilityNotFound
+from caxton.core.errors.receivers import CapabilityNotFound
 from caxton.core.suggest import nearest_few
 
 if TYPE_CHECKING:

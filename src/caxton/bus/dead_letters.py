@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caxton.bus import letter_rows
-from caxton.core.errors import DeadLettersFull
+from caxton.core.errors.dead_letters import DeadLettersFull
 
 if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope

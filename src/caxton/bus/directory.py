@@ -8,7 +8,8 @@ from caxton.bus.capabilities import Capabilities
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.mailbox import Receiver
 from caxton.bus.topics import Topics, is_topic
-from caxton.core.errors import InvalidMessage, UnknownReceiver
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.receivers import UnknownReceiver
 from caxton.messages.performative import PERFORMATIVES
 
 if TYPE_CHECKING:

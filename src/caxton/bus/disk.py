@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import JournalFull, StorageFull
+from caxton.core.errors.storage import JournalFull, StorageFull
 from caxton.storage.ballast import LOW_BYTES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
 
 
 class Intake:

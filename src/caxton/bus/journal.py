@@ -16,7 +16,7 @@ import msgspec
 from caxton.bus.letter_rows import dead_letter_row
 from caxton.bus.retention import Retention
 from caxton.core.crash import crash_point
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 from caxton.observe.metrics import Histogram
 from caxton.storage.checksum import kv_checksum, message_checksum
 from caxton.storage.database import DiskFull

@@ -9,7 +9,9 @@ from caxton.bus.envelope import CLIENT_PREFIX, DEFAULT_PRIORITY, MAX_ATTEMPTS, T
 from caxton.bus.receipts import check_message_id, digest_of
 from caxton.bus.revival import revived
 from caxton.core.crash import crash_point
-from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver, WorkspaceFull
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
+from caxton.core.errors.workspaces import WorkspaceFull
 from caxton.messages.codec import encode_message
 from caxton.messages.lifetime import expires_us
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from caxton.core.errors import InvalidMessage, MessageIdConflict
+from caxton.core.errors.messages import InvalidMessage, MessageIdConflict
 from caxton.messages.codec import MAX_ID_CHARS, encode_message
 
 if TYPE_CHECKING:

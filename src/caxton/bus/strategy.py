@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from caxton.core.errors import InvalidMessage, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.messages import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from caxton.core.errors import TooManyListeners
+from caxton.core.errors.limits import TooManyListeners
 from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:

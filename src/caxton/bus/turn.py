@@ -8,7 +8,8 @@ from caxton.bus.directory import TOPIC_PREFIX
 from caxton.bus.envelope import Envelope, trace_of
 from caxton.bus.mailbox import entry_bytes
 from caxton.bus.topics import is_pattern
-from caxton.core.errors import CapabilityNotFound, InvalidMessage, MessageExpired, MessageTooLarge, UnknownReceiver
+from caxton.core.errors.messages import InvalidMessage, MessageExpired, MessageTooLarge
+from caxton.core.errors.receivers import CapabilityNotFound, UnknownReceiver
 from caxton.core.ids import FACILITATOR
 from caxton.messages.codec import decode_message, encode_message
 from caxton.messages.lifetime import expires_us

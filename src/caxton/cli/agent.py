@@ -24,7 +24,7 @@ _MARKS = {
 def complete_agent(incomplete: str) -> list[str]:
     """Names of agents for the shell's completion; none when no server answers at once."""
     from caxton.cli.contexts import choose_target
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
 
     try:
         with choose_target(server=None, token=None, context=None).client(timeout_s=1.0) as client:

@@ -13,7 +13,8 @@ import msgspec
 import yaml
 
 from caxton.cli.files import read_file
-from caxton.core.errors import InvalidConfig, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.server import InvalidConfig
 from caxton.core.suggest import nearest
 from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker, Resources
 

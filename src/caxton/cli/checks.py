@@ -19,7 +19,9 @@ import msgspec
 from caxton.cli.contexts import LOCAL, Target, choose_target, contexts_path, read_contexts
 from caxton.cli.process import find_running
 from caxton.client import LOOPBACK_HOSTS, parse_server_url
-from caxton.core.errors import CaxtonError, FileUnreadable, InvalidConfig
+from caxton.core.errors.command_line import FileUnreadable
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.server import InvalidConfig
 from caxton.core.units import format_size
 from caxton.version import VERSION
 

@@ -16,7 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from caxton.cli.output import Screen
-from caxton.core.errors import InvalidUsage, quoted
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.error import quoted
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 

@@ -8,7 +8,8 @@ import typer
 from caxton.cli.agent import complete_agent
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.server import ConfigOption, DataDirOption, overrides_of
-from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.units import format_size
 
@@ -263,7 +264,7 @@ def _show_settings(cli: Cli, settings: "AgentSettings") -> None:
 
 
 def _show_server(cli: Cli, *, effective: bool, config: Path | None, data_dir: Path | None) -> None:
-    from caxton.server.config import effective as effective_values
+    from caxton.server.config.effective import effective as effective_values
 
     values = effective_values(overrides_of(config=config, data_dir=data_dir))
     shown = [value for value in values if effective or value.source != "default"]

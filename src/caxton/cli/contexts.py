@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from caxton.client import DEFAULT_SERVER, LOOPBACK_HOSTS, CaxtonClient, parse_server_url
-from caxton.core.errors import ContextNotFound, FileUnreadable, InvalidConfig
+from caxton.core.errors.command_line import ContextNotFound, FileUnreadable
+from caxton.core.errors.server import InvalidConfig
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 from caxton.security.files import write_private

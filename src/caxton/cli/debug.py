@@ -106,7 +106,7 @@ def debug_agent(
 
 def _refuse_without(value: object, option: str, needed: str, has_needed: bool) -> None:
     """Raise `InvalidUsage` for an option that would change nothing."""
-    from caxton.core.errors import InvalidUsage
+    from caxton.core.errors.command_line import InvalidUsage
 
     if value is not None and not has_needed:
         raise InvalidUsage(f"{option} says something only with {needed}", command="caxton debug agent")
@@ -114,7 +114,7 @@ def _refuse_without(value: object, option: str, needed: str, has_needed: bool) -
 
 def _place(memory: tuple[str, str]) -> tuple[int, int]:
     """Offset and length, decimal or with 0x."""
-    from caxton.core.errors import InvalidValue
+    from caxton.core.errors.values import InvalidValue
 
     numbers: list[int] = []
     for what, text in zip(("offset", "length"), memory, strict=True):

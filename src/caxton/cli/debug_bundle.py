@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from caxton.cli.command import Cli, OutputFormat, command
-from caxton.core.errors import CaxtonError, FileUnwritable
+from caxton.core.errors.command_line import FileUnwritable
+from caxton.core.errors.error import CaxtonError
 
 FileOption = Annotated[
     str | None,

@@ -11,7 +11,7 @@ from caxton.cli.agent import complete_agent
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.exits import exit_code_for
 from caxton.cli.output import Mark, printable
-from caxton.core.errors import InvalidUsage
+from caxton.core.errors.command_line import InvalidUsage
 from caxton.core.units import format_size
 
 if TYPE_CHECKING:

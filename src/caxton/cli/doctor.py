@@ -12,7 +12,7 @@ from caxton.cli.command import Cli, command
 from caxton.cli.exits import ExitCode
 from caxton.cli.output import Mark, printable
 from caxton.cli.server import DataDirOption, HostOption, PortOption, default_data_dir, overrides_of, setting
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 
 if TYPE_CHECKING:
     from caxton.cli.checks import Check

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.cli.command import GLOBALS
 from caxton.cli.exits import ExitCode, exit_code_for
-from caxton.core.errors import CaxtonError, InternalError, InvalidUsage, quoted
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.error import CaxtonError, InternalError, quoted
 
 if TYPE_CHECKING:
     from caxton.cli.output import Screen

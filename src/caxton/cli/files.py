@@ -7,7 +7,7 @@ import stat
 import sys
 from pathlib import Path
 
-from caxton.core.errors import FileMissing, FileUnreadable
+from caxton.core.errors.command_line import FileMissing, FileUnreadable
 from caxton.core.units import format_size
 
 STDIN = "-"

@@ -9,7 +9,7 @@ import typer
 
 from caxton.cli.command import Cli, command
 from caxton.cli.output import Mark, Screen, printable
-from caxton.core.errors import InvalidUsage
+from caxton.core.errors.command_line import InvalidUsage
 from caxton.core.units import parse_duration
 
 if TYPE_CHECKING:

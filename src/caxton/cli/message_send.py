@@ -7,7 +7,7 @@ import typer
 from caxton.cli.command import Cli
 from caxton.cli.exits import ExitCode
 from caxton.cli.output import Mark, printable
-from caxton.core.errors import InvalidUsage
+from caxton.core.errors.command_line import InvalidUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

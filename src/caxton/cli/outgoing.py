@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from caxton.cli.files import read_argument
-from caxton.core.errors import InvalidMessage, InvalidValue
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import parse_agent_name, parse_capability
 from caxton.core.units import parse_duration
 from caxton.messages.codec import MAX_CONTENT_BYTES, check_json

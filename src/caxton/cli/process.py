@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.core.errors import (
-    CaxtonError,
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.server import (
     DataDirUnusable,
     InvalidConfig,
     ServerNotRunning,

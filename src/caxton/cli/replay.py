@@ -29,7 +29,9 @@ from caxton.cli.drawing.replay_lines import (
 from caxton.cli.exits import ExitCode
 from caxton.cli.files import read_argument, read_file
 from caxton.cli.output import Mark, printable
-from caxton.core.errors import InvalidUsage, InvalidValue, NothingRecorded
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.recordings import NothingRecorded
+from caxton.core.errors.values import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

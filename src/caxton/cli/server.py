@@ -10,7 +10,7 @@ import typer
 
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.output import shown_url
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.units import parse_duration
 
 if TYPE_CHECKING:
@@ -180,15 +180,16 @@ def default_data_dir(overrides: dict[str, object]) -> Path:
 
 def setting(overrides: dict[str, object], key: str) -> object:
     """The value of one setting for a server with these flags."""
-    from caxton.server.config import effective
+    from caxton.server.config.effective import effective
 
     return next((value.value for value in effective(overrides) if value.key == key), None)
 
 
 def secret_settings() -> set[str]:
     """What secret settings of a server started here say, as it may be written; none if they cannot be read."""
-    from caxton.core.errors import CaxtonError
-    from caxton.server.config import effective, secrets_of
+    from caxton.core.errors.error import CaxtonError
+    from caxton.server.config.effective import effective
+    from caxton.server.config.secrets import secrets_of
 
     try:
         return secrets_of(effective({}))
@@ -225,7 +226,7 @@ def _stop(cli: Cli, data_dir: Path, timeout_s: float, force: bool) -> int:
 
 def _is_running(data_dir: Path) -> bool:
     from caxton.cli.process import find_running
-    from caxton.core.errors import ServerNotRunning
+    from caxton.core.errors.server import ServerNotRunning
 
     try:
         find_running(data_dir)

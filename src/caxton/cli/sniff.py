@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caxton.cli.command import Cli, command
-from caxton.core.errors import InvalidUsage
+from caxton.core.errors.command_line import InvalidUsage
 from caxton.core.units import parse_duration
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.exits import ExitCode
 from caxton.cli.output import Mark
-from caxton.core.errors import FileMissing
+from caxton.core.errors.command_line import FileMissing
 from caxton.core.units import format_size
 
 if TYPE_CHECKING:

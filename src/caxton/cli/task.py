@@ -7,7 +7,7 @@ import typer
 from caxton.cli.command import Cli, command, new_app
 from caxton.cli.exits import ExitCode
 from caxton.cli.output import Mark, printable
-from caxton.core.errors import InvalidUsage
+from caxton.core.errors.command_line import InvalidUsage
 
 if TYPE_CHECKING:
     from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskSpec, TaskView
@@ -154,7 +154,7 @@ def _names(given: list[str]) -> list[str]:
 
 
 def _weights(given: list[str]) -> dict[str, float]:
-    from caxton.core.errors import InvalidValue
+    from caxton.core.errors.values import InvalidValue
 
     found: dict[str, float] = {}
     for part in (part for parts in given for part in parts.split(",")):

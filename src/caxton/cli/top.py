@@ -10,7 +10,8 @@ import typer
 from caxton.cli.command import Cli, command
 from caxton.cli.output import Mark, printable
 from caxton.cli.status import show_figures
-from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.values import InvalidValue
 from caxton.core.units import parse_duration
 from caxton.core.views.stats import MAX_WINDOW_S, MIN_WINDOW_S
 

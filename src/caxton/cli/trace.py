@@ -10,7 +10,8 @@ import typer
 
 from caxton.cli.command import Cli, OutputFormat, command
 from caxton.cli.output import printable
-from caxton.core.errors import InvalidUsage, InvalidValue
+from caxton.core.errors.command_line import InvalidUsage
+from caxton.core.errors.values import InvalidValue
 from caxton.core.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -36,6 +37,34 @@ class Format(StrEnum):
     OTLP = "otlp"
 
 
+ConversationOption = Annotated[str | None, typer.Option("--conversation-id", metavar="ID", help="Which conversation.")]
+MessageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--message-id", metavar="ID", help="Instead: which message, with all that led to it and that it led to."
+    ),
+]
+LastOption = Annotated[
+    str | None, typer.Option("--last", metavar="DURATION", help="Only what ended within this time, like 5m.")
+]
+AgentOption = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only what this agent sent or got.")]
+ErrorsOption = Annotated[bool, typer.Option("--errors", help="Only what went wrong, and what led to it.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Lines and bars for people, or something for programs.")]
+BodiesOption = Annotated[
+    bool, typer.Option("--bodies", help="Also what was said, of conversations that are kept whole.")
+]
+WhyOption = Annotated[
+    bool,
+    typer.Option(
+        "--why", help="Also what it waits for, down to the cause; or what its time went into. As JSON: only that."
+    ),
+]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, max=5000, metavar="N", help="At most so many messages, the last ones.")
+]
+UtcOption = Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in this machine's time zone.")]
+
+
 def register(top: typer.Typer) -> None:
     """Add the command."""
     command(
@@ -50,38 +79,16 @@ def register(top: typer.Typer) -> None:
 
 def trace(
     cli: Cli,
-    conversation_id: Annotated[
-        str | None, typer.Option("--conversation-id", metavar="ID", help="Which conversation.")
-    ] = None,
-    message_id: Annotated[
-        str | None,
-        typer.Option(
-            "--message-id", metavar="ID", help="Instead: which message, with all that led to it and that it led to."
-        ),
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--last", metavar="DURATION", help="Only what ended within this time, like 5m.")
-    ] = None,
-    agent: Annotated[
-        str | None, typer.Option("--agent", metavar="NAME", help="Only what this agent sent or got.")
-    ] = None,
-    errors: Annotated[bool, typer.Option("--errors", help="Only what went wrong, and what led to it.")] = False,
-    form: Annotated[
-        Format, typer.Option("--format", help="Lines and bars for people, or something for programs.")
-    ] = Format.TEXT,
-    bodies: Annotated[
-        bool, typer.Option("--bodies", help="Also what was said, of conversations that are kept whole.")
-    ] = False,
-    why: Annotated[
-        bool,
-        typer.Option(
-            "--why", help="Also what it waits for, down to the cause; or what its time went into. As JSON: only that."
-        ),
-    ] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=5000, metavar="N", help="At most so many messages, the last ones.")
-    ] = 200,
-    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in this machine's time zone.")] = False,
+    conversation_id: ConversationOption = None,
+    message_id: MessageOption = None,
+    last: LastOption = None,
+    agent: AgentOption = None,
+    errors: ErrorsOption = False,
+    form: FormatOption = Format.TEXT,
+    bodies: BodiesOption = False,
+    why: WhyOption = False,
+    limit: LimitOption = 200,
+    utc: UtcOption = False,
 ) -> None:
     """Show what happened in a conversation, line by line and as bars, and what those do who are not done."""
     if cli.output is OutputFormat.JSON and form is Format.TEXT:
@@ -98,29 +105,43 @@ def trace(
     if form is Format.JSON:
         cli.screen.json(found)
         return
-    if found is not None and form is Format.MERMAID:
+    if found is not None:
+        _write(cli, found, wanted, form, UTC if utc else None)
+        _tell_cut(cli, found)
+    if why:
+        _tell_why(cli, found, reason)
+
+
+def _write(cli: Cli, found: "TraceView", wanted: "TraceFilter", form: Format, zone: tzinfo | None) -> None:
+    if form is Format.MERMAID:
         from caxton.cli.drawing.trace_mermaid import trace_mermaid
 
         cli.screen.text(trace_mermaid(found))
-    elif found is not None and form is Format.OTLP:
+    elif form is Format.OTLP:
         from caxton.cli.drawing.trace_otlp import otlp
 
         cli.screen.line(otlp(found))
-    elif found is not None:
-        _show(cli, found, wanted, UTC if utc else None)
-    if found is not None and found.cut:
+    else:
+        _show(cli, found, wanted, zone)
+
+
+def _tell_cut(cli: Cli, found: "TraceView") -> None:
+    if found.cut:
         least = "more than " if found.at_least else ""
         of = f" of {least}{found.total}" if found.total > len(found.spans) else ""
         choice = "--limit, --last, --agent and --errors choose others"
         cli.screen.warn(f"only the last {len(found.spans)}{of} messages are shown; {choice}")
-    if reason is not None:
-        from caxton.cli.drawing.trace_why import show_why
 
-        if found is not None and found.spans:
-            cli.screen.line()
-        show_why(cli, reason)
-    elif why:
+
+def _tell_why(cli: Cli, found: "TraceView | None", reason: "CriticalPath | None") -> None:
+    if reason is None:
         cli.screen.hint("nobody is known to wait in it")
+        return
+    from caxton.cli.drawing.trace_why import show_why
+
+    if found is not None and found.spans:
+        cli.screen.line()
+    show_why(cli, reason)
 
 
 def _show_content(cli: Cli, found: "TraceView", zone: tzinfo | None) -> None:

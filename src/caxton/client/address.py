@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 
-from caxton.core.errors import FileUnreadable, InvalidRequest, InvalidValue
+from caxton.core.errors.command_line import FileUnreadable
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidValue
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 """Where a server listens when nothing else was said. Not `localhost`: that may be ::1, another program's."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.client.transport import DEPLOY_TIMEOUT_S, Timeout, Transport
-from caxton.core.errors import DeadLetterNotFound
+from caxton.core.errors.dead_letters import DeadLetterNotFound
 from caxton.core.views.dead_letters import (
     DeadLetterDetail,
     DeadLetterFilter,

@@ -8,7 +8,7 @@ import msgspec
 
 from caxton.client.stream import Waits
 from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport, said
-from caxton.core.errors import ServerTimeout, ServerUnreachable
+from caxton.core.errors.client import ServerTimeout, ServerUnreachable
 from caxton.core.ids import parse_agent_name
 from caxton.core.views.logs import LogLine
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from caxton.client.transport import DEPLOY_TIMEOUT_S, Timeout, Transport
-from caxton.core.errors import RecordingNotFound
+from caxton.core.errors.recordings import RecordingNotFound
 from caxton.core.views.recordings import RecordingFilter, RecordingPage
 
 _PATH = "/api/v1/recordings"

@@ -9,7 +9,7 @@ import msgspec
 
 from caxton.client.stream import Waits
 from caxton.client.transport import UNAVAILABLE, ApiProblem, Transport, said
-from caxton.core.errors import ServerTimeout, ServerUnreachable
+from caxton.core.errors.client import ServerTimeout, ServerUnreachable
 from caxton.core.views.messages import Gap, Sighting
 
 if TYPE_CHECKING:

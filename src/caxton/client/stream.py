@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import UnexpectedAnswer
+from caxton.core.errors.client import UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
 
 MAX_EVENT_BYTES = 4 << 20
 """Longest line of an event stream that is kept; a log line has far less. Guards against a mad server."""

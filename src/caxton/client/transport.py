@@ -10,7 +10,8 @@ import msgspec
 
 from caxton.client.address import DEFAULT_SERVER, LOOPBACK_HOSTS, parse_server_url, token_headers, trust
 from caxton.client.stream import read_events
-from caxton.core.errors import CaxtonError, ServerTimeout, ServerUnreachable, UnexpectedAnswer
+from caxton.core.errors.client import ServerTimeout, ServerUnreachable, UnexpectedAnswer
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import parse_agent_name
 from caxton.core.views.problem import Problem
 

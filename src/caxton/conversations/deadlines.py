@@ -13,7 +13,7 @@ from caxton.bus.timers import Timers
 from caxton.conversations import notices
 from caxton.conversations.conversation import IDLE, TOO_OLD, Key
 from caxton.conversations.rules import move_of, moved_to
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 from caxton.protocols.machine import INITIATOR, after_deadline
 
 if TYPE_CHECKING:

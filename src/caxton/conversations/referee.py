@@ -15,7 +15,8 @@ from caxton.bus.tap import LATE
 from caxton.conversations import notices
 from caxton.conversations.rules import Violation, judge, move_of, violation
 from caxton.conversations.settings import ENFORCE, OFF, STRICT, WARN
-from caxton.core.errors import ProtocolViolation, quoted
+from caxton.core.errors.conversations import ProtocolViolation
+from caxton.core.errors.error import quoted
 from caxton.core.suggest import nearest
 from caxton.core.token_bucket import TokenBucket
 from caxton.messages.codec import ANY_SIZE, decode_message

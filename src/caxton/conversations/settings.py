@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from caxton.core.errors import InvalidValue
+from caxton.core.errors.values import InvalidValue
 
 Mode = Literal["strict", "enforce", "warn", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)

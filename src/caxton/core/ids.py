@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NewType
 
-from caxton.core.errors import InvalidName
+from caxton.core.errors.values import InvalidName
 
 AgentName = NewType("AgentName", str)
 WorkspaceName = NewType("WorkspaceName", str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import InvalidValue
+from caxton.core.errors.values import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,8 @@ from sys import maxsize
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from caxton.core.errors import InvalidValue, TooManyListeners
+from caxton.core.errors.limits import TooManyListeners
+from caxton.core.errors.values import InvalidValue
 from caxton.logs.filter import LogFilter
 from caxton.logs.line import FORGOTTEN, WARNING, Record, split, to_line
 from caxton.logs.pages import MAX_TOTAL_BYTES, Pages

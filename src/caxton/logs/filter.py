@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from caxton.core.errors import InvalidValue
+from caxton.core.errors.values import InvalidValue
 from caxton.logs.line import LEVELS
 
 if TYPE_CHECKING:

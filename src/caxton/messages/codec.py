@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from caxton.core.errors import InvalidMessage, MessageTooLarge, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.messages import InvalidMessage, MessageTooLarge
 from caxton.messages.lifetime import check_priority_and_ttl
 from caxton.messages.message import AclMessage
 from caxton.messages.performative import parse_performative

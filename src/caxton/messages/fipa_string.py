@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from caxton.core.errors import InvalidMessage, MessageTooLarge
+from caxton.core.errors.messages import InvalidMessage, MessageTooLarge
 from caxton.core.suggest import nearest
 from caxton.messages.codec import ENVELOPE_BYTES, MAX_CONTENT_BYTES, check_json, decode_posted, encode_message
 from caxton.messages.fipa_agents import agent, agents, read_agent, read_agents

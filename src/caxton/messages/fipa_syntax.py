@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from caxton.core.errors import InvalidMessage, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.messages import InvalidMessage
 from caxton.messages.codec import MAX_JSON_DEPTH
 
 MAX_NESTED_PARTS = 100_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from caxton.core.errors import InvalidMessage
+from caxton.core.errors.messages import InvalidMessage
 from caxton.messages.lifetime import parse_reply_by
 
 DAYS_OF_YEAR, DAYS_OF_MONTH = 365, 30

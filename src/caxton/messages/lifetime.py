@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import InvalidMessage, MessageExpired, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.messages import InvalidMessage, MessageExpired
 
 if TYPE_CHECKING:
     from caxton.messages.message import AclMessage

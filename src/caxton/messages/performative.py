@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from caxton.core.errors import InvalidMessage, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.messages import InvalidMessage
 from caxton.core.suggest import nearest
 
 PERFORMATIVES = (

@@ -13,7 +13,7 @@ import msgspec
 
 from caxton.bus.capabilities import health_word, load
 from caxton.bus.turn import Turn
-from caxton.core.errors import InvalidName
+from caxton.core.errors.values import InvalidName
 from caxton.core.ids import (
     DEFAULT_CAPABILITY_PRIORITY,
     DEFAULT_WORKSPACE,

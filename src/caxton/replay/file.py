@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgspec
 
-from caxton.core.errors import RecordingDamaged, RecordingTooNew
+from caxton.core.errors.recordings import RecordingDamaged, RecordingTooNew
 from caxton.replay.record import FORMAT, End, Handling, Life, State, decoder, encode, encode_state
 
 if TYPE_CHECKING:

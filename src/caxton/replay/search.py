@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import RecordingDamaged
+from caxton.core.errors.recordings import RecordingDamaged
 from caxton.replay import file
 
 if TYPE_CHECKING:

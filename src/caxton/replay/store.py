@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import RecordingDamaged, RecordingNotFound, RecordingTooLarge, RecordingTooNew
+from caxton.core.errors.recordings import RecordingDamaged, RecordingNotFound, RecordingTooLarge, RecordingTooNew
 from caxton.replay import file, search
 from caxton.replay.record import End
 from caxton.replay.shares import MIN_LIFE_BYTES, Entry, Shares

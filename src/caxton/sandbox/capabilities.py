@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import InvalidName
+from caxton.core.errors.values import InvalidName
 from caxton.core.ids import parse_capability
 from caxton.sandbox.trap import Trap
 

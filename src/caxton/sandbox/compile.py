@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from caxton.core.errors import CompileLimitExceeded, InvalidWasm
+from caxton.core.errors.modules import CompileLimitExceeded, InvalidWasm
 from caxton.observe.metrics import Histogram
 from caxton.sandbox.compile_child import CPU_S, MEMORY_BYTES, REFUSED
 from caxton.sandbox.engine import fingerprint

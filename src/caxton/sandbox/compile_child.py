@@ -26,7 +26,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     import wasmtime
 
-    from caxton.core.errors import InvalidWasm
+    from caxton.core.errors.modules import InvalidWasm
     from caxton.sandbox.engine import make_wasmtime_engine
     from caxton.sandbox.module import check_interface
     from caxton.sandbox.trap import printable

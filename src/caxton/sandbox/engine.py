@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import wasmtime
 from wasmtime import _bindings
 
-from caxton.core.errors import SandboxUnavailable
+from caxton.core.errors.modules import SandboxUnavailable
 from caxton.sandbox.ffi import NULL, WASMTIME_VERSION, ffi, lib, pointer
 from caxton.sandbox.host import NO_ROOM, GuestStop
 from caxton.sandbox.imports import CAXTON_IMPORTS, MAX_TRANSFER_BYTES, HostFunction, send_message

@@ -26,7 +26,7 @@ import wasmtime
 from cffi import FFI
 from wasmtime import _bindings
 
-from caxton.core.errors import SandboxUnavailable
+from caxton.core.errors.modules import SandboxUnavailable
 
 WASMTIME_VERSION = "50.0.1"
 """The one version whose layouts and behaviour were tried."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
-from caxton.core.errors import InvalidWasm, WasmTooLarge, quoted
+from caxton.core.errors.error import quoted
+from caxton.core.errors.modules import InvalidWasm, WasmTooLarge
 from caxton.sandbox.engine import IMPORTS, Engine
 from caxton.sandbox.ffi import NULL, ffi, lib, pointer
 from caxton.sandbox.trap import take_error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caxton.core.errors import ProfilerUnavailable
+from caxton.core.errors.debugging import ProfilerUnavailable
 from caxton.sandbox.engine import TICK_S
 from caxton.sandbox.ffi import NULL, WASMTIME_VERSION, ffi, lib
 from caxton.sandbox.trap import take_error

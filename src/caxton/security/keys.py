@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from caxton.core.errors import DataDirUnusable
+from caxton.core.errors.server import DataDirUnusable
 from caxton.security.files import read_private, write_private
 
 if TYPE_CHECKING:

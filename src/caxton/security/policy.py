@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import Forbidden
+from caxton.core.errors.access import Forbidden
 
 if TYPE_CHECKING:
     from caxton.core.ids import WorkspaceName

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from caxton.core.errors import DataDirUnusable, Unauthorized
+from caxton.core.errors.access import Unauthorized
+from caxton.core.errors.server import DataDirUnusable
 from caxton.security.files import read_private, write_private
 from caxton.security.policy import ADMIN, MONITOR
 from caxton.security.principal import Principal

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from caxton.core.errors import DataDirInUse, DataDirUnusable
+from caxton.core.errors.server import DataDirInUse, DataDirUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path

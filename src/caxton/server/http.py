@@ -26,15 +26,15 @@ from granian.server.embed import Server
 
 from caxton.api.app import build_app
 from caxton.api.services import Services
-from caxton.core.errors import InvalidConfig, PortInUse
+from caxton.core.errors.server import InvalidConfig, PortInUse
 from caxton.server.idle import IdleReaper, Requests, cut_all
 from caxton.version import VERSION
 
 if TYPE_CHECKING:
     from caxton.api.guard import Verifier
     from caxton.api.reply import Asgi
-    from caxton.server.config import Settings
-    from caxton.server.wiring import Rooms
+    from caxton.server.config.settings import Settings
+    from caxton.server.rooms import Rooms
 
 logger = logging.getLogger(__name__)
 

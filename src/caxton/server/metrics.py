@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import BulkheadFull, CircuitOpen, RateLimited
+from caxton.core.errors.limits import RateLimited
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 from caxton.observe.metrics import Metric, powers, render
 from caxton.telemetry.settings import SIGNALS
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from caxton.observe.metrics import Histogram, Kind, Samples
     from caxton.observe.process import Process
     from caxton.server.census import Census
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 AGENT_STATES = ("loaded", "running", "draining", "stopped", "failed")
 CIRCUIT_STATES = ("closed", "open", "half_open")

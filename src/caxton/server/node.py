@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from caxton.conversations.settings import ConversationSettings
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 from caxton.observe.log import set_up_logging
 from caxton.security.keys import load_or_create_key
 from caxton.security.tokens import TokenVerifier, ensure_admin_token, ensure_monitor_token
-from caxton.server.config import Settings, load, public, secrets_of
+from caxton.server.config.secrets import public, secrets_of
+from caxton.server.config.settings import Settings, load
 from caxton.server.datadir import DataDir
 from caxton.server.http import HttpServer, http_door
 from caxton.server.tuning import tune_process
-from caxton.server.wiring import Rooms, build
+from caxton.server.wiring import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from caxton.server.rooms import Rooms
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ def serve(overrides: Mapping[str, object], *, on_ready: Callable[[str, Path, str
     """Run a node until SIGTERM or SIGINT; returns the exit code.
 
     Args:
-        overrides: settings given by flags; see `server.config.load`.
+        overrides: settings given by flags; see `server.config.settings.load`.
         on_ready: called once the node serves, with its URL, data directory and admin token.
 
     Raises:

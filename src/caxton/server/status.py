@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from caxton.core.clock import Clock
     from caxton.observe.metrics import Metric, Samples
-    from caxton.server.wiring import Rooms
+    from caxton.server.rooms import Rooms
 
 
 class NodeStatus:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import apsw
 import msgspec
 
-from caxton.core.errors import AgentNotFound, CaxtonError
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import AgentName
 from caxton.core.redact import redact, redact_pieces
 from caxton.core.views.debugging import BundleView

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from caxton.bus.capabilities import health_word, load
-from caxton.core.errors import CapabilityNotFound, WorkspaceNotFound
+from caxton.core.errors.receivers import CapabilityNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.capabilities import CapabilityView, OfferView
 

@@ -11,7 +11,10 @@ import msgspec
 from caxton.conversations.conversation import COLUMNS, DamagedRow, UnknownProtocol, load
 from caxton.conversations.facts import BEING_CANCELLED, ENDED, OPEN, detail, message_facts, summary
 from caxton.conversations.path import describe_deadlocks, why
-from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest, ShuttingDown, WorkspaceNotFound
+from caxton.core.errors.conversations import ConversationNotFound, ConversationOver
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.conversations import CancelReceipt, ConversationFilter, ConversationPage
 from caxton.messages.codec import ANY_SIZE, decode_message

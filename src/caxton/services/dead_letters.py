@@ -16,14 +16,12 @@ import msgspec
 
 from caxton.bus.letter_rows import LetterFilter
 from caxton.core.crash import crash_point
-from caxton.core.errors import (
-    CaxtonError,
-    DeadLetterNotFound,
-    InvalidRequest,
-    RateLimited,
-    ShuttingDown,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.dead_letters import DeadLetterNotFound
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.limits import RateLimited
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.token_bucket import TokenBucket
 from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterPage, PurgeReceipt, ReplayReceipt

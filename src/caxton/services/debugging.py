@@ -13,14 +13,10 @@ from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import (
-    AgentIsNative,
-    AgentStateConflict,
-    InvalidValue,
-    OutsideMemory,
-    ProfileRunning,
-    ShuttingDown,
-)
+from caxton.core.errors.agents import AgentIsNative, AgentStateConflict
+from caxton.core.errors.debugging import OutsideMemory, ProfileRunning
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.values import InvalidValue
 from caxton.core.views.debugging import (
     AgentDebug,
     FrameView,

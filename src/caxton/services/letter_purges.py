@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caxton.bus import letter_rows
 from caxton.core.crash import crash_point
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.views.dead_letters import PurgeReceipt
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import msgspec
 from caxton.bus import letter_rows
 from caxton.bus.dead_letters import REASONS
 from caxton.bus.letter_rows import LetterFilter, LetterRow
-from caxton.core.errors import DeadLetterDamaged, DeadLetterNotFound, InvalidRequest
+from caxton.core.errors.dead_letters import DeadLetterDamaged, DeadLetterNotFound
+from caxton.core.errors.requests import InvalidRequest
 from caxton.core.ids import parse_agent_name
 from caxton.core.units import parse_duration
 from caxton.core.views.dead_letters import DeadLetterView, ReplayReceipt

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 
 from caxton.bus.envelope import TRACE_CHARS
 from caxton.bus.replies import Waiter, is_reply
-from caxton.core.errors import (
-    AgentFailed,
-    AgentStateConflict,
-    CaxtonError,
-    ReplyInterrupted,
-    ReplyTimeout,
-    ShuttingDown,
-    UnknownReceiver,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.agents import AgentFailed, AgentStateConflict
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.messages import ReplyInterrupted, ReplyTimeout
+from caxton.core.errors.receivers import UnknownReceiver
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.messages import Receipt
 from caxton.messages.codec import ANY_SIZE, decode_message

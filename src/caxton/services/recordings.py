@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import RecordingDamaged, RecordingNotFound, WorkspaceNotFound
+from caxton.core.errors.recordings import RecordingDamaged, RecordingNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.recordings import RecordingPage, RecordingView
 from caxton.recorder.record import CRASHED, FAILED, SETTLED

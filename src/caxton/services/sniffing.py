@@ -9,7 +9,8 @@ import msgspec
 from caxton.bus.dead_letters import PROTOCOL
 from caxton.bus.envelope import CLIENT_PREFIX
 from caxton.bus.tap import DEAD, sighting
-from caxton.core.errors import AgentNotFound, WorkspaceNotFound
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 from caxton.storage.answer import answer_of

@@ -12,7 +12,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import AgentNotFound, MailboxFull, WorkspaceFull, WorkspaceNotFound
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.receivers import MailboxFull
+from caxton.core.errors.workspaces import WorkspaceFull, WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName
 from caxton.core.suggest import nearest
 from caxton.core.views.stats import (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from caxton.bus.envelope import DEFAULT_PRIORITY, trace_of
-from caxton.core.errors import ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
+from caxton.core.errors.traces import ConversationNotRecorded, MessageNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.traces import TraceView
 from caxton.messages.codec import ANY_SIZE, decode_message
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.mailbox import Mailbox, Receiver
     from caxton.core.clock import Clock
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
     from caxton.core.ids import WorkspaceName
     from caxton.core.views.traces import TraceFilter, TraceSpan
     from caxton.recorder.record import Record

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from caxton.conversations.settings import parse_mode
-from caxton.core.errors import ShuttingDown, WorkspaceNotFound
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.settings import LiveConversations, WorkspaceSettings
 

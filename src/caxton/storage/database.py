@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import apsw
 
 from caxton.core.crash import crash_point
-from caxton.core.errors import DataDirUnusable, JournalDamaged, StorageFailed
+from caxton.core.errors.server import DataDirUnusable
+from caxton.core.errors.storage import JournalDamaged, StorageFailed
 from caxton.observe.metrics import DURATION_BUCKETS, Histogram
 from caxton.storage.schema import check_schema, migrate
 from caxton.storage.wal import check_header, check_log

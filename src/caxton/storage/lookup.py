@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 
 if TYPE_CHECKING:
     from pathlib import Path

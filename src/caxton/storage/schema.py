@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from caxton.core.crash import crash_point
-from caxton.core.errors import JournalDamaged, JournalTooNew
+from caxton.core.errors.storage import JournalDamaged, JournalTooNew
 
 if TYPE_CHECKING:
     from pathlib import Path

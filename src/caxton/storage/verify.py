@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from caxton.core.errors import JournalDamaged
+from caxton.core.errors.storage import JournalDamaged
 from caxton.storage.checksum import conversation_checksum, kv_checksum, message_checksum
 from caxton.storage.schema import check_schema
 from caxton.storage.wal import check_header, check_log

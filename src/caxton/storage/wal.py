@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from caxton.core.errors import JournalDamaged
+from caxton.core.errors.storage import JournalDamaged
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from collections import deque
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.telemetry.lines import LineIntake
 from caxton.telemetry.outbox import Outbox
 from caxton.telemetry.outline import Outliner

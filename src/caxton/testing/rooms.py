@@ -12,7 +12,7 @@ import anyio
 import msgspec
 import wasmtime
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName
 from caxton.core.views.agents import AgentSpec, AgentView, Resources
 from caxton.core.views.settings import AgentPatch, AgentSettings, WorkspacePatch, WorkspaceSettings
@@ -22,7 +22,7 @@ from caxton.sandbox.compile import Compiler
 from caxton.sandbox.engine import make_wasmtime_engine
 from caxton.sandbox.guest import Guest
 from caxton.security.principal import Principal
-from caxton.server.wiring import Rooms, build
+from caxton.server.wiring import build
 from caxton.testing.guests import everything
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.core.views.messages import Receipt
     from caxton.natives.native import NativeAgent
+    from caxton.server.rooms import Rooms
     from caxton.storage.database import Row
     from caxton.telemetry.settings import TelemetrySettings
 

@@ -9,7 +9,7 @@ import pytest
 from caxton.agents.circuit import Circuit, CircuitCounts
 from caxton.agents.definition import define
 from caxton.bus.mailbox import Receiver
-from caxton.core.errors import BulkheadFull, CircuitOpen
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker
 from caxton.testing.handlers import FakeCrash, FakeSupervisor, say
 from tests.unit.bus.conftest import anyio_backend, clock, rig

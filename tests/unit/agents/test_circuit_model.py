@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.turn import Turn
-from caxton.core.errors import BulkheadFull, CircuitOpen
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.handlers import FakeCrash, FakeHandler
 from tests.unit.agents.test_circuit import Guarded

@@ -6,7 +6,7 @@ import pytest
 
 from caxton.agents.definition import MAX_CAPABILITIES, Definition, check_replicas, define
 from caxton.core.breaker import Policy
-from caxton.core.errors import InvalidName, InvalidValue
+from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.ids import AgentName
 from caxton.core.views.agents import AgentSpec, Bulkhead, CapabilitySpec, CircuitBreaker, Resources
 from caxton.sandbox.limits import Limits

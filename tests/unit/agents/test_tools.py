@@ -13,6 +13,7 @@ from caxton.agents.tools import MAX_NAME_CHARS, MAX_UNKNOWN_PER_S, REASONS, NoTo
 from caxton.bus.directory import Directory
 from caxton.bus.envelope import Envelope
 from caxton.bus.flight import Flight
+from caxton.bus.history import History
 from caxton.bus.intake import Intake
 from caxton.bus.mailbox import Mailbox, Receiver
 from caxton.bus.turn import Exchange, Turn
@@ -50,7 +51,7 @@ class Guest:
         self.clock = ManualClock()
         self.recorder = open_recorder(directory, 2 << 20)
         self.slow = SlowTools(self.clock)
-        self._flight = Flight(self.recorder, self.clock)
+        self._flight = Flight(self.recorder, self.clock, History())
         bus = cast("Exchange", SimpleNamespace(intake=Intake(), next_seq=count(1).__next__, id_prefix="x-"))
         self.turn = Turn(bus, Mailbox(Receiver(Directory("default"), "checker", FakeSupervisor()), 0))
         self.began_us = self.clock.wall_us()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.api.errors import problem_reply
-from caxton.core.errors import BulkheadFull, CaxtonError, CircuitOpen
+from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 
 if TYPE_CHECKING:
+    from caxton.core.errors.error import CaxtonError
     from tests.unit.api.conftest import Api
 
 PATH = "/api/v1/agents/echo/config"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import MailboxFull, UnknownReceiver
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
 from caxton.services.dead_letters import MAX_IDS
 
 if TYPE_CHECKING:

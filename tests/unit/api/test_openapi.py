@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.api.errors import STATUS, status_of
-from caxton.core.errors import CaxtonError, InternalError
+from caxton.core.errors.error import CaxtonError, InternalError
 from caxton.security.policy import PUBLIC
 from tests.unit.api.test_guard import OPERATIONS
 

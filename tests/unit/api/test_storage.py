@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import JournalDamaged
+from caxton.core.errors.storage import JournalDamaged
 from caxton.core.views.storage import VerifyFinding, VerifyReport
 
 if TYPE_CHECKING:

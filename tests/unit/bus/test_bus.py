@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.bus.bus import MESSAGES_PER_VISIT
-from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
 from caxton.messages.codec import decode_message
 from caxton.testing.handlers import FakeCrash, say
 from tests.unit.bus.rig import Caller, Rig

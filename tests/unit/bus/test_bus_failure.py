@@ -8,7 +8,7 @@ import pytest
 
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.retry import retry_delay_s
-from caxton.core.errors import UnknownReceiver
+from caxton.core.errors.receivers import UnknownReceiver
 from caxton.testing.handlers import FakeCrash, say
 
 if TYPE_CHECKING:

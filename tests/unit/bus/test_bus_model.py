@@ -22,7 +22,8 @@ from caxton.bus.dead_letters import EXPIRED, FAILED, POISON
 from caxton.bus.envelope import DEFAULT_PRIORITY, MAX_ATTEMPTS
 from caxton.bus.receipts import WINDOW_S
 from caxton.bus.turn import Turn
-from caxton.core.errors import MailboxFull, MessageIdConflict
+from caxton.core.errors.messages import MessageIdConflict
+from caxton.core.errors.receivers import MailboxFull
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.security.principal import Principal
 from caxton.testing.clock import ManualClock, ManualLoop

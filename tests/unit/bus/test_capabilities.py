@@ -9,7 +9,8 @@ import pytest
 
 from caxton.bus.capabilities import MAX_COMPARED, MAX_NEAREST, health, load
 from caxton.bus.strategy import BROADCAST, DEGRADED, HEALTHY, UNHEALTHY
-from caxton.core.errors import CapabilityNotFound, InvalidMessage, MailboxFull
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.receivers import CapabilityNotFound, MailboxFull
 from caxton.natives import native
 from caxton.sandbox.codes import INVALID, OK, UNKNOWN_RECEIVER, WOULD_BLOCK
 from caxton.testing.handlers import FakeCrash, say

@@ -17,18 +17,13 @@ from hypothesis import strategies as st
 from caxton.bus import letter_rows
 from caxton.bus.dead_letters import LETTER_BYTES, REASONS
 from caxton.bus.envelope import MAX_ATTEMPTS
-from caxton.core.errors import (
-    CaxtonError,
-    DeadLetterDamaged,
-    DeadLetterNotFound,
-    DeadLettersFull,
-    InvalidRequest,
-    MailboxFull,
-    RateLimited,
-    ShuttingDown,
-    UnknownReceiver,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.dead_letters import DeadLetterDamaged, DeadLetterNotFound, DeadLettersFull
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.limits import RateLimited
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.dead_letters import DeadLetterFilter, ReplayReceipt
 from caxton.sandbox.codes import WOULD_BLOCK

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caxton.bus.dead_letters import EXPIRED, REMOVED
-from caxton.core.errors import InvalidMessage, MailboxFull, UnknownReceiver, WorkspaceFull
+from caxton.core.errors.messages import InvalidMessage
+from caxton.core.errors.receivers import MailboxFull, UnknownReceiver
+from caxton.core.errors.workspaces import WorkspaceFull
 from caxton.sandbox.codes import INVALID, OK, UNKNOWN_RECEIVER, WOULD_BLOCK
 from caxton.testing.handlers import say
 

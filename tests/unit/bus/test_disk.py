@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from caxton.bus.disk import LOG, POLL_S, DiskGuard
-from caxton.core.errors import JournalFull
+from caxton.core.errors.storage import JournalFull
 from caxton.storage import database as storage
 from caxton.storage.ballast import Ballast
 from caxton.storage.database import Database, Usage

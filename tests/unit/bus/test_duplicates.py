@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caxton.bus.receipts import WINDOW_S
-from caxton.core.errors import MessageIdConflict
+from caxton.core.errors.messages import MessageIdConflict
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.sandbox.codes import OK
 from caxton.security.principal import Principal

@@ -11,7 +11,7 @@ from caxton.bus import retention
 from caxton.bus.journal import IDLE_COMMIT_S, MAX_CHANGED_ROWS
 from caxton.bus.recovery import load_kept
 from caxton.bus.retention import KEEP_SETTLED_US
-from caxton.core.errors import StorageFailed
+from caxton.core.errors.storage import StorageFailed
 from caxton.testing.handlers import say
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.queues import MIN_TOMBSTONES
 from caxton.bus.redelivery import MAX_BLOCKED
 from caxton.bus.timers import LEAST_SWEPT
-from caxton.core.errors import InvalidMessage, MessageExpired
+from caxton.core.errors.messages import InvalidMessage, MessageExpired
 from caxton.sandbox.codes import INVALID, OK
 from caxton.testing.handlers import say
 from tests.unit.bus.rig import Caller

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from caxton.core.errors import DeadLettersFull, MailboxFull
+from caxton.core.errors.dead_letters import DeadLettersFull
+from caxton.core.errors.receivers import MailboxFull
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.dead_letters import DeadLetterFilter
 from caxton.sandbox.codes import OK, WOULD_BLOCK

@@ -9,7 +9,8 @@ import pytest
 from caxton.bus import receipts
 from caxton.bus.journal import PRUNE_EVERY_S
 from caxton.bus.receipts import WINDOW_S
-from caxton.core.errors import InvalidMessage, MailboxFull, MessageIdConflict
+from caxton.core.errors.messages import InvalidMessage, MessageIdConflict
+from caxton.core.errors.receivers import MailboxFull
 from caxton.messages.codec import MAX_ID_CHARS
 from caxton.testing.handlers import say
 from tests.unit.bus.rig import Caller

@@ -20,7 +20,7 @@ from caxton.bus.strategy import (
     choose,
     parse_strategy,
 )
-from caxton.core.errors import InvalidMessage
+from caxton.core.errors.messages import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from caxton.bus.dead_letters import EXPIRED, FAILED
 from caxton.bus.envelope import Envelope
 from caxton.bus.tap import EXCERPT_CHARS, GATHER_S, MAX_LISTENERS, MAX_UNREAD, excerpt
-from caxton.core.errors import TooManyListeners
+from caxton.core.errors.limits import TooManyListeners
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.messages import Gap, Sighting
 from caxton.security.principal import Principal

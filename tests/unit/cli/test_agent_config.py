@@ -6,7 +6,7 @@ import pytest
 
 from caxton.cli.agent_config import MAX_CONFIG_BYTES, read_agent_config
 from caxton.cli.agent_spec import agent_spec
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.views.agents import AgentSpec, Resources
 
 if TYPE_CHECKING:

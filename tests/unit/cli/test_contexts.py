@@ -17,7 +17,8 @@ from caxton.cli.contexts import (
     restore_local,
     write_contexts,
 )
-from caxton.core.errors import CaxtonError, InvalidConfig
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.server import InvalidConfig
 
 if TYPE_CHECKING:
     from tests.cli_runner import CliRunner

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-import caxton.core.errors
 from caxton.cli.exits import ExitCode, exit_code_for
-from caxton.core.errors import CaxtonError
+from tests.error_kinds import error_kinds
 
 PLAIN_FAILURES = {"INTERNAL_ERROR", "PROFILER_UNAVAILABLE", "SANDBOX_UNAVAILABLE", "SERVER_START_FAILED"}
 """Errors for which a script can do nothing special."""
 
-KINDS = [kind for kind in vars(caxton.core.errors).values() if isinstance(kind, type) and issubclass(kind, CaxtonError)]
 
-
-@pytest.mark.parametrize("code", sorted({kind.code for kind in KINDS}))
+@pytest.mark.parametrize("code", sorted({kind.code for kind in error_kinds()}))
 def test_every_error_has_an_exit_code_that_a_script_can_act_on(code: str) -> None:
     assert (exit_code_for(code) is ExitCode.FAILURE) == (code in PLAIN_FAILURES)
 

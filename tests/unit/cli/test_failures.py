@@ -7,7 +7,7 @@ import pytest
 from caxton.cli.failures import MAX_LOG_LINES, report
 from caxton.cli.output import Screen
 from caxton.client import ApiProblem
-from caxton.core.errors import AgentFailed
+from caxton.core.errors.agents import AgentFailed
 from caxton.core.views.problem import Problem
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from caxton.cli.live.screen import Feed
-from caxton.core.errors import ServerUnreachable
+from caxton.core.errors.client import ServerUnreachable
 
 if TYPE_CHECKING:
     from caxton.client import CaxtonClient

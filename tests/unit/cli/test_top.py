@@ -9,7 +9,7 @@ import pytest
 
 from caxton.cli.command import Cli, OutputFormat
 from caxton.cli.top import Sort, need_terminal
-from caxton.core.errors import InvalidUsage
+from caxton.core.errors.command_line import InvalidUsage
 from caxton.core.views.stats import SORTS
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caxton.client import MAX_EVENT_BYTES, CaxtonClient, ServerEvent, parse_server_url, read_events
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 
 STREAM = "event: log\nid: 7\ndata: one\u2028two\x85three\n\n: heartbeat\n\nevent: log\r\ndata: a\r\ndata:b\r\n\r\n"
 EVENTS = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import ProtocolViolation
+from caxton.core.errors.conversations import ProtocolViolation
 from tests.unit.bus.rig import WORKSPACE, Caller
 from tests.unit.conversations.talk import CONVERSATION
 

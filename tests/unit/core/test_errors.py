@@ -5,16 +5,15 @@ import re
 
 import pytest
 
-from caxton.core.errors import MAX_QUOTED, AgentFailed, AgentNotFound, CaxtonError, InvalidName, WasmTooLarge, quoted
-
-
-def kinds(of: type[CaxtonError] = CaxtonError) -> list[type[CaxtonError]]:
-    return [kind for child in of.__subclasses__() for kind in (child, *kinds(child))]
+from caxton.core.errors.agents import AgentFailed, AgentNotFound
+from caxton.core.errors.error import MAX_QUOTED, CaxtonError, quoted
+from caxton.core.errors.modules import WasmTooLarge
+from caxton.core.errors.values import InvalidName
+from tests.error_kinds import error_kinds
 
 
 def test_no_two_errors_share_a_code_and_every_code_is_one_word() -> None:
-    mine = [kind for kind in kinds() if kind.__module__ == "caxton.core.errors"]
-    codes = [kind.code for kind in mine if "code" in vars(kind)]  # else it is another wording of its base
+    codes = [kind.code for kind in error_kinds() if "code" in vars(kind)]  # else it is another wording of its base
     assert sorted(codes) == sorted(set(codes))
     assert all(re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code) for code in codes)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.core.errors import InvalidName
+from caxton.core.errors.values import InvalidName
 from caxton.core.ids import parse_agent_name, parse_capability, parse_workspace_name
 
 PARSERS = [parse_agent_name, parse_workspace_name, parse_capability]

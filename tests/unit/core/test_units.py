@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.core.errors import InvalidValue
+from caxton.core.errors.values import InvalidValue
 from caxton.core.units import format_duration, format_size, parse_duration, parse_size
 
 NO_AMOUNTS: list[object] = [

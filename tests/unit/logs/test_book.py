@@ -7,7 +7,8 @@ from sys import getsizeof
 import anyio
 import pytest
 
-from caxton.core.errors import InvalidValue, TooManyListeners
+from caxton.core.errors.limits import TooManyListeners
+from caxton.core.errors.values import InvalidValue
 from caxton.core.views.logs import LogLine
 from caxton.logs import book as book_module
 from caxton.logs.book import MAX_READERS, LogBook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caxton.core.errors import InvalidValue
+from caxton.core.errors.values import InvalidValue
 from caxton.logs.filter import MAX_PATTERN_CHARS, LogFilter, pattern
 from caxton.logs.line import MAX_LINE_CHARS, Context, Record, to_line
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.core.errors import InvalidMessage, MessageTooLarge
+from caxton.core.errors.messages import InvalidMessage, MessageTooLarge
 from caxton.messages.codec import (
     MAX_CONTENT_BYTES,
     MAX_FIELD_CHARS,

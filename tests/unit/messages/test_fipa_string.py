@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from caxton.core.errors import InvalidMessage, MessageTooLarge
+from caxton.core.errors.messages import InvalidMessage, MessageTooLarge
 from caxton.messages.codec import MAX_CONTENT_BYTES, MAX_FIELD_CHARS, MAX_JSON_DEPTH, encode_message
 from caxton.messages.fipa_string import MAX_PARAMETERS, MAX_STRING_BYTES, PARAMETERS, decode_fipa, encode_fipa
 from caxton.messages.fipa_syntax import MAX_NESTED_PARTS

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caxton.core.errors import InvalidMessage
+from caxton.core.errors.messages import InvalidMessage
 from caxton.messages.codec import decode_message
 from caxton.messages.performative import PERFORMATIVES, parse_performative
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import RecordingDamaged, RecordingTooNew
+from caxton.core.errors.recordings import RecordingDamaged, RecordingTooNew
 from caxton.replay import file
 from caxton.replay.record import FORMAT, MESSAGE, START, End, Handling, Life, Outcome, State, encode, encode_state
 

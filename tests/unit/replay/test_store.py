@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import RecordingDamaged, RecordingNotFound, RecordingTooLarge, RecordingTooNew
+from caxton.core.errors.recordings import RecordingDamaged, RecordingNotFound, RecordingTooLarge, RecordingTooNew
 from caxton.replay import file, shares, store
 from caxton.replay.record import MESSAGE, Handling, Life, Outcome
 from caxton.replay.search import damage_in, matching

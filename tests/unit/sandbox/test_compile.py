@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import InvalidWasm
+from caxton.core.errors.modules import InvalidWasm
 from caxton.sandbox.compile import Compiler
 from caxton.testing.guests import guest
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from wasmtime import _bindings
 
-from caxton.core.errors import SandboxUnavailable
+from caxton.core.errors.modules import SandboxUnavailable
 from caxton.sandbox import ffi
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import InvalidMessage
+from caxton.core.errors.messages import InvalidMessage
 from caxton.messages.codec import decode_message
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.limits import MIB, Limits

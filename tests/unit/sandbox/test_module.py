@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import wasmtime
 
-from caxton.core.errors import InvalidWasm, WasmTooLarge
+from caxton.core.errors.modules import InvalidWasm, WasmTooLarge
 from caxton.sandbox.guest import Guest
 from caxton.sandbox.limits import MIB, Limits
 from caxton.sandbox.module import MAX_MODULE_BYTES, check_header, check_interface

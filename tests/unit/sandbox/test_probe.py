@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from caxton.core.errors import ProfilerUnavailable
+from caxton.core.errors.debugging import ProfilerUnavailable
 from caxton.sandbox import profiler as profiler_module
 from caxton.sandbox.engine import Engine
 from caxton.sandbox.ffi import lib

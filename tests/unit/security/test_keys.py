@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from caxton.core.errors import DataDirUnusable
+from caxton.core.errors.server import DataDirUnusable
 from caxton.security.keys import load_or_create_key
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caxton.core.errors import Forbidden
+from caxton.core.errors.access import Forbidden
 from caxton.security.policy import ACTIONS, PUBLIC, authorize
 from caxton.security.principal import ANONYMOUS, Principal
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import DataDirUnusable, Unauthorized
+from caxton.core.errors.access import Unauthorized
+from caxton.core.errors.server import DataDirUnusable
 from caxton.security.keys import load_or_create_key
 from caxton.security.principal import Principal
 from caxton.security.tokens import CACHE_TOKENS, TokenVerifier, ensure_admin_token, ensure_monitor_token, issue_token

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.core.redact import REMOVED
-from caxton.server.config import (
-    MAX_CONFIG_BYTES,
-    MAX_KEY_DOTS,
-    SETTINGS,
-    EffectiveValue,
-    default_data_dir,
-    effective,
-    is_loopback,
-    load,
-    parse_config,
-    public,
-    secrets_of,
-)
+from caxton.server.config.catalogue import SETTINGS
+from caxton.server.config.effective import EffectiveValue, default_data_dir, effective
+from caxton.server.config.file import MAX_CONFIG_BYTES, MAX_KEY_DOTS, parse_config
+from caxton.server.config.secrets import public, secrets_of
+from caxton.server.config.settings import is_loopback, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.core.errors import DataDirInUse, DataDirUnusable
+from caxton.core.errors.server import DataDirInUse, DataDirUnusable
 from caxton.server.datadir import DataDir
 
 if TYPE_CHECKING:

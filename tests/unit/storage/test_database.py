@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 
-from caxton.core.errors import DataDirUnusable, JournalTooNew, StorageFailed
+from caxton.core.errors.server import DataDirUnusable
+from caxton.core.errors.storage import JournalTooNew, StorageFailed
 from caxton.storage import schema
 from caxton.storage.database import MIN_SQLITE, Database
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 
-from caxton.core.errors import JournalDamaged
+from caxton.core.errors.storage import JournalDamaged
 from caxton.storage.census import take_census
 from caxton.storage.checksum import conversation_checksum, kv_checksum, message_checksum
 from caxton.storage.database import Database

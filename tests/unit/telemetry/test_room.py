@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from caxton.core.errors import InvalidConfig
+from caxton.core.errors.server import InvalidConfig
 from caxton.recorder.record import FAILED
 from caxton.telemetry import room
 from caxton.telemetry.room import MAX_RECORDS, Telemetry, open_telemetry

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from caxton.core.errors import InvalidConfig
-from caxton.server.config import effective, load
+from caxton.core.errors.server import InvalidConfig
+from caxton.server.config.effective import effective
+from caxton.server.config.settings import load
 from caxton.telemetry.settings import (
     MAX_HEADER_CHARS,
     MAX_HEADERS,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from caxton.core.errors import RecordingDamaged
+from caxton.core.errors.recordings import RecordingDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def _given(step: "Step") -> str:
 def _performative(body: bytes) -> str:
     from msgspec import DecodeError
 
-    from caxton.core.errors import CaxtonError
+    from caxton.core.errors.error import CaxtonError
     from caxton.messages.codec import decode_message
 
     try:

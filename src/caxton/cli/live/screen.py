@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from caxton.cli.output import printable
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.units import format_duration
 from caxton.core.views.stats import StatsFilter
 

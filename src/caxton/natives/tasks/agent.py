@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from caxton.conversations.notices import AMS, ENDED, UNDELIVERABLE
-from caxton.core.errors import MailboxFull
+from caxton.core.errors.receivers import MailboxFull
 from caxton.messages.codec import encode_message
 from caxton.messages.message import AclMessage
 from caxton.natives.native import answer

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
-from caxton.core.errors import quoted
+from caxton.core.errors.error import quoted
 
 MAX_FIGURE = 1e12
 """No cost, time or number of tokens is larger; beyond it sums stop being exact."""

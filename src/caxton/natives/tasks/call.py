@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import InvalidRequest, InvalidValue, MessageTooLarge
+from caxton.core.errors.messages import MessageTooLarge
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.values import InvalidValue
 from caxton.core.ids import RESERVED_NAMES, parse_agent_name, parse_capability, parse_task_id
 from caxton.core.units import parse_duration
 from caxton.natives.tasks.bid import MAX_FIGURE, WEIGHED, Rule

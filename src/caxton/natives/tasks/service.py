@@ -8,15 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from caxton.bus.turn import Turn
-from caxton.core.errors import (
-    CapabilityNotFound,
-    ShuttingDown,
-    TaskEnded,
-    TaskIdConflict,
-    TaskNotFound,
-    UnknownReceiver,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.receivers import CapabilityNotFound, UnknownReceiver
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.tasks import TaskEnded, TaskIdConflict, TaskNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, RESERVED_NAMES
 from caxton.core.suggest import nearest
 from caxton.natives.tasks.call import MAX_PARTICIPANTS, Call, check_call

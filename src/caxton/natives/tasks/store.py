@@ -13,7 +13,7 @@ import msgspec
 
 from caxton.bus.mailbox import entry_bytes
 from caxton.bus.turn import MAX_KV_BYTES
-from caxton.core.errors import TasksFull
+from caxton.core.errors.tasks import TasksFull
 from caxton.natives.tasks.contract import Contract, Say
 from caxton.natives.tasks.record import NEWCOMER, Record
 from caxton.sandbox.codes import OK

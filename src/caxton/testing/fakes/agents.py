@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 
 from caxton.agents.definition import define
 from caxton.agents.settings import patched, settings_of
-from caxton.core.errors import (
-    AgentAlreadyExists,
-    AgentNotFound,
-    AgentStateConflict,
-    InvalidWasm,
-    WasmTooLarge,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.agents import AgentAlreadyExists, AgentNotFound, AgentStateConflict
+from caxton.core.errors.modules import InvalidWasm, WasmTooLarge
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, AgentName, WorkspaceName, parse_agent_name, parse_capability
 from caxton.core.suggest import nearest
 from caxton.core.units import parse_duration, parse_size

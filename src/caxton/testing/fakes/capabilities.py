@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import CapabilityNotFound, WorkspaceNotFound
+from caxton.core.errors.receivers import CapabilityNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest_few
 from caxton.core.views.capabilities import CapabilityView, OfferView

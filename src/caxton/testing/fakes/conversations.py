@@ -21,7 +21,9 @@ from caxton.conversations.facts import (
 )
 from caxton.conversations.path import OUTSIDE, describe_deadlocks, why
 from caxton.conversations.waits import OpenAsks, WaitGraph, deadlocks
-from caxton.core.errors import ConversationNotFound, ConversationOver, InvalidRequest, WorkspaceNotFound
+from caxton.core.errors.conversations import ConversationNotFound, ConversationOver
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.conversations import CancelReceipt, ConversationDetail, ConversationFilter, ConversationPage
 from caxton.messages.codec import decode_message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import AgentStateConflict, OutsideMemory
+from caxton.core.errors.agents import AgentStateConflict
+from caxton.core.errors.debugging import OutsideMemory
 from caxton.core.views.debugging import (
     AgentDebug,
     BundleView,

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import CaxtonError, DeadLetterNotFound, InvalidRequest, RateLimited, WorkspaceNotFound
+from caxton.core.errors.dead_letters import DeadLetterNotFound
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.limits import RateLimited
+from caxton.core.errors.requests import InvalidRequest
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, parse_agent_name
 from caxton.core.views.dead_letters import DeadLetterDetail, DeadLetterPage, DeadLetterView, PurgeReceipt, ReplayReceipt
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import TooManyListeners
+from caxton.core.errors.limits import TooManyListeners
 from caxton.core.views.logs import LogLine
 from caxton.testing.fakes.agents import check_workspace
 from caxton.testing.fakes.server import STARTED_AT

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import (
-    AgentFailed,
-    CapabilityNotFound,
-    CaxtonError,
-    InvalidMessage,
-    MailboxFull,
-    ReplyTimeout,
-    UnknownReceiver,
-)
+from caxton.core.errors.agents import AgentFailed
+from caxton.core.errors.error import CaxtonError
+from caxton.core.errors.messages import InvalidMessage, ReplyTimeout
+from caxton.core.errors.receivers import CapabilityNotFound, MailboxFull, UnknownReceiver
 from caxton.core.views.messages import Receipt
 from caxton.messages.codec import encode_message
 from caxton.testing.fakes.agents import FakeAgents, check_workspace

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import RecordingNotFound, WorkspaceNotFound
+from caxton.core.errors.recordings import RecordingNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.recordings import RecordingPage, RecordingView
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from caxton.core.errors import AgentNotFound, TooManyListeners
+from caxton.core.errors.agents import AgentNotFound
+from caxton.core.errors.limits import TooManyListeners
 from caxton.core.suggest import nearest
 from caxton.core.views.messages import Gap, Sighting
 

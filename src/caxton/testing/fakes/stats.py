@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from caxton.core.errors import AgentNotFound
+from caxton.core.errors.agents import AgentNotFound
 from caxton.core.suggest import nearest
 from caxton.core.views.stats import (
     AgentFigures,

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from caxton.core.errors import (
-    CapabilityNotFound,
-    TaskEnded,
-    TaskIdConflict,
-    TaskNotFound,
-    TasksFull,
-    UnknownReceiver,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.receivers import CapabilityNotFound, UnknownReceiver
+from caxton.core.errors.tasks import TaskEnded, TaskIdConflict, TaskNotFound, TasksFull
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.suggest import nearest
 from caxton.natives.tasks.call import check_call

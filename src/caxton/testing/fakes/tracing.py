@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caxton.core.errors import ConversationNotRecorded, MessageNotFound, WorkspaceNotFound
+from caxton.core.errors.traces import ConversationNotRecorded, MessageNotFound
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.traces import TraceView
 from caxton.services.trace_tree import grow, sent_message

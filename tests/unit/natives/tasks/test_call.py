@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from caxton.core.errors import CaxtonError
+from caxton.core.errors.error import CaxtonError
 from caxton.core.views.tasks import TaskSpec
 from caxton.natives.tasks.bid import Rule
 from caxton.natives.tasks.call import MAX_CONTENT_BYTES, MAX_PARTICIPANTS, Call, check_call

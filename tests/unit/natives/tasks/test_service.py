@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from caxton.core.errors import (
-    CapabilityNotFound,
-    MailboxFull,
-    ShuttingDown,
-    TaskEnded,
-    TaskIdConflict,
-    TaskNotFound,
-    TasksFull,
-    UnknownReceiver,
-    WorkspaceNotFound,
-)
+from caxton.core.errors.receivers import CapabilityNotFound, MailboxFull, UnknownReceiver
+from caxton.core.errors.server import ShuttingDown
+from caxton.core.errors.tasks import TaskEnded, TaskIdConflict, TaskNotFound, TasksFull
+from caxton.core.errors.workspaces import WorkspaceNotFound
 from caxton.core.ids import DEFAULT_WORKSPACE, WorkspaceName
 from caxton.core.views.tasks import TaskSpec
 from caxton.natives.tasks import agent as agent_module
