@@ -23,6 +23,7 @@ ROOMS = (
     "bus",
     "conversations",
     "core",
+    "egress",
     "logs",
     "messages",
     "natives",
@@ -36,6 +37,7 @@ ROOMS = (
     "services",
     "storage",
     "telemetry",
+    "tools",
 )
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
