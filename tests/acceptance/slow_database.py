@@ -8,11 +8,15 @@ from __future__ import annotations
 import functools
 import sys
 from time import monotonic, monotonic_ns, time_ns
+from typing import TYPE_CHECKING
 
 from caxton.cli.main import main
 from caxton.sandbox.codes import NOT_FOUND, TIMED_OUT
 from caxton.server import node
 from caxton.server.wiring import build
+
+if TYPE_CHECKING:
+    from caxton.tools.wanted import Wanted
 
 QUERY_S = 5.001
 
@@ -44,9 +48,9 @@ class SlowDatabase:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
+    def call(self, wanted: Wanted, /) -> bytes | int:
         """Takes its time and gives up."""
-        if tool != "database_query":
+        if wanted.tool != "database_query":
             return NOT_FOUND
         self._clock.skip(QUERY_S)
         return TIMED_OUT

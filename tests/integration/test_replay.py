@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caxton.testing.rooms import LocalNode
+    from caxton.tools.wanted import Wanted
 
 CALL_TOOL, KV_SET = CALLS.index("call_tool"), CALLS.index("kv_set")
 
@@ -220,7 +221,7 @@ class Dice:
     def __init__(self) -> None:
         self.asked = 0
 
-    def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
+    def call(self, _wanted: Wanted, /) -> bytes | int:
         self.asked += 1
         return b'{"thrown":%d}' % self.asked if self.asked % 3 else TIMED_OUT
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from caxton.agents.wasm_runner import WasmRunner
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from caxton.logs.book import LogBook
     from caxton.replay.record import Call
     from caxton.replay.store import Beginning, Store, Writer
+    from caxton.sandbox.host import Pending
     from caxton.sandbox.limits import Limits
     from caxton.sandbox.module import Module
 
@@ -40,7 +42,7 @@ MAX_HANDLING_BYTES = 32 << 20
 CALL_BYTES = 32
 """What a call counts beside its bytes."""
 
-_LOG = CALLS.index("log")
+_LOG, _TOOL = CALLS.index("log"), CALLS.index("call_tool")
 _CUT = Outcome("cut")
 
 
@@ -130,23 +132,34 @@ class RecordingRunner(WasmRunner):
 
     def _noting(self, number: int, call: Callable[..., Any]) -> Callable[..., Any]:
         """`call`, which notes what it was asked and what it answered."""
-        is_log = number == _LOG
+        is_log, is_tool = number == _LOG, number == _TOOL
 
         def noting(*arguments: Any) -> Any:
             answer = call(*arguments)
             if self._begun is None or (is_log and arguments[2] == "host"):
                 return answer
-            self._calls.append((number, arguments, answer))
-            room = self._room - CALL_BYTES
-            for value in (*arguments, answer):
-                if type(value) is bytes:
-                    room -= len(value)
-            self._room = room
-            if room < 0:
-                self._give_up()
+            if is_tool and not isinstance(answer, int | bytes):
+                answer.when_done(partial(self._note_answer, self._begun, arguments, answer))
+            else:
+                self._note(number, arguments, answer)
             return answer
 
         return noting
+
+    def _note(self, number: int, arguments: tuple[Any, ...], answer: Any) -> None:
+        self._calls.append((number, arguments, answer))
+        room = self._room - CALL_BYTES
+        for value in (*arguments, answer):
+            if type(value) is bytes:
+                room -= len(value)
+        self._room = room
+        if room < 0:
+            self._give_up()
+
+    def _note_answer(self, handling: object, arguments: tuple[Any, ...], answer: Pending) -> None:
+        """What the guest waited for is there, and it does nothing before it gets it."""
+        if self._begun is handling:
+            self._note(_TOOL, arguments, answer.result)
 
     def _give_up(self) -> None:
         if self._writer is not None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from caxton.logs.book import LogBook
     from caxton.logs.line import Context
     from caxton.replay.store import Store
-    from caxton.sandbox.engine import Engine
     from caxton.sandbox.guest import Guest
     from caxton.sandbox.module import Module
 
@@ -372,7 +371,7 @@ class Supervisor:
     async def _boot(self, runner: WasmRunner) -> None:
         await runner.prepare()
         try:
-            ended = await in_slices(runner.guest.engine, runner.boot())
+            ended = await in_slices(runner, runner.boot())
         except Exception as exc:
             logger.error("boot failed", exc_info=exc, extra={"action": "agents.error", "agent": self.name})
             raise BootError("internal error; the server log has the details") from exc
@@ -429,7 +428,7 @@ class Supervisor:
         try:
             async with asyncio.timeout(SHUTDOWN_S):
                 for runner in runners:
-                    ended = await in_slices(runner.guest.engine, runner.shut_down())
+                    ended = await in_slices(runner, runner.shut_down())
                     if isinstance(ended, Trap):
                         runner.say(3, f"agent_shutdown crashed: {ended.reason}")
                         runner.turn.release()
@@ -469,8 +468,9 @@ def _discard(runners: dict[int, WasmRunner]) -> None:
         runner.close()
 
 
-async def in_slices(engine: Engine, steps: Generator[None, None, T]) -> T:
-    """Run a guest's long call to its end, giving way to everybody else after each slice."""
+async def in_slices(runner: WasmRunner, steps: Generator[None, None, T]) -> T:
+    """Run a guest's long call to its end, giving way to everybody else after each slice and while it waits."""
+    engine = runner.guest.engine
     engine.hold_ticks()
     try:
         while True:
@@ -478,6 +478,11 @@ async def in_slices(engine: Engine, steps: Generator[None, None, T]) -> T:
                 next(steps)
             except StopIteration as end:
                 return end.value
-            await asyncio.sleep(0)
+            if (pending := runner.waits_for) is None:
+                await asyncio.sleep(0)
+            else:
+                done = asyncio.Event()
+                pending.when_done(done.set)
+                await done.wait()
     finally:
         engine.release_ticks()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.logs.book import LogBook
+    from caxton.sandbox.host import Pending
     from caxton.sandbox.limits import Limits
     from caxton.sandbox.module import Module
 
@@ -47,6 +48,12 @@ class WasmRunner:
         self.now_us = clock.wall_us
         self.random = os.urandom
         turn.on_refusal = self._refused
+
+    @property
+    def waits_for(self) -> Pending | None:
+        """The tool's answer that its guest waits for."""
+        wait = self.guest.waits
+        return None if wait is None else wait.pending
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -97,7 +104,7 @@ class WasmRunner:
     def _refused(self, reason: str) -> None:
         self.log(3, f"send_message: {reason}".encode(), "host")
 
-    def call_tool(self, request: bytes) -> int | bytes:
+    def call_tool(self, request: bytes) -> int | bytes | Pending:
         return self._tools.call(self.turn, request)
 
     def log(self, level: int, text: bytes, source: str) -> None:

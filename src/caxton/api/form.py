@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.message import Message
 from typing import TYPE_CHECKING
 
-from multipart import MultipartError, PushMultipartParser  # pyright: ignore[reportMissingTypeStubs]
+from multipart import MultipartError, PushMultipartParser
 
 from caxton.core.errors.requests import InvalidRequest
 

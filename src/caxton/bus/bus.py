@@ -41,13 +41,14 @@ from caxton.storage.inflight import timer_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from caxton.bus.handler import Crash
+    from caxton.bus.handler import Crash, Handler
     from caxton.bus.journal import Journal
     from caxton.bus.mailbox import Mailbox
     from caxton.bus.referee import Referee
     from caxton.bus.turn import Turn
     from caxton.core.clock import Clock
     from caxton.messages.message import AclMessage
+    from caxton.sandbox.host import Pending
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ class Bus:
             self._settle(box, turn)
         elif result is None:
             box.busy = True
-            self._preempted.append(box)
+            self._suspend(box, handler)
             if box.receiver.is_watched:
                 box.receiver.supervisor.began(box)
         else:
@@ -259,7 +260,7 @@ class Bus:
         except Exception as exc:
             result = self._host_error(box, exc)
         if result is None:
-            self._preempted.append(box)
+            self._suspend(box, box.handler)
             return
         self.queues.free(box)
         if result == 0:
@@ -268,9 +269,28 @@ class Bus:
             self._fail(box, turn, result)
         self.queues.line_up(box)
 
+    def _suspend(self, box: Mailbox, handler: Handler) -> None:
+        """The handler of `box` goes on later: in its turn, or when it has what it waits for."""
+        pending = handler.waits_for
+        if pending is None:
+            self._preempted.append(box)
+        else:
+            self.queues.waiting[box] = pending
+            pending.when_done(partial(self._go_on, box, pending))
+
+    def _go_on(self, box: Mailbox, pending: Pending) -> None:
+        if self.queues.waiting.get(box) is pending:  # else it was dropped meanwhile
+            del self.queues.waiting[box]
+            self._preempted.append(box)
+            self.wake()
+
+    def is_waiting(self, box: Mailbox) -> bool:
+        """Whether the handler of `box` waits for something outside."""
+        return box in self.queues.waiting
+
     def _in_hand(self) -> Iterator[int]:
         """Keys of what handlers are in the middle of, as far as it is on disk."""
-        for box in self._preempted:
+        for box in (*self._preempted, *self.queues.waiting):
             envelope = None if box.turn is None else box.turn.envelope
             if envelope is not None:
                 if envelope.timer_id >= 0:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from caxton.bus.envelope import Envelope
     from caxton.bus.mailbox import Mailbox
     from caxton.bus.turn import Turn
+    from caxton.sandbox.host import Pending
 
 
 class Crash(Protocol):
@@ -46,6 +47,11 @@ class Handler(Protocol):
     @property
     def turn(self) -> Turn:
         """Where its effects are staged."""
+        ...
+
+    @property
+    def waits_for(self) -> Pending | None:
+        """What it waits for, if it does: there is no use in letting it go on before that is there."""
         ...
 
     def deliver(self, body: bytes) -> int | Crash | None:

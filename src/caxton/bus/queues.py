@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caxton.bus.handler import Handler
     from caxton.bus.mailbox import Receiver
     from caxton.bus.redelivery import Redelivery
+    from caxton.sandbox.host import Pending
 
 MIN_TOMBSTONES = 64
 """So many messages that ended while they were queued may stay in the queues of an agent."""
@@ -30,6 +31,8 @@ class Queues:
         self._redelivery, self._wake = redelivery, wake
         self.ready: deque[Mailbox] = deque()
         """Mailboxes that wait for their turn in the pump."""
+        self.waiting: dict[Mailbox, Pending] = {}
+        """Mailboxes whose handler waits for something outside, and what for."""
         self._freed: list[asyncio.Event] = []
 
     # --- mail ------------------------------------------------------------------------------------------------
@@ -183,6 +186,7 @@ class Queues:
     def free(self, box: Mailbox) -> None:
         """The handler of `box` is not in the middle of a message any more."""
         box.busy = False
+        self.waiting.pop(box, None)
         for freed in self._freed:
             freed.set()
         self._freed.clear()

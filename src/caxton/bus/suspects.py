@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
 
 ALONE_S = 1.0
-"""A handler that takes longer lets the others go on: they have waited long enough."""
+"""A handler that takes longer lets the others go on: they have waited long enough. One that waits for a tool lets them
+at once: what it computed until then did no harm."""
 
 Phase: TypeAlias = Literal["nothing", "commit before", "ready", "in hand", "commit after"]
 
@@ -33,6 +34,10 @@ class Node(Protocol):
 
     def resume(self, box: Mailbox) -> None:
         """Let the handler of `box`, which is busy, go on for a slice."""
+        ...
+
+    def is_waiting(self, box: Mailbox) -> bool:
+        """Whether the handler of `box` waits for something outside."""
         ...
 
 
@@ -72,7 +77,7 @@ class Suspects:
         if self._phase == "in hand":
             if not box.busy:
                 self._commit("commit after")
-            elif self._clock.monotonic() - self._since > ALONE_S:
+            elif self._node.is_waiting(box) or self._clock.monotonic() - self._since > ALONE_S:
                 self.end()
 
     def end(self) -> None:

@@ -100,6 +100,7 @@ class Turn:
         "on_refusal",
         "sends",
         "timers",
+        "tool_calls",
         "topics",
         "trace",
         "was_blocked",
@@ -132,6 +133,8 @@ class Turn:
         self.timers: dict[int, int] = {}
         self.cancelled: list[int] = []
         self.topics: dict[str, bool] = {}
+        self.tool_calls = 0
+        """Of this handling."""
         self.was_blocked = False
         """It was told that there is no room for one of its messages now."""
         self.on_refusal: Callable[[str], None] = ignore_refusal
@@ -275,6 +278,17 @@ class Turn:
         """Of the message in hand, 32 hex digits; what the turn sends belongs to the same."""
         return (self.trace or self._begin_trace())[3:35]
 
+    def traceparent(self) -> str:
+        """Of the message in hand, as what its handler does outside of the node says it."""
+        seq = 0 if self.envelope is None else self.envelope.seq
+        return f"{self.trace or self._begin_trace()}{seq or self._next_seq():016x}-01"
+
+    def count_call(self) -> int:
+        """The handler calls a tool: how many calls of this handling came before."""
+        self.tool_calls += 1
+        self.has_state = True  # so that the count ends with the handling
+        return self.tool_calls - 1
+
     # --- state -----------------------------------------------------------------------------------------------
 
     def kv_get(self, key: bytes) -> bytes | None:
@@ -369,7 +383,7 @@ class Turn:
         """No change of state is staged any more; messages stay."""
         self.has_state = False
         self.kv, self.timers, self.cancelled, self.topics = {}, {}, [], {}
-        self._kv_growth = 0
+        self._kv_growth = self.tool_calls = 0
 
 
 def ignore_refusal(_reason: str) -> None:

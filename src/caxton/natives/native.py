@@ -132,6 +132,10 @@ class _Handler:
         self.turn = turn
         self._agent = agent
 
+    @property
+    def waits_for(self) -> None:
+        """It never waits."""
+
     def deliver(self, body: bytes) -> int | Crash | None:
         return self._agent.handle(decode_message(body, max_bytes=ANY_SIZE), self.turn)
 

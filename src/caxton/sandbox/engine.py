@@ -1,7 +1,7 @@
 """The engine: settings, the table of imports, the tick that bounds every guest's slice.
 
 One per process. `current` is the guest whose code runs right now; host functions find their caller there, which is
-sound because all guests run on one thread and a guest is suspended only outside of host functions.
+sound because all guests run on one thread: one that waits in a host function is not it until it is polled again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from caxton.sandbox.host import NO_ROOM, GuestStop
 from caxton.sandbox.imports import CAXTON_IMPORTS, MAX_TRANSFER_BYTES, HostFunction, send_message
 from caxton.sandbox.limits import FIBER_STACK_BYTES, MAX_WASM_STACK_BYTES
 from caxton.sandbox.trap import Trap
+from caxton.sandbox.waiting import waiting_function
 from caxton.sandbox.wasi import WASI_IMPORTS
 
 if TYPE_CHECKING:
@@ -140,7 +141,10 @@ class Engine:
     def _define_imports(self) -> None:
         for module, functions in IMPORTS.items():
             for name, function in functions.items():
-                self._define(module, name, function.params, function.result, self._callback(function))
+                if function.may_wait:
+                    self._define_waiting(module, name, function)
+                else:
+                    self._define(module, name, function.params, function.result, self._callback(function))
         self._define("driver", "fill", "i", "", self._fill_callback())
 
     def hold_ticks(self) -> None:
@@ -189,6 +193,17 @@ class Engine:
         if error != NULL:
             raise AssertionError(f"cannot define {module}.{name}")
         self._kept += [type_, callback]
+
+    def _define_waiting(self, module: str, name: str, function: HostFunction) -> None:
+        type_ = wasmtime.FuncType([wasmtime.ValType.i32()] * len(function.params), [wasmtime.ValType.i32()])
+        callback, kept = waiting_function(self, function)
+        where, what = module.encode(), name.encode()
+        error = lib.wasmtime_linker_define_async_func(
+            self.linker, where, len(where), what, len(what), pointer(type_.ptr()), callback, NULL, NULL
+        )
+        if error != NULL:
+            raise AssertionError(f"cannot define {module}.{name}")
+        self._kept += [type_, *kept]
 
     def _callback(self, function: HostFunction) -> Any:
         if function.call is send_message:
@@ -291,7 +306,7 @@ def _two_ints(engine: Engine, function: HostFunction) -> Callable[..., Any]:
 
 
 def _any_types(engine: Engine, function: HostFunction) -> Callable[..., Any]:
-    params, result, call = function
+    params, result, call, _ = function
 
     def host_function(_env: object, _caller: object, values: Any, _count: int) -> Any:
         try:

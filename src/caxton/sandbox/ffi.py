@@ -57,6 +57,10 @@ ffi.cdef(
     } slot_t;
 
     typedef void *(*host_function_t)(void *env, void *caller, int32_t *args_and_result, size_t count);
+    typedef bool (*is_ready_t)(void *env);
+    typedef struct { is_ready_t is_ready; void *env; void *finalizer; } continuation_t;
+    typedef void (*waiting_function_t)(void *env, void *caller, val_t *args, size_t arg_count, val_t *results,
+                                       size_t result_count, void **trap, continuation_t *continuation);
     typedef void *(*deadline_t)(void *context, void *data, uint64_t *delta, uint8_t *kind);
 
     void *wasmtime_store_new(void *engine, void *data, void *finalizer);
@@ -71,14 +75,21 @@ ffi.cdef(
     void *wasmtime_linker_define_func_unchecked(void *linker, const char *module, size_t module_length,
                                                 const char *name, size_t name_length, void *type,
                                                 host_function_t call, void *data, void *finalizer);
+    void *wasmtime_linker_define_async_func(void *linker, const char *module, size_t module_length, const char *name,
+                                            size_t name_length, void *type, waiting_function_t call, void *data,
+                                            void *finalizer);
+    void *wasmtime_linker_new(void *engine);
+    void wasmtime_linker_delete(void *linker);
+    void *wasmtime_linker_define(void *linker, void *context, const char *module, size_t module_length,
+                                 const char *name, size_t name_length, extern_t *item);
+    void *wasmtime_linker_instantiate_async(void *linker, void *context, void *module, instance_t *instance,
+                                            void **trap, void **error);
     void *wasmtime_linker_instantiate_pre(void *linker, void *module, void **prepared);
     bool wasmtime_linker_get(void *linker, void *context, const char *module, size_t module_length, const char *name,
                              size_t name_length, extern_t *item);
     void wasmtime_instance_pre_delete(void *prepared);
     void *wasmtime_instance_pre_instantiate_async(void *prepared, void *context, instance_t *instance, void **trap,
                                                   void **error);
-    void *wasmtime_instance_new(void *context, void *module, extern_t *imports, size_t count, instance_t *instance,
-                                void **trap);
     bool wasmtime_instance_export_get(void *context, instance_t *instance, const char *name, size_t length,
                                       extern_t *item);
 
@@ -121,6 +132,7 @@ _LAYOUTS: dict[str, Any] = {
     "val_t": _bindings.wasmtime_val,
     "byte_vec_t": _bindings.wasm_byte_vec_t,
     "frame_vec_t": _bindings.wasm_frame_vec_t,
+    "continuation_t": _bindings.wasmtime_async_continuation_t,
     "profiled_t": _bindings.wasmtime_guestprofiler_modules,
 }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from caxton.sandbox.host import Host
     from caxton.sandbox.limits import Limits
     from caxton.sandbox.module import Module
+    from caxton.sandbox.waiting import Wait
 
 _FIRST_SLICE_TICKS = 2
 """The tick under way is already partly over; with one, every message that meets a tick would be cut short."""
@@ -27,6 +28,8 @@ _FIRST_SLICE_TICKS = 2
 _MAX_TABLES = 4
 _INSTANCES = 2
 """The guest and its driver."""
+
+_DRIVER_IMPORTS = ((b"guest", b"alloc"), (b"guest", b"handle"), (b"driver", b"fill"))
 
 _WHERE = "(driver's where)"
 """Its place among the guest's functions; no export that is called has such a name."""
@@ -74,6 +77,7 @@ class Guest:
         "result_bytes",
         "stopped",
         "view",
+        "waits",
     )
 
     def __init__(self, module: Module, limits: Limits, host: Host) -> None:
@@ -85,6 +89,7 @@ class Guest:
         self.body = b""
         self.result_bytes = b""
         self.stopped: Trap | None = None
+        self.waits: Wait | None = None
         self.probes: tuple[Callable[[], None], ...] = ()
         self._slice_ticks = _FIRST_SLICE_TICKS
         self.memory_bytes = 0
@@ -147,6 +152,9 @@ class Guest:
             if self._future is not None:
                 _delete_future(self._future)
                 self._future = None
+            if self.waits is not None:
+                self.waits.pending.cancel()
+                self.waits = None
             lib.wasmtime_store_delete(self._store)
             self._store = NULL
             self.view = b""
@@ -197,6 +205,8 @@ class Guest:
         """Let a suspended call go on for a slice."""
         self.engine.current = self
         self._slice_began_ns = perf_counter_ns()
+        if self.waits is not None and self.waits.pending.result is not None:
+            self._go_on(self.waits)
         done = _poll(self._future)
         self._cpu_ns += perf_counter_ns() - self._slice_began_ns
         if not done:
@@ -204,6 +214,13 @@ class Guest:
         _delete_future(self._future)
         self._future = None
         return self._ended() if self._ends[0] or self._ends[1] or self.stopped is not None else self._result[0]
+
+    def _go_on(self, wait: Wait) -> None:
+        """It has waited: that was not its own time, and it gets a whole slice."""
+        if self._started_ns:
+            self._started_ns += self._slice_began_ns - wait.began_ns
+        self._ticks = self.engine.ticks
+        _set_deadline(self._context, self._slice_ticks)
 
     @property
     def is_suspended(self) -> bool:
@@ -336,20 +353,29 @@ class Guest:
         self._find("caxton_alloc", slot.link)
         self._find("handle_message", slot.link + 1)
         lib.wasmtime_linker_get(self.engine.linker, context, b"driver", 6, b"fill", 4, slot.link + 2)
-        error = lib.wasmtime_instance_new(
-            context,
-            self.engine.driver,
-            slot.link,
-            3,
-            ffi.addressof(slot, "driver"),
-            ffi.addressof(slot, "trap"),
-        )
-        if error != NULL:
-            raise AssertionError(take_error(error).reason)
+        self._add_driver()
         entry = ffi.addressof(slot, "entry")
         lib.wasmtime_instance_export_get(context, ffi.addressof(slot, "driver"), b"deliver", 7, entry)
         self._deliver = ffi.addressof(slot.entry.of, "func")
         self.refresh_memory()
+
+    def _add_driver(self) -> None:
+        """Asynchronously, as a store wants it in which a host function may wait; nothing of the driver does."""
+        slot, linker = self._slot, lib.wasmtime_linker_new(self.engine.handle)
+        for n, (module, name) in enumerate(_DRIVER_IMPORTS):
+            error = lib.wasmtime_linker_define(
+                linker, self._context, module, len(module), name, len(name), slot.link + n
+            )
+            if error != NULL:
+                raise AssertionError(take_error(error).reason)
+        future = lib.wasmtime_linker_instantiate_async(
+            linker, self._context, self.engine.driver, ffi.addressof(slot, "driver"), self._trap_out, self._error_out
+        )
+        _poll(future)
+        _delete_future(future)
+        lib.wasmtime_linker_delete(linker)
+        if slot.error != NULL:
+            raise AssertionError(take_error(slot.error).reason)
 
     def _export(self, name: str) -> Any:
         return self._find(name, ffi.new("extern_t *"))

@@ -8,11 +8,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caxton.sandbox.trap import Trap
+    from caxton.sandbox.waiting import Wait
 
 
 NO_ROOM = -0x6E6F726D
 """What delivering a message returns when `caxton_alloc` had no room for it. No handler returns that by
 chance; one that does so on purpose only changes the words in its log."""
+
+
+class Pending(Protocol):
+    """An answer that comes later."""
+
+    @property
+    def result(self) -> bytes | int | None:
+        """None until it is there; then it does not change."""
+        ...
+
+    def when_done(self, tell: Callable[[], None], /) -> None:
+        """Call `tell` once it is there, in the order asked; at once if it is. Not after `cancel`."""
+        ...
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        ...
 
 
 class Host(Protocol):
@@ -57,8 +75,8 @@ class Host(Protocol):
         """0, or an error."""
         ...
 
-    def call_tool(self, request: bytes) -> int | bytes:
-        """The tool's result, or an error."""
+    def call_tool(self, request: bytes) -> int | bytes | Pending:
+        """The tool's result, or an error; if it comes later, the guest is suspended until then."""
         ...
 
     def subscribe(self, topic: bytes) -> int:
@@ -79,6 +97,8 @@ class Caller(Protocol):
     result_bytes: bytes
     """What `read_result` copies."""
     host_calls_left: int
+    waits: Wait | None
+    """What it is suspended in."""
     stopped: Trap | None
     """Why the host ends it, when wasmtime could not know."""
     probes: tuple[Callable[[], None], ...]

@@ -12,7 +12,7 @@ from caxton.sandbox.codes import INVALID, NOT_FOUND, OK, TOO_LARGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caxton.sandbox.host import Caller
+    from caxton.sandbox.host import Caller, Pending
 
 MAX_TRANSFER_BYTES = 4 << 20
 """Of one argument; every import has its own, tighter rule, `Guest.read` has this one before it makes a copy."""
@@ -29,6 +29,8 @@ class HostFunction(NamedTuple):
     result: str
     """`i`, `l`, or nothing."""
     call: Callable[..., Any]
+    may_wait: bool = False
+    """It may return a `Pending`: the guest is suspended until that has a result, which it then gets."""
 
 
 def send_message(guest: Caller, ptr: int, length: int) -> int:
@@ -84,11 +86,16 @@ def _kv_delete(guest: Caller, ptr: int, length: int) -> int:
     return INVALID if key is None else guest.host.kv_delete(key)
 
 
-def _call_tool(guest: Caller, ptr: int, length: int) -> int:
+def _call_tool(guest: Caller, ptr: int, length: int) -> int | Pending:
     request = guest.read(ptr, length)
     if request is None:
         return INVALID
     result = guest.host.call_tool(request)
+    return take(guest, result) if isinstance(result, int | bytes) else result
+
+
+def take(guest: Caller, result: int | bytes) -> int:
+    """What a host function returns for `result`: a code as it is, or the length of what `read_result` copies."""
     if isinstance(result, int):
         return result
     guest.result_bytes = result
@@ -121,10 +128,10 @@ CAXTON_IMPORTS: dict[str, HostFunction] = {
     "kv_get": HostFunction("ii", "i", _kv_get),
     "kv_set": HostFunction("iiii", "i", _kv_set),
     "kv_delete": HostFunction("ii", "i", _kv_delete),
-    "call_tool": HostFunction("ii", "i", _call_tool),
+    "call_tool": HostFunction("ii", "i", _call_tool, may_wait=True),
     "read_result": HostFunction("ii", "i", _read_result),
     "subscribe": HostFunction("ii", "i", _subscribe),
     "unsubscribe": HostFunction("ii", "i", _unsubscribe),
 }
 
-__all__ = ["CAXTON_IMPORTS", "MAX_LOG_LINE_BYTES", "OK", "HostFunction"]
+__all__ = ["CAXTON_IMPORTS", "MAX_LOG_LINE_BYTES", "OK", "HostFunction", "take"]

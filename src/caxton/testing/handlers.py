@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caxton.bus.mailbox import Mailbox
     from caxton.bus.turn import Turn
     from caxton.messages.message import AclMessage
+    from caxton.sandbox.host import Pending
 
 Outcome: TypeAlias = "int | Crash | None"
 """0 (done), another number (failed), a crash, or None (not yet)."""
@@ -52,7 +53,17 @@ class FakeHandler:
         self.delivered: list[AclMessage] = []
         self.fired: list[int] = []
         self.resumed = 0
+        self._pending: Pending | None = None
         self._is_busy = self._is_over = False
+
+    @property
+    def waits_for(self) -> Pending | None:
+        """Set by `wait_for`."""
+        return self._pending if self._pending is not None and self._pending.result is None else None
+
+    def wait_for(self, pending: Pending) -> None:
+        """Its handling waits: the outcome that goes with it is None."""
+        self._pending = pending
 
     def deliver(self, body: bytes) -> Outcome:
         message = decode_message(body)

@@ -31,25 +31,25 @@ class Wanted:
 class Pending:
     """A call that goes on. Used on the event loop's thread only."""
 
-    __slots__ = ("_called", "_on_cancel", "result")
+    __slots__ = ("_on_cancel", "_told", "result")
 
     def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
         """`on_cancel` is called if whoever waits gives up before there is a result."""
         self.result: bytes | int | None = None
         """What `Broker.call` would have returned at once; None as long as there is none."""
-        self._called: Callable[[], None] | None = None
+        self._told: list[Callable[[], None]] = []
         self._on_cancel = on_cancel
 
     def when_done(self, callback: Callable[[], None]) -> None:
-        """Call back once, when `result` is there: now, if it is. One callback; a further one takes its place."""
+        """Call back once, when `result` is there: now, if it is. Several are called in the order asked."""
         if self.result is None:
-            self._called = callback
+            self._told.append(callback)
         else:
             callback()
 
     def cancel(self) -> None:
-        """Nobody waits any more: the callback is forgotten, and what can be stopped is. Harmless when it is done."""
-        self._called = None
+        """Nobody waits any more: callbacks are forgotten, and what can be stopped is. Harmless when it is done."""
+        self._told.clear()
         if self.result is None and self._on_cancel is not None:
             on_cancel, self._on_cancel = self._on_cancel, None
             on_cancel()
@@ -59,6 +59,6 @@ class Pending:
         if self.result is not None:
             return
         self.result, self._on_cancel = result, None
-        called, self._called = self._called, None
-        if called is not None:
-            called()
+        told, self._told = self._told, []
+        for callback in told:
+            callback()

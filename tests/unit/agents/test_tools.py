@@ -22,6 +22,7 @@ from caxton.recorder.recorder import open_recorder
 from caxton.sandbox.codes import INVALID, NOT_FOUND, TIMED_OUT
 from caxton.testing.clock import ManualClock
 from caxton.testing.handlers import FakeSupervisor
+from caxton.tools.wanted import Pending as Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from caxton.agents.tools import Tools
     from caxton.recorder.record import Record
+    from caxton.sandbox.host import Pending
+    from caxton.tools.wanted import Wanted
 
 
 class SlowTools:
@@ -37,11 +40,13 @@ class SlowTools:
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self.calls: list[tuple[str, str, str, bytes]] = []
+        self.keys: list[str] = []
 
-    def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
-        self.calls.append((workspace, agent, tool, arguments))
+    def call(self, wanted: Wanted, /) -> bytes | int:
+        self.calls.append((wanted.workspace, wanted.agent, wanted.tool, wanted.arguments))
+        self.keys.append(wanted.key)
         self._clock.advance(5)
-        return TIMED_OUT if tool == "database_query" else b'{"rows": 3}'
+        return TIMED_OUT if wanted.tool == "database_query" else b'{"rows": 3}'
 
 
 class Guest:
@@ -52,18 +57,30 @@ class Guest:
         self.recorder = open_recorder(directory, 2 << 20)
         self.slow = SlowTools(self.clock)
         self._flight = Flight(self.recorder, self.clock, History())
-        bus = cast("Exchange", SimpleNamespace(intake=Intake(), next_seq=count(1).__next__, id_prefix="x-"))
+        bus = cast(
+            "Exchange",
+            SimpleNamespace(intake=Intake(), next_seq=count(1).__next__, id_prefix="x-", new_trace_id=lambda: "b" * 32),
+        )
         self.turn = Turn(bus, Mailbox(Receiver(Directory("default"), "checker", FakeSupervisor()), 0))
         self.began_us = self.clock.wall_us()
-        self.turn.begin(self._message(), self.began_us)
+        self.turn.begin(self.message(), self.began_us)
         self.clock.advance(1)
 
-    def _message(self) -> Envelope:
+    def message(self, message_id: str = "m-7") -> Envelope:
         return Envelope(
-            7, "default", "orders", "checker", "m-7", "c-1", b"{}", self.began_us, attempt=3, trace=f"00-{'a' * 32}-"
+            7,
+            "default",
+            "orders",
+            "checker",
+            message_id,
+            "c-1",
+            b"{}",
+            self.began_us,
+            attempt=3,
+            trace=f"00-{'a' * 32}-",
         )
 
-    def call(self, request: bytes, tools: Tools | None = None) -> bytes | int:
+    def call(self, request: bytes, tools: Tools | None = None) -> bytes | int | Pending:
         """Through a door of its own."""
         return self.door(tools).call(self.turn, request)
 
@@ -127,9 +144,41 @@ async def test_tool_that_gives_up_says_why(guest: Guest) -> None:
     assert (one.tool, one.tool_error) == ("database_query", "tool timeout")
 
 
+async def test_repeated_call_of_the_same_message_has_the_same_key_and_another_has_another(guest: Guest) -> None:
+    def keys_of_a_handling(message: Envelope | None) -> list[str]:
+        guest.turn.begin(message, guest.clock.wall_us())
+        guest.slow.keys.clear()
+        for _ in range(2):
+            guest.call(b'{"tool": "stock"}')
+        guest.turn.release()
+        return list(guest.slow.keys)
+
+    first, second = keys_of_a_handling(guest.message()), keys_of_a_handling(guest.message())
+    assert first == second
+    found = [*first, *keys_of_a_handling(guest.message("m-8")), *keys_of_a_handling(None), *keys_of_a_handling(None)]
+    assert len(set(found)) == len(found)
+
+
+async def test_call_that_comes_back_later_is_recorded_then_and_before_anybody_hears_of_it(guest: Guest) -> None:
+    pending = Waiting()
+
+    class Later:
+        def call(self, _wanted: Wanted, /) -> Waiting:
+            return pending
+
+    heard: list[int] = []
+    assert guest.call(b'{"tool": "stock"}', Later()) is pending
+    pending.when_done(lambda: heard.append(len(guest.recorded)))
+    assert guest.recorded == []
+    guest.clock.advance(3)
+    pending.settle(TIMED_OUT)
+    (one,) = guest.recorded
+    assert (heard, one.tool_error, one.ended_us - one.handed_us) == ([1], "tool timeout", 3_000_000)
+
+
 async def test_code_that_nobody_knows_is_told_as_it_is(guest: Guest) -> None:
     class Odd:
-        def call(self, workspace: str, agent: str, tool: str, arguments: bytes) -> bytes | int:
+        def call(self, _wanted: Wanted, /) -> bytes | int:
             return -99
 
     assert -99 not in REASONS

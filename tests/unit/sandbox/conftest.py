@@ -29,9 +29,9 @@ class Guests:
         self._engine = engine
         self._made: list[Guest] = []
 
-    def new(self, wasm: bytes, **limits: float) -> tuple[Guest, RecordingHost]:
+    def new(self, wasm: bytes, *, host: RecordingHost | None = None, **limits: float) -> tuple[Guest, RecordingHost]:
         """A guest that is not booted yet, and its host."""
-        host = RecordingHost()
+        host = RecordingHost() if host is None else host
         guest = Guest(load(self._engine, wasm), Limits(**limits), host)  # type: ignore[arg-type]
         self._made.append(guest)
         return guest, host

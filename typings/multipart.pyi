@@ -1,0 +1,16 @@
+# What is used of `multipart`. Another package of that name, which only hands on to it, hides it from type checkers.
+from collections.abc import Iterator
+from types import TracebackType
+
+class MultipartError(ValueError): ...
+
+class MultipartSegment:
+    name: str | None
+
+class PushMultipartParser:
+    def __init__(self, boundary: str | bytes, *, strict: bool = ..., max_segment_count: int = ...) -> None: ...
+    def __enter__(self) -> PushMultipartParser: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def parse(self, chunk: bytes) -> Iterator[MultipartSegment | bytearray | bytes | None]: ...
