@@ -12,8 +12,9 @@ from caxton.agents.settings import settings_of
 from caxton.cli.agent_config import MAX_CONFIG_BYTES, MAX_DEPTH, read_agent_config
 from caxton.core.errors.values import InvalidName, InvalidValue
 from caxton.core.units import parse_duration, parse_size
-from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker, Resources
+from caxton.core.views.agents import AgentSpec, Bulkhead, CircuitBreaker, Resources, ToolGrant
 from caxton.core.views.settings import AgentPatch, ResourcesPatch
+from caxton.tools.grants import MAX_CALLS_PER_S, MAX_PATTERNS, Grant
 from tests.docs.tables import assert_same, block, read_page, rows, section, word, words
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def test_example_is_valid_and_has_every_key(tmp_path: Path) -> None:
     assert (definition.name, definition.version, definition.replicas) == ("sorter", "1.4", 3)
     said = {key for key in Resources.__struct_fields__ if getattr(spec.resources, key) is not None}
     assert_same("resources in the example", code=Resources.__struct_fields__, page=said)
-    for group, (_, kind) in GUARDS.items():
+    for group, (_, kind) in {**GUARDS, "tools": ("", ToolGrant)}.items():
         said = {key for key in kind.__struct_fields__ if getattr(getattr(spec, group), key) is not None}
         assert_same(f"{group} in the example", code=kind.__struct_fields__, page=said)
 
@@ -139,6 +140,34 @@ def test_bounds_and_default_of_a_guard_are_right(group: str, key: str) -> None:
     for wrong in (least - step, most + step):
         with pytest.raises(InvalidValue):
             guarded(group, **{key: wrong})
+
+
+def test_every_key_of_tools_has_a_line_with_its_bounds() -> None:
+    cells = {word(row[0]): (row[1], row[2]) for row in rows(section(PAGE, "## Tools"), "Key")}
+    assert_same("tools", code=ToolGrant.__struct_fields__, page=cells)
+    default = Grant()
+    assert cells["calls_per_s"] == (f"more than 0, up to `{MAX_CALLS_PER_S:.0f}`", f"`{default.calls_per_s:g}`")
+    assert cells["required"][0].startswith(f"up to {MAX_PATTERNS} names, ")
+    assert defined_tools(required=words(cells["required"][0])).allows("files.read_all")
+    assert (default.required, default.max_calls, default.max_cost) == ((), None, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"required": ["*"]}, {"required": ["web"]}, {"required": ["*.search"]}, {"required": ["web.se*rch"]},
+        {"required": [""]}, {"required": [f"a.b{n}" for n in range(MAX_PATTERNS + 1)]},
+        {"calls_per_s": 0}, {"calls_per_s": float("nan")}, {"calls_per_s": MAX_CALLS_PER_S + 1},
+        {"max_calls": -1}, {"max_cost": -0.1}, {"max_cost": float("inf")},
+    ],
+)  # fmt: skip
+def test_grant_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue):
+        defined_tools(**wrong)
+
+
+def defined_tools(**values: Any) -> Grant:
+    return define(AgentSpec(name="a", tools=ToolGrant(**values))).tools
 
 
 def test_page_names_every_setting_that_changes_while_it_runs() -> None:

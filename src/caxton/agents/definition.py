@@ -21,11 +21,12 @@ from caxton.core.units import format_size, parse_duration, parse_size
 from caxton.core.views.agents import CapabilitySpec
 from caxton.sandbox.capabilities import MAX_CAPABILITIES
 from caxton.sandbox.limits import MAX_MEMORY_BYTES, Limits
+from caxton.tools.grants import Grant, check_grant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from caxton.core.views.agents import AgentSpec, CircuitBreaker
+    from caxton.core.views.agents import AgentSpec, CircuitBreaker, ToolGrant
 
 T = TypeVar("T", int, float)
 
@@ -58,6 +59,7 @@ class Definition:
     circuit: Policy = field(default_factory=Policy)
     max_waiting: int = MAX_WAITING
     """Callers outside who may wait for its replies at once."""
+    tools: Grant = field(default_factory=Grant)
     record: bool = False
     """What its instances are given and do is kept."""
 
@@ -95,7 +97,20 @@ def define(spec: AgentSpec) -> Definition:
         mailbox_bytes=_size("mailbox_bytes", asked.mailbox_bytes, MAX_BYTES, 1 << 20, 1 << 30),
         circuit=_circuit(spec.circuit_breaker),
         max_waiting=_count("bulkhead.max_waiting", spec.bulkhead.max_waiting, MAX_WAITING, 1, MAX_WAITING_AT_MOST),
+        tools=_grant(spec.tools),
         record=spec.record,
+    )
+
+
+def _grant(asked: ToolGrant) -> Grant:
+    default = Grant()
+    return check_grant(
+        Grant(
+            required=tuple(dict.fromkeys(asked.required)),
+            calls_per_s=default.calls_per_s if asked.calls_per_s is None else asked.calls_per_s,
+            max_calls=asked.max_calls,
+            max_cost=asked.max_cost,
+        )
     )
 
 

@@ -48,6 +48,19 @@ class Bulkhead(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, fo
     """Callers outside who wait for its replies at once. Default 1,000."""
 
 
+class ToolGrant(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which tools an agent may call, and how much; without it none."""
+
+    required: list[str] = []
+    """`SOURCE.TOOL`, `SOURCE.BEGINNING*` or `SOURCE.*`."""
+    calls_per_s: float | None = None
+    """Of all tools together. Default 100."""
+    max_calls: int | None = None
+    """Since it was deployed. Default any number."""
+    max_cost: float | None = None
+    """Of all its calls together. Default anything."""
+
+
 class CapabilitySpec(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Something that an agent offers."""
 
@@ -75,6 +88,7 @@ class AgentSpec(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     resources: Resources = Resources()
     circuit_breaker: CircuitBreaker = CircuitBreaker()
     bulkhead: Bulkhead = Bulkhead()
+    tools: ToolGrant = ToolGrant()
     record: bool = False
     """Keep what its instances are given and do, for `caxton replay`."""
 
