@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,7 +51,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, letters: FakeDeadLetters) -> list[fl
         assert len(waited) < 50, "it goes on for ever"
         letters.tokens += 1
 
-    monkeypatch.setattr(dlq.time, "sleep", sleep)
+    monkeypatch.setattr(dlq, "time", SimpleNamespace(sleep=sleep))  # other threads sleep as well
     return waited
 
 
