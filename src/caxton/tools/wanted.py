@@ -1,0 +1,64 @@
+"""What an agent asks of the broker, and what it waits for when there is no answer yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(slots=True, kw_only=True)
+class Wanted:
+    """One call that an agent asks for; nothing of it is checked. Not changed after it was made."""
+
+    workspace: str
+    agent: str
+    """Who calls."""
+    tool: str
+    """`SOURCE.TOOL`."""
+    arguments: bytes
+    """As the agent gave them: it should be a JSON object."""
+    key: str
+    """Idempotency key: the same for every repetition of this call, after a crash too."""
+    traceparent: str = ""
+    """W3C; empty if there is none."""
+    depth: int = 0
+    """How many calls of agents as tools it stands on."""
+
+
+class Pending:
+    """A call that goes on. Used on the event loop's thread only."""
+
+    __slots__ = ("_called", "_on_cancel", "result")
+
+    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
+        """`on_cancel` is called if whoever waits gives up before there is a result."""
+        self.result: bytes | int | None = None
+        """What `Broker.call` would have returned at once; None as long as there is none."""
+        self._called: Callable[[], None] | None = None
+        self._on_cancel = on_cancel
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call back once, when `result` is there: now, if it is. One callback; a further one takes its place."""
+        if self.result is None:
+            self._called = callback
+        else:
+            callback()
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the callback is forgotten, and what can be stopped is. Harmless when it is done."""
+        self._called = None
+        if self.result is None and self._on_cancel is not None:
+            on_cancel, self._on_cancel = self._on_cancel, None
+            on_cancel()
+
+    def settle(self, result: bytes | int) -> None:
+        """For the broker: there is a result. The first one counts."""
+        if self.result is not None:
+            return
+        self.result, self._on_cancel = result, None
+        called, self._called = self._called, None
+        if called is not None:
+            called()
