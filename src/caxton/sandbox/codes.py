@@ -9,6 +9,11 @@ NOT_PERMITTED = -5
 RATE_LIMITED = -6
 TIMED_OUT = -7
 NOT_FOUND = -8
+NOT_APPROVED = -9
+UNAVAILABLE = -10
+FAILED = -11
+BUDGET_SPENT = -12
+TOO_DEEP = -13
 
 
 def name_of(result: int) -> str:

@@ -31,14 +31,15 @@ class Wanted:
 class Pending:
     """A call that goes on. Used on the event loop's thread only."""
 
-    __slots__ = ("_on_cancel", "_told", "result")
+    __slots__ = ("_told", "is_cancelled", "on_cancel", "result")
 
-    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
-        """`on_cancel` is called if whoever waits gives up before there is a result."""
+    def __init__(self) -> None:
         self.result: bytes | int | None = None
         """What `Broker.call` would have returned at once; None as long as there is none."""
+        self.is_cancelled = False
+        self.on_cancel: Callable[[], None] | None = None
+        """For the broker: called if whoever waits gives up before there is a result."""
         self._told: list[Callable[[], None]] = []
-        self._on_cancel = on_cancel
 
     def when_done(self, callback: Callable[[], None]) -> None:
         """Call back once, when `result` is there: now, if it is. Several are called in the order asked."""
@@ -50,15 +51,16 @@ class Pending:
     def cancel(self) -> None:
         """Nobody waits any more: callbacks are forgotten, and what can be stopped is. Harmless when it is done."""
         self._told.clear()
-        if self.result is None and self._on_cancel is not None:
-            on_cancel, self._on_cancel = self._on_cancel, None
-            on_cancel()
+        if self.result is None and not self.is_cancelled:
+            self.is_cancelled = True
+            if self.on_cancel is not None:
+                self.on_cancel()
 
     def settle(self, result: bytes | int) -> None:
         """For the broker: there is a result. The first one counts."""
         if self.result is not None:
             return
-        self.result, self._on_cancel = result, None
+        self.result, self.on_cancel = result, None
         told, self._told = self._told, []
         for callback in told:
             callback()

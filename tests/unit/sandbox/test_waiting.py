@@ -40,7 +40,8 @@ class LateHost(RecordingHost):
 
     def call_tool(self, request: bytes) -> Any:
         self.asked.append(request)
-        self.pending.append(Pending(self._cancel))
+        self.pending.append(Pending())
+        self.pending[-1].on_cancel = self._cancel
         return self.pending[-1]
 
     def _cancel(self) -> None:
