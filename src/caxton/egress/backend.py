@@ -5,7 +5,7 @@ Host header, SNI and the check of the certificate stay with the name; only the c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpcore
 
@@ -22,7 +22,7 @@ class GatedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._inner: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()
+        self._inner = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,

@@ -133,7 +133,7 @@ def _what_failed(error: Exception, target: Target) -> str:
             return f"the certificate of {place} is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return f"{place} does not speak TLS as it should"
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__  # the pool takes the cause away, but not the context
     if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
         return f"no connection to {place} could be made"
     if isinstance(error, httpcore.ProtocolError):

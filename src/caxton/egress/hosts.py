@@ -1,7 +1,7 @@
 """The list of hosts that may be reached: `api.example.com:443`, `*.example.com:443`, `10.1.2.3:8080`. Pure.
 
 A name gives no right to a private address: whoever lists a host does not choose what its DNS answers. An address that
-is not public must be listed itself, with the same port, alone or within a network: `10.1.0.0/16:8080`, `[fd00::/8]:443`.
+is not public must be listed itself with the same port, alone or within a network: `10.1.0.0/16:8080`, `[fd00::/8]:443`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ calls that wait on it. Event streams are passed on as they come; the SDK bounds 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpcore2
 import httpx2
@@ -86,7 +86,7 @@ class _GatedBackend(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._inner: httpcore2.AsyncNetworkBackend = httpcore2.AnyIOBackend()
+        self._inner = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
 
     async def connect_tcp(
         self,
