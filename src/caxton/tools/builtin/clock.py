@@ -35,7 +35,12 @@ _NOW = ToolInfo(
     description="What time it is, in UTC and, if a zone is named, there.",
     input_schema=arguments_schema(zone=_ZONE),
     output_schema=arguments_schema(
-        ("utc", "unix_us"), utc=_TEXT, unix_us={"type": "integer"}, zone=_TEXT, local=_TEXT, offset_s={"type": "integer"}
+        ("utc", "unix_us"),
+        utc=_TEXT,
+        unix_us={"type": "integer"},
+        zone=_TEXT,
+        local=_TEXT,
+        offset_s={"type": "integer"},
     ),
     is_idempotent=True,
     is_read_only=True,
@@ -72,7 +77,11 @@ def _now(at_us: int, zone: str | None) -> Result:
     if zone is not None:
         local = at.astimezone(_zone(zone))
         offset = local.utcoffset() or timedelta()
-        found |= {"zone": zone, "local": local.isoformat(timespec="microseconds"), "offset_s": int(offset.total_seconds())}
+        found |= {
+            "zone": zone,
+            "local": local.isoformat(timespec="microseconds"),
+            "offset_s": int(offset.total_seconds()),
+        }
     return answer(found)
 
 

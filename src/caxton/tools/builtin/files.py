@@ -13,6 +13,7 @@ import heapq
 import os
 import secrets
 import stat
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 MAX_PATH_CHARS = 1024
 MAX_PARTS = 32
 """Of a path: how deep a folder may be nested."""
+MAX_NAME_BYTES = 255
+"""Of one part; more, no file system of Linux takes."""
 MAX_LISTED = 1000
 """Entries that one answer has; the next call goes on after the last."""
 MAX_ENTRIES = 100_000
@@ -91,7 +94,10 @@ _PATH: dict[str, Any] = {
     "type": "string", "minLength": 1, "maxLength": MAX_PATH_CHARS,
     "description": "Relative to the folder, with / between its parts",
 }  # fmt: skip
-_ENCODING = {"enum": ["utf-8", "base64"], "description": "What the file's bytes stand in the JSON as; utf-8 if not given"}
+_ENCODING = {
+    "enum": ["utf-8", "base64"],
+    "description": "What the file's bytes stand in the JSON as; utf-8 if not given",
+}
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _FOUND = {"path": _TEXT, "size": _COUNT}
@@ -102,7 +108,7 @@ _LIST = ToolInfo(
     input_schema=arguments_schema(
         path={**_PATH, "minLength": 0, "description": "The directory; empty for the folder itself"},
         limit={"type": "integer", "minimum": 1, "maximum": MAX_LISTED},
-        after={**_TEXT, "maxLength": 255, "description": "Go on behind this name"},
+        after={**_TEXT, "maxLength": MAX_NAME_BYTES, "description": "Go on behind this name"},
     ),
     output_schema=arguments_schema(
         ("entries", "more"), more={"type": "boolean"},
@@ -169,6 +175,8 @@ class Folder:
 
     def __init__(self, settings: FilesSettings) -> None:
         self._settings = settings
+        self._writing = threading.Lock()
+        """Room is counted and taken by one at a time."""
 
     def list(self, call: Call, stop: Stop) -> dict[str, Any]:
         parts = _parts(call.arguments.get("path", ""), may_be_empty=True)
@@ -204,7 +212,7 @@ class Folder:
         data = _decoded(call.arguments["content"], call.arguments.get("encoding", "utf-8"))
         if len(data) > self._settings.max_file:
             raise ToolError(f"{len(data)} bytes are more than a file may have, {self._settings.max_file}")
-        with _at_fault(parts):
+        with _at_fault(parts), self._turn(stop):
             with self._directory(()) as root:
                 used = _usage(root, MAX_ENTRIES, stop)
             with self._directory(parts[:-1], make=partial(self._check_room, used)) as directory:
@@ -229,6 +237,15 @@ class Folder:
             os.fsync(directory)
         return {"path": "/".join(parts)}
 
+    @contextmanager
+    def _turn(self, stop: Stop) -> Iterator[None]:
+        if not self._writing.acquire(timeout=max(0.0, stop.until - time.monotonic())):
+            stop.check()
+        try:
+            yield
+        finally:
+            self._writing.release()
+
     def _check_room(self, used: _Usage, more_bytes: int, more_entries: int) -> None:
         used.entries += more_entries
         if more_entries and used.entries > self._settings.max_entries:
@@ -237,9 +254,7 @@ class Folder:
             raise ToolError(f"the folder has no room for that: all its files may have {self._settings.max_total} bytes")
 
     @contextmanager
-    def _directory(
-        self, parts: tuple[str, ...], make: Callable[[int, int], None] | None = None
-    ) -> Iterator[int]:
+    def _directory(self, parts: tuple[str, ...], make: Callable[[int, int], None] | None = None) -> Iterator[int]:
         """A handle of the directory at `parts`; `make` is asked (bytes, entries) before one that is absent is made."""
         try:
             handle = os.open(self._settings.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -272,8 +287,8 @@ def _parts(path: str, *, may_be_empty: bool = False) -> tuple[str, ...]:
     for part in parts:
         if part in {"", ".", ".."} or "\0" in part or part.startswith(_TEMPORARY):
             raise CannotCall("refused", "a path is relative, without empty parts, '.' or '..'")
-        if len(os.fsencode(part)) > 255:
-            raise ToolError("a name in the path has more than 255 bytes")
+        if not _is_utf8(part) or len(part.encode()) > MAX_NAME_BYTES:
+            raise ToolError(f"a name in the path is not UTF-8, or has more than {MAX_NAME_BYTES} bytes")
     return parts
 
 
