@@ -27,7 +27,7 @@ from caxton.tools.builtin.threads import Threads
 from caxton.tools.source import ToolInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from caxton.tools.builtin.threads import Stop
     from caxton.tools.source import Call, Result
@@ -238,7 +238,7 @@ class Folder:
         return {"path": "/".join(parts)}
 
     @contextmanager
-    def _turn(self, stop: Stop) -> Iterator[None]:
+    def _turn(self, stop: Stop) -> Generator[None]:
         if not self._writing.acquire(timeout=max(0.0, stop.until - time.monotonic())):
             stop.check()
         try:
@@ -254,7 +254,7 @@ class Folder:
             raise ToolError(f"the folder has no room for that: all its files may have {self._settings.max_total} bytes")
 
     @contextmanager
-    def _directory(self, parts: tuple[str, ...], make: Callable[[int, int], None] | None = None) -> Iterator[int]:
+    def _directory(self, parts: tuple[str, ...], make: Callable[[int, int], None] | None = None) -> Generator[int]:
         """A handle of the directory at `parts`; `make` is asked (bytes, entries) before one that is absent is made."""
         try:
             handle = os.open(self._settings.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -465,7 +465,7 @@ _SAID = {
 
 
 @contextmanager
-def _at_fault(parts: tuple[str, ...]) -> Iterator[None]:
+def _at_fault(parts: tuple[str, ...]) -> Generator[None]:
     """Turn what the system says into words; it never names a place outside."""
     try:
         yield

@@ -34,7 +34,8 @@ class CannotCall(Exception):
 
     def __init__(self, trouble: Trouble, detail: str, *, cause: str = "") -> None:
         super().__init__(detail)
-        self.trouble, self.detail = trouble, detail
+        self.trouble: Trouble = trouble
+        self.detail = detail
         self.cause = cause
         """For whoever runs the server, not for agents; without secrets."""
 

@@ -147,7 +147,7 @@ def sql_over(name: str, reader: Reader, settings: SqlSettings) -> BuiltinSource:
                 min(given.get("max_rows", MAX_ROWS), settings.max_rows),
                 settings.max_result,
                 call.until,
-            )  # fmt: skip
+            )
         )
         return answer({"columns": found.columns, "rows": found.rows, "more": found.is_cut})
 

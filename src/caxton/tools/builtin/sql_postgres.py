@@ -40,6 +40,7 @@ SELECT CASE WHEN total <= {most} THEN line END FROM (
 _REFUSED = {"25006", "42501"}
 """It would write; the role may not."""
 _CANCELED = "57014"
+_WRONG_PARAMETERS = "08P01"
 _UNAVAILABLE = ("08", "53", "57P", "58")
 """Classes of codes that say that the server, or the way there, is ill."""
 
@@ -118,11 +119,11 @@ async def _forget(connection: Any) -> None:
 
 def _said(exc: Any) -> Exception:
     code: str = exc.sqlstate or ""
-    text = exc.diag.message_primary or type(exc).__name__
+    text = exc.diag.message_primary or str(exc)
     if code == _CANCELED:
         return CannotCall("timeout", "the statement was ended: its time was over")
     if code in _REFUSED:
         return CannotCall("refused", "it may read only, and only what its role may")
-    if code.startswith(_UNAVAILABLE):
+    if code.startswith(_UNAVAILABLE) and code != _WRONG_PARAMETERS:
         return CannotCall("unavailable", "PostgreSQL does not answer", cause=text)
     return ToolError(text)

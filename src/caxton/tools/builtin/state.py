@@ -68,7 +68,7 @@ class Store(Protocol):
         """Keys with the prefix that are greater than `after`, in order of their bytes, at most `limit`."""
         ...
 
-    async def compare_and_set(  # noqa: PLR0913 - the port says what it says
+    async def compare_and_set(
         self, space: str, key: bytes, expected: bytes | None, value: bytes, call: str, room: Room
     ) -> bool:
         """Set it if its value is `expected`, or, without one, if it is not there; whether it was set.
@@ -154,7 +154,7 @@ _LIST = ToolInfo(
 )
 _COMPARE_AND_SET = ToolInfo(
     name="compare_and_set",
-    description="Put a value under a key only if the one there is as expected; without 'expected', only if there is none.",
+    description="Put a value under a key if the one there is as expected; without 'expected', if there is none.",
     input_schema=arguments_schema(("key", "value"), key=_KEY, expected={}, value={}),
     output_schema=arguments_schema(),
 )

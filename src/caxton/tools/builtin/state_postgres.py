@@ -19,8 +19,8 @@ _LOCK = 0x0CA8_7057
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS caxton_spaces (space text PRIMARY KEY, entries bigint NOT NULL, size bigint NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS caxton_entries (space text NOT NULL, key bytea NOT NULL, value bytea NOT NULL, "
-    "call text NOT NULL, PRIMARY KEY (space, key))",
+    """CREATE TABLE IF NOT EXISTS caxton_entries (space text NOT NULL, key bytea NOT NULL, value bytea NOT NULL,
+    call text NOT NULL, PRIMARY KEY (space, key))""",
 )
 
 

@@ -69,13 +69,13 @@ class RedisStore:
             raise InvalidValue("store", "redis", "install Caxton with its extra 'redis'") from None
         self._library: Any = library
         try:
-            pool = library.BlockingConnectionPool.from_url(
+            pool = self._library.BlockingConnectionPool.from_url(
                 url, max_connections=MAX_CONNECTIONS, timeout=None, socket_connect_timeout=CONNECT_S
             )
         except (ValueError, TypeError):
             rule = "write it like redis://HOST:PORT/0, rediss://… or unix:///PATH"
             raise InvalidValue("url", "…", rule) from None
-        self._redis: Any = library.Redis(connection_pool=pool)
+        self._redis: Any = self._library.Redis(connection_pool=pool)
         self._set = self._redis.register_script(_SET)
         self._delete = self._redis.register_script(_DELETE)
         self._compare_and_set = self._redis.register_script(_COMPARE_AND_SET)
