@@ -1,1 +1,1 @@
-"""Tools that come with the server, each off unless an operator names it: `[tools.NAME]` with `type = "builtin"`."""
+"""Tools that are part of the server: off unless a table `[tools.NAME]` has them."""
