@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from caxton.storage.database import Database
     from caxton.storage.lookup import Lookup
     from caxton.telemetry.room import Telemetry
+    from caxton.tools.broker import Broker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Rooms:
     log_files: LogFiles
     log_writer: LogWriter
     agents: AgentService
+    broker: Broker
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
     facilitator: Facilitator
@@ -148,6 +150,7 @@ class Rooms:
         self.refuse()
         self.bus.is_draining = True
         await self.agents.drain()
+        await self.broker.aclose()
         crash_point("stop.drained")
         self.bus.write_down()
         self.receipts.write_down()
