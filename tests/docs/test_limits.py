@@ -56,6 +56,23 @@ NOT_LIMITS = {
     "logs.book.SLICE_S": "how long a search goes on before others have their turn",
     "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
+    "tools.audit.CLOSE_S": "how long a stop waits for the last records",
+    "tools.audit.GATHER_S": "how late records are on disk",
+    **{
+        f"tools.settings.ToolSettings.{name}": "a default, in tools.md"
+        for name in (
+            "approval_timeout_s",
+            "concurrency",
+            "cost",
+            "cpu_time_s",
+            "idle_timeout_s",
+            "memory_bytes",
+            "rate_per_s",
+            "retries",
+            "timeout_s",
+            "trust_annotations",
+        )
+    },
     "storage.shelf.ROW_BYTES": "an estimate",
     "storage.shelf.READ_WAIT_S": "how long a reader waits for what was put; then it reads what is there",
     "recorder.recorder.MAX_NEEDLES": "from there on another way to look is quicker",

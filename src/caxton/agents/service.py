@@ -70,6 +70,10 @@ MAX_INSTANCES = 10_000
 
 LOG_LINES_IN_ERRORS = 10
 
+TOOLS_S = 2.0
+"""How long a stop waits for tools, and for people who have to allow a call; then their messages come again in the next
+run."""
+
 
 class _Agent:
     """A deployed agent: its row and who supervises it."""

@@ -128,6 +128,10 @@ class Broker:
         if self.writer is not None:
             await asyncio.to_thread(self.writer.close)
 
+    def waiting(self) -> list[Job]:
+        """Calls that wait for a person, for room or for their answer."""
+        return list(self._jobs)
+
     # --- calls -----------------------------------------------------------------------------------------------
 
     def call(self, wanted: Wanted) -> bytes | int | Pending:
