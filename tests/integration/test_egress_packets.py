@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ def in_a_world_of_its_own(tmp_path: Path, *command: str) -> subprocess.Completed
     switch.write_text("hosts: files dns\n")
     return subprocess.run(
         [*_ENTER, _SET_UP, "sh", str(resolver), str(switch), *command],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
