@@ -21,6 +21,8 @@ TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
 OBSERVE = ("tests/unit/observe",)
 REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
+EGRESS = ("tests/unit/egress", "tests/integration/test_egress.py")
+PACKETS = ("tests/integration/test_egress_packets.py",)
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
@@ -37,6 +39,111 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "a name opens private addresses",
+        "egress/gate.py",
+        "not policy.allow.may_connect(address, port)",
+        "False",
+        PACKETS,
+    ),
+    Mutant(
+        "a name is resolved a second time to connect",
+        "egress/gate.py",
+        "    return str(address)\n",
+        "    return host\n",
+        PACKETS,
+    ),
+    Mutant(
+        "the list of hosts is not looked at",
+        "egress/gate.py",
+        "not policy.allow.permits(host, port)",
+        "False",
+        PACKETS,
+    ),
+    Mutant(
+        "only the first address of a name is checked",
+        "egress/gate.py",
+        "for text in found][:MAX_ADDRESSES]",
+        "for text in found[:1]]",
+        EGRESS,
+    ),
+    Mutant(
+        "IPv4 within IPv6 is judged as IPv6",
+        "egress/addresses.py",
+        "    return address if inner is None else inner",
+        "    return address",
+        EGRESS,
+    ),
+    Mutant(
+        "6to4 counts as public",
+        "egress/addresses.py",
+        '        "2002::/16",  # 6to4: an IPv4 address is within\n',
+        "",
+        EGRESS,
+    ),
+    Mutant(
+        "a user in a URL is passed over",
+        "egress/target.py",
+        '    if "@" in text:\n',
+        '    if "@" in text and (text := text.rpartition("@")[2]) is None:\n',
+        EGRESS,
+    ),
+    Mutant(
+        "a number is a host name",
+        "egress/target.py",
+        '    if not _NUMBER.fullmatch(name.rpartition(".")[2]):',
+        "    if parse_address(name) is None:",
+        EGRESS,
+    ),
+    Mutant(
+        "secrets travel with a redirect",
+        "egress/fetch.py",
+        "return name not in _PRIVATE and not placeholders.has_secret(value)",
+        "return name not in _PRIVATE",
+        EGRESS,
+    ),
+    Mutant(
+        "an echo shows the secret",
+        "egress/fetch.py",
+        "body=placeholders.masked(data, most, used)",
+        "body=data[:most]",
+        EGRESS,
+    ),
+    Mutant(
+        "an endless body is read on",
+        "egress/fetch.py",
+        "        if len(data) >= most:\n            break\n",
+        "",
+        EGRESS,
+    ),
+    Mutant(
+        "a dripping body has no deadline",
+        "egress/fetch.py",
+        "async with asyncio.timeout(timeout_s):",
+        "async with asyncio.timeout(None):",
+        EGRESS,
+    ),
+    Mutant(
+        "a request brings its own framing",
+        "egress/request.py",
+        "    if name.lower() in _OURS:",
+        "    if name in _OURS:",
+        EGRESS,
+    ),
+    Mutant(
+        "an endless answer of an MCP server is read on",
+        "egress/transport.py",
+        "            if len(body) > self._most:\n                return None\n",
+        "",
+        ("tests/integration/test_egress_mcp.py",),
+    ),
+    Mutant(
+        "a refused MCP server ends the whole client",
+        "egress/transport.py",
+        "        except Refused as error:",
+        "        except ZeroDivisionError as error:",
+        ("tests/integration/test_egress_mcp.py",),
+    ),
     Mutant(
         "acknowledge before the commit",
         "bus/journal.py",

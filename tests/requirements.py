@@ -26,6 +26,7 @@ SDK_C = "sdk/c/README.md"
 TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
 MAP = "ARCHITECTURE.md"
+TOOLS = "docs/reference/tools.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,82 @@ class Requirement:
 
 
 REQUIREMENTS: dict[str, Requirement] = {
+    # --- the way out -----------------------------------------------------------------------------------------
+    "egress:listed": Requirement(
+        source=TOOLS,
+        text="Only hosts and ports that are listed are reached, and no packet leaves for any other address.",
+        tests=(
+            "test_no_packet_of_a_fetch_goes_where_it_must_not",
+            "test_no_packet_of_an_mcp_client_goes_where_it_must_not",
+            "test_what_is_not_listed_is_refused_before_any_connection",
+            "test_what_may_not_be_reached_is_a_502_without_a_connection",
+            "test_name_is_permitted_with_its_port_only",
+            "test_wildcard_permits_all_names_below_and_not_the_name_itself",
+        ),
+    ),
+    "egress:private": Requirement(
+        source=TOOLS,
+        text="A name opens no address that is not public, whatever its DNS says, unless the address is listed itself.",
+        tests=(
+            "test_what_may_be_near_is_not_public",
+            "test_name_opens_no_private_address_but_a_listed_one_with_that_port",
+            "test_name_that_stands_for_an_address_that_is_not_listed_is_refused",
+            "test_name_that_changes_its_address_is_checked_each_time_and_asked_once",
+        ),
+    ),
+    "egress:name": Requirement(
+        source=TOOLS,
+        text="Certificate and SNI stay with the name though the connection goes to an address.",
+        tests=("test_certificate_is_checked_for_the_name_and_the_name_is_told_to_the_server",),
+    ),
+    "egress:urls": Requirement(
+        source=TOOLS,
+        text="A URL that can be read in two ways is refused.",
+        tests=("test_odd_url_is_refused", "test_any_text_is_a_target_or_refused"),
+    ),
+    "egress:redirects": Requirement(
+        source=TOOLS,
+        text="Each redirect is checked like a request, and what is private stays behind when it leaves the origin.",
+        tests=(
+            "test_redirect_is_looked_at_as_if_it_had_been_asked_for",
+            "test_secret_and_login_stay_behind_when_a_redirect_leaves_the_origin",
+            "test_redirects_without_end_are_unreachable",
+        ),
+    ),
+    "egress:secrets": Requirement(
+        source=TOOLS,
+        text="Secrets are filled in for the listed host, and an echo of one comes back as its placeholder.",
+        tests=(
+            "test_secret_is_filled_in_and_never_comes_back",
+            "test_secret_that_is_unknown_or_would_break_the_header_is_refused",
+            "test_no_cut_shows_the_beginning_of_a_secret",
+        ),
+    ),
+    "egress:bounds": Requirement(
+        source=TOOLS,
+        text="Time and size of an answer have an end, whatever the other machine sends.",
+        tests=(
+            "test_body_is_cut_where_the_limit_is_and_the_rest_is_not_waited_for",
+            "test_body_that_drips_ends_at_the_deadline",
+            "test_server_that_never_answers_and_name_that_is_never_resolved_end_at_the_deadline",
+            "test_packed_body_stays_packed",
+            "test_endless_answer_is_a_502_and_its_connection_ends",
+        ),
+    ),
+    "egress:headers": Requirement(
+        source=TOOLS,
+        text="A request brings no header that says where it ends or whom it is for.",
+        tests=("test_header_that_would_say_what_is_not_its_to_say_is_refused",),
+    ),
+    "tools:http": Requirement(
+        source=TOOLS,
+        text="The tool http answers as its schemas say, and what goes wrong is told as trouble.",
+        tests=(
+            "test_text_comes_as_text_with_status_and_headers",
+            "test_long_body_is_cut_and_says_so_and_no_letter_is_cut_through",
+            "test_what_goes_wrong_is_told_as_trouble",
+        ),
+    ),
     # --- agents of the server's own --------------------------------------------------------------------------
     "native:same-guarantees": Requirement(
         source=MESSAGES,

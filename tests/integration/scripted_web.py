@@ -120,6 +120,15 @@ def always(data: bytes) -> Handle:
     return handle
 
 
+async def drip(request: bytes, writer: asyncio.StreamWriter) -> None:
+    """A body of which a byte comes now and then."""
+    writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
 async def endless(request: bytes, writer: asyncio.StreamWriter) -> None:
     """A body without end, as fast as it is taken."""
     writer.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")

@@ -15,7 +15,7 @@ from caxton.egress.backend import GatedBackend
 from caxton.egress.fetch import fetch
 from caxton.egress.refused import Refused, TimedOut, Unreachable
 from caxton.egress.request import Request
-from tests.integration.scripted_web import HOME, Web, always, answer, endless, tls_web, web
+from tests.integration.scripted_web import HOME, Web, always, answer, drip, endless, tls_web, web
 
 if TYPE_CHECKING:
     from caxton.egress.policy import Policy
@@ -232,13 +232,6 @@ async def test_body_as_long_as_the_limit_is_whole() -> None:
 
 
 async def test_body_that_drips_ends_at_the_deadline() -> None:
-    async def drip(request: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\n")
-        while True:
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.01)
-
     async with web(drip) as there:
         with pytest.raises(TimedOut):
             await fetch(Request(url=f"http://api.test:{there.port}/", timeout_s=0.3), there.policy())
