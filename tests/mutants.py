@@ -19,6 +19,12 @@ BUS = ("tests/unit/bus",)
 KILLS = ("tests/faults/test_kill.py",)
 TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
+MCP = (
+    "tests/unit/tools/test_mcp_lines.py",
+    "tests/unit/tools/test_mcp_bounds.py",
+    "tests/integration/test_mcp_stdio.py",
+)
+MCP_HTTP = ("tests/integration/test_mcp_http.py",)
 OBSERVE = ("tests/unit/observe",)
 REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
 EGRESS = ("tests/unit/egress", "tests/integration/test_egress.py")
@@ -1134,6 +1140,97 @@ MUTANTS = (
         '    "recordings:read": _TOUCH,',
         '    "recordings:read": _LOOK,',
         REPLAYS,
+    ),
+    Mutant(
+        "an MCP server inherits the environment",
+        "tools/mcp/child.py",
+        "            env=env,",
+        "            env={**os.environ, **env},",
+        MCP,
+    ),
+    Mutant(
+        "an MCP server leaves processes behind",
+        "tools/mcp/child.py",
+        "            os.killpg(self.pid, number)",
+        "            os.kill(self.pid, number)",
+        MCP,
+    ),
+    Mutant(
+        "an MCP call outlives its deadline",
+        "tools/mcp/supervised.py",
+        "await asyncio.wait({task}, timeout=until - self._clock.monotonic())",
+        "await asyncio.wait({task}, timeout=LIST_S)",
+        MCP,
+    ),
+    Mutant(
+        "a call that is given up is not taken back",
+        "tools/mcp/supervised.py",
+        "        if not task.done():\n            task.cancel()\n            raise TimeoutError",
+        "        if not task.done():\n            raise TimeoutError",
+        MCP,
+    ),
+    Mutant(
+        "a server that dies is started again at once",
+        "tools/mcp/supervised.py",
+        "            self._not_before = now + retry_delay_s(self._failures + 1, self._jitter())",
+        "            self._not_before = now",
+        MCP,
+    ),
+    Mutant(
+        "a server with a call under way is idle",
+        "tools/mcp/supervised.py",
+        "        if self._under_way or self._listings or self._is_closed",
+        "        if self._listings or self._is_closed",
+        MCP,
+    ),
+    Mutant(
+        "an answer may be as large as it likes",
+        "tools/mcp/lines.py",
+        "        elif len(self._kept) + len(part) > self._most:",
+        "        elif False:",
+        MCP,
+    ),
+    Mutant(
+        "notices are told one by one",
+        "tools/mcp/changes.py",
+        "            self._has_more = True\n            return",
+        "            self._has_more = True",
+        MCP,
+    ),
+    Mutant(
+        "agents read what a server says of its errors",
+        "tools/mcp/session.py",
+        "        return failure_of(exc.error.code)",
+        '        return Failure("failed", exc.error.message)',
+        MCP,
+    ),
+    Mutant(
+        "pages of tools have no end",
+        "tools/mcp/session.py",
+        "        for _ in range(MAX_PAGES):",
+        "        while True:",
+        MCP,
+    ),
+    Mutant(
+        "a broken connection ends all calls over HTTP",
+        "tools/mcp/posts.py",
+        "        except (httpx2.TransportError, httpx2.StreamError, OSError):",
+        "        except OSError:",
+        MCP_HTTP,
+    ),
+    Mutant(
+        "a call that is given up keeps its connection",
+        "tools/mcp/posts.py",
+        "            self._abort(taken_back[1])",
+        "            pass",
+        MCP_HTTP,
+    ),
+    Mutant(
+        "an answer over HTTP may be as large as it likes",
+        "tools/mcp/posts.py",
+        "                if len(got) > self._most_bytes:",
+        "                if len(got) < 0:",
+        MCP_HTTP,
     ),
 )
 

@@ -2169,5 +2169,79 @@ REQUIREMENTS: dict[str, Requirement] = {
         ),
         gap="0.83 with the flight recorder, 0.70 with telemetry as well (bench/observed.py)",
     ),
+    # --- MCP servers as sources of tools ----------------------------------------------------------------------
+    "mcp:revisions": Requirement(
+        source=TOOLS,
+        text="Servers of three revisions list all their pages, answer, and are heard when their tools change.",
+        tests=(
+            "test_server_of_each_revision_lists_all_its_pages_answers_and_tells_of_changes",
+            "test_auto_falls_back_to_the_handshake_of_an_older_server",
+        ),
+    ),
+    "mcp:given": Requirement(
+        source=TOOLS,
+        text="A program gets exactly its environment and no open file of the server.",
+        tests=(
+            "test_its_environment_is_exactly_what_is_written",
+            "test_it_gets_no_open_file_of_the_node",
+        ),
+    ),
+    "mcp:life": Requirement(
+        source=TOOLS,
+        text="Servers are started by a call, started again after a back-off, and closed when idle.",
+        tests=(
+            "test_nothing_is_started_before_the_first_call",
+            "test_call_ends_at_once_when_its_server_dies_and_the_server_comes_back_after_a_while",
+            "test_back_off_grows_with_each_death_and_who_calls_meanwhile_hears_at_once",
+            "test_server_that_nobody_calls_is_closed_and_started_again_when_somebody_does",
+            "test_server_that_works_is_not_idle",
+        ),
+    ),
+    "mcp:end": Requirement(
+        source=TOOLS,
+        text="Ending a server ends what it started, within a bounded time, whatever it ignores.",
+        tests=(
+            "test_closing_ends_the_server_with_all_it_started",
+            "test_server_that_dies_takes_with_it_what_it_started",
+            "test_server_that_hangs_in_its_handshake_is_ended_after_its_time",
+            "test_death_is_noticed_although_somebody_else_holds_the_output",
+        ),
+    ),
+    "mcp:deadline": Requirement(
+        source=TOOLS,
+        text="A call ends at its deadline whatever the server does, and is taken back from it.",
+        tests=(
+            "test_hanging_server_costs_its_caller_no_more_than_the_deadline",
+            "test_server_that_does_not_read_does_not_hold_up_whoever_gives_up",
+            "test_progress_is_seen_and_keeps_no_call_alive_past_its_deadline",
+            "test_call_that_is_given_up_is_taken_back_from_the_server",
+            "test_late_answer_after_a_call_was_given_up_is_nobodys",
+        ),
+    ),
+    "mcp:alone": Requirement(
+        source=TOOLS,
+        text="What goes wrong in one call is the failure of that call.",
+        tests=(
+            "test_answer_that_is_too_large_is_the_failure_of_its_call_alone",
+            "test_bad_answer_fails_its_call_at_once_and_no_other",
+            "test_what_goes_wrong_in_one_call_is_the_failure_of_that_call",
+            "test_what_is_no_message_is_told_as_noise_and_the_call_is_answered",
+        ),
+    ),
+    "mcp:floods": Requirement(
+        source=TOOLS,
+        text="Floods of notices, noise and pages are bounded.",
+        tests=(
+            "test_flood_of_notices_is_told_as_few_changes",
+            "test_list_of_tools_has_an_end",
+            "test_noise_of_a_flood_is_counted_and_told_later",
+            "test_who_floods_is_read_more_slowly_and_who_does_not_is_not",
+        ),
+    ),
+    "mcp:key": Requirement(
+        source=TOOLS,
+        text="Calls carry the idempotency key and the trace.",
+        tests=("test_server_is_told_who_asks_again_and_of_which_trace",),
+    ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

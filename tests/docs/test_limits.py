@@ -138,6 +138,16 @@ NOT_LIMITS = {
     "server.http.START_TIMEOUT_S": "a step of starting",
     "server.pump.QUIET_S": "when idle threads rest",
     "server.pump.SLICE_S": "how the loop shares its time",
+    "tools.mcp.changes.EVERY_S": "how often a server's tools are listed again, in tools.md",
+    "tools.mcp.child.READ_BYTES": "how much is read at once",
+    "tools.mcp.lines.HEAD_BYTES": "how much of a long line is looked at",
+    "tools.mcp.pace.BURST_BYTES": "stands in the line of NOISE_BYTES_PER_S",
+    "tools.mcp.pace.LINE_BYTES": "an estimate",
+    "tools.mcp.pipes.GRACE_S": "a step of ending a server, in tools.md",
+    "tools.mcp.posts.NOTICE_S": "how long a server may hold up the next request by answering no notification",
+    "tools.mcp.session.LISTEN_AGAIN_S": "how often a lost stream of notices is asked for again",
+    "tools.mcp.supervised.STEADY_S": "when a death counts as the first again, in tools.md",
+    "tools.mcp.supervised.STOP_S": "a step of ending a server",
     "server.tuning.SWITCH_INTERVAL_S": "how threads share the interpreter",
 }
 """Constants that look like limits and that nobody meets."""

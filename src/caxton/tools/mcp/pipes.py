@@ -8,24 +8,20 @@ only what makes itself a session of its own outlives that.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from asyncio.subprocess import PIPE
-from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import anyio
 import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from caxton.core.token_bucket import TokenBucket
+from caxton.tools.mcp.child import READ_BYTES, Child
 from caxton.tools.mcp.lines import EndlessLine, Lines, TooLong, answered_id
 from caxton.tools.mcp.outcomes import NO_ANSWER, TOO_LARGE
 from caxton.tools.mcp.pace import Pace
 
 if TYPE_CHECKING:
-    from asyncio import StreamReader, StreamWriter
-    from asyncio.subprocess import Process
     from collections.abc import Callable
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -46,7 +42,6 @@ WRITE_S = 5.0
 GRACE_S = 0.5
 """Between the end of its input and SIGTERM, and between that and SIGKILL."""
 
-_READ_BYTES = 64 << 10
 _MAX_UNWRITTEN = 64
 """Messages; so that who takes back a call need not wait until the server reads that."""
 
@@ -71,26 +66,21 @@ class Pipes:
         self._lines = Lines(most_bytes, most_bytes + MAX_SKIPPED_BYTES)
         self._notices = TokenBucket(MAX_NOTICES_PER_S, MAX_NOTICES_PER_S)
         self._pace = Pace()
-        self._child: Process
+        self._is_silent = self._is_leaving = False
+        self._child: Child
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(
         self,
     ) -> tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]:
         command = self._command
-        self._child = child = await asyncio.create_subprocess_exec(
-            command.program(),
-            *command.arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=dict(command.env),
-            cwd=command.cwd,
-            start_new_session=True,
-            limit=_READ_BYTES,
-        )
-        self._stdin = cast("StreamWriter", child.stdin)
-        self._stdout, self._stderr = cast("StreamReader", child.stdout), cast("StreamReader", child.stderr)
+        child = self._child = Child([command.program(), *command.arguments], dict(command.env), command.cwd)
+        try:
+            await child.connect()
+        except BaseException:
+            child.signal_group(signal.SIGKILL)
+            child.close()
+            raise
         self._on_start(child.pid)
         self._heard, heard = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         said, self._said = anyio.create_memory_object_stream[SessionMessage](_MAX_UNWRITTEN)
@@ -102,70 +92,64 @@ class Pipes:
     async def __aexit__(self, *_exc: object) -> None:
         child = self._child
         try:
-            self._stdin.close()
-            if not await self._is_gone():
-                self._signal(signal.SIGTERM)
-                await self._is_gone()
+            if self._is_silent:  # that explains whatever else went wrong
+                await child.is_gone(GRACE_S)
+                self._end(self._fate())
+            self._is_leaving = True
+            child.stdin.close()
+            if not await child.is_gone(GRACE_S):
+                child.signal_group(signal.SIGTERM)
+                await child.is_gone(GRACE_S)
         finally:
-            self._signal(signal.SIGKILL)
+            child.signal_group(signal.SIGKILL)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for stream in self._streams:
                 stream.close()
-            await self._is_gone()
-            child._transport.close()  # type: ignore[attr-defined]  # a pipe may be held open by a grandchild
-
-    async def _is_gone(self) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_S):
-                await self._child.wait()
-        return self._child.returncode is not None
-
-    def _signal(self, number: int) -> None:
-        """To the whole group, also when the child itself is gone: its number is free only when no member is left."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, number)
+            await child.is_gone(GRACE_S)
+            child.close()
 
     # --- four tasks ------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         why = ""
         try:
-            while chunk := await self._stdout.read(_READ_BYTES):
+            while chunk := await self._child.stdout.read(READ_BYTES):
                 for line in self._lines.feed(chunk):
                     await self._take(line)
         except EndlessLine:
             why = "it wrote a line without end"
         except anyio.BrokenResourceError:
             pass  # nobody listens any more
+        self._is_silent = True
         self._heard.close()
-        await self._is_gone()
-        self._on_end(why or self._fate())
+        await self._child.is_gone(GRACE_S)
+        self._end(why or self._fate())
 
     async def _write(self) -> None:
         try:
             async for message in self._said:
                 text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                self._stdin.write(text.encode() + b"\n")
+                self._child.stdin.write(text.encode() + b"\n")
                 async with asyncio.timeout(WRITE_S):
-                    await self._stdin.drain()
+                    await self._child.stdin.drain()
         except OSError as exc:  # TimeoutError too
             if isinstance(exc, TimeoutError):
-                self._on_end(f"it has not read for {WRITE_S:g} s what it was sent")
+                self._end(f"it has not read for {WRITE_S:g} s what it was sent")
 
     async def _read_errors(self) -> None:
-        lines = Lines(_READ_BYTES, 1 << 62)
-        while chunk := await self._stderr.read(_READ_BYTES):
+        lines = Lines(READ_BYTES, 1 << 62)
+        while chunk := await self._child.stderr.read(READ_BYTES):
             for line in lines.feed(chunk):
                 await self._note("stderr", line.head if isinstance(line, TooLong) else line)
 
     async def _watch(self, reading: asyncio.Task[None]) -> None:
         """The child's end is the group's, and that of its output, even if somebody else still holds it."""
         await self._child.wait()
-        self._signal(signal.SIGKILL)
+        self._child.signal_group(signal.SIGKILL)
         await asyncio.wait({reading}, timeout=GRACE_S)
-        self._on_end(self._fate())
+        self._end(self._fate())
 
     # --- what it says ----------------------------------------------------------------------------------------
 
@@ -211,8 +195,12 @@ class Pipes:
         if (seconds := self._pace.spent(byte_count, self._clock.monotonic())) > 0:
             await asyncio.sleep(seconds)
 
+    def _end(self, why: str) -> None:
+        if not self._is_leaving:  # else it ends because we want it to
+            self._on_end(why)
+
     def _fate(self) -> str:
-        code = self._child.returncode
+        code = self._child.code
         if code is None:
             return "it closed its output"
         return f"it was killed by signal {-code}" if code < 0 else f"it exited with code {code}"

@@ -27,6 +27,9 @@ NOTICE_S = 2.0
 
 MAX_CONNECTIONS = 100
 
+_GATEWAY = (502, 503, 504)
+"""Statuses of something before the server, as of our own way out: it was not reached."""
+
 _REQUEST = re.compile(rb'\{"jsonrpc":"2\.0","id":(\d+),')
 _CANCELLED = re.compile(rb'\{"jsonrpc":"2\.0","method":"notifications/cancelled","params":\{"requestId":(\d+)\b')
 _NOTICE = b'{"jsonrpc":"2.0","method":"notifications/'
@@ -91,6 +94,9 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
                     is_stream = True
                     most = None if _is_endless(request) else self._most_bytes
                     return self._streamed(response, abort, key, most)
+                if response.status_code in _GATEWAY and "json" not in response.headers.get("content-type", ""):
+                    await response.aclose()
+                    return _error(request, BROKEN)
                 return await self._read(request, response)
         except (httpx2.TransportError, httpx2.StreamError, OSError):  # TimeoutError too
             return _error(request, BROKEN)

@@ -132,7 +132,8 @@ class SupervisedSource(ABC):
         self.noise = Noise(tell, clock)
         self.changes = Changes()
         self._clock, self._jitter = clock, jitter
-        self._life: Life | None = None
+        self.life: Life | None = None
+        """The present run."""
         self._is_closed = False
         self._starts = self._restarts = self._failures = 0
         self._not_before = 0.0
@@ -165,7 +166,7 @@ class SupervisedSource(ABC):
 
     def view(self) -> dict[str, Any]:
         """See `Source`."""
-        now, life = self._clock.monotonic(), self._life
+        now, life = self._clock.monotonic(), self.life
         return {
             "kind": self.kind,
             "state": self.state,
@@ -193,8 +194,8 @@ class SupervisedSource(ABC):
         self._is_closed = True
         self.changes.close()
         self._busy()
-        if self._life is not None:
-            await self._end(self._life)
+        if self.life is not None:
+            await self._end(self.life)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -215,8 +216,8 @@ class SupervisedSource(ABC):
         """See the module."""
         if self._is_closed:
             return "closed"
-        if self._life is not None:
-            return "running" if self._life.ready.done() else "starting"
+        if self.life is not None:
+            return "running" if self.life.ready.done() else "starting"
         return "waiting" if self._not_before > self._clock.monotonic() else "idle"
 
     # --- calls -----------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ class SupervisedSource(ABC):
     async def _session(self, until: float) -> Session:
         """What to call, started if need be. Raises `SourceDown`, or `TimeoutError` when that takes too long."""
         while True:
-            life = self._life or self._start()
+            life = self.life or self._start()
             if life.over.is_set() and life.task is not None:  # it is being put away
                 await self._wait(life.task, until)
                 continue
@@ -292,7 +293,7 @@ class SupervisedSource(ABC):
             raise SourceDown(f"{self.name} is down ({self._last_error}); it is started again in {wait_s:.1f} s at most")
         self._starts += 1
         self._restarts += self._failures > 0
-        life = self._life = Life(now, asyncio.get_running_loop().create_future())
+        life = self.life = Life(now, asyncio.get_running_loop().create_future())
         life.task = asyncio.get_running_loop().create_task(self._live(life))
         return life
 
@@ -320,7 +321,7 @@ class SupervisedSource(ABC):
 
     def _ended(self, life: Life) -> None:
         now = self._clock.monotonic()
-        self._life = None
+        self.life = None
         if life.is_wanted_end:
             self._failures = 0
         else:
@@ -359,9 +360,9 @@ class SupervisedSource(ABC):
 
     def _is_idle(self) -> None:
         self._idle = None
-        if self._life is not None and self._life.ready.done():
-            self._life.is_wanted_end = True
-            self._life.end("")
+        if self.life is not None and self.life.ready.done():
+            self.life.is_wanted_end = True
+            self.life.end("")
 
 
 def _reason(exc: BaseException) -> str:
