@@ -1,9 +1,9 @@
 """What the sandbox adds to a call of a tool: `python bench/wasm_tools.py [--json]`.
 
 The source alone, without the broker: a call of `count` of `examples/tools/word_count.wasm` on an instance that runs
-already, one after the other (`median`, `p99`) and many at once (`calls_per_s`); `start_*` is the first call of a source,
-loading its compiled module, instance and handshake included. `loop_*` is how long other work of the event loop waited for its
-turn while one tool computed without end.
+already, one after the other (`median`, `p99`) and many at once (`calls_per_s`). `start_*` is a source's first call: its
+compiled module is loaded, an instance made, hands are shaken. `loop_*` is how long other work of the event loop waited
+for its turn while one tool computed without end.
 """
 
 from __future__ import annotations
