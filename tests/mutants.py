@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUS = ("tests/unit/bus",)
+WASM_TOOLS = ("tests/unit/tools/wasm",)
 KILLS = ("tests/faults/test_kill.py",)
 TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
@@ -149,6 +150,60 @@ MUTANTS = (
         "        except Refused as error:",
         "        except ZeroDivisionError as error:",
         ("tests/integration/test_egress_mcp.py",),
+        "a sandboxed tool follows symbolic links to files",
+        "sandbox/wasi_files.py",
+        "_FILE = os.O_NOFOLLOW | os.O_CLOEXEC",
+        "_FILE = os.O_CLOEXEC",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool walks through symbolic links",
+        "sandbox/wasi_files.py",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool leaves its directory with dots",
+        "sandbox/wasi_files.py",
+        'if part != "..":',
+        "if part:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool writes where it may only read",
+        "sandbox/wasi_files.py",
+        "if to_write and not opened.is_writable:",
+        "if to_write and not opened.is_readable:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool has the environment of the server",
+        "sandbox/wasi_command.py",
+        "for name, value in allowed.environment.items()]",
+        "for name, value in {**__import__('os').environ, **allowed.environment}.items()]",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a line of a sandboxed tool has no end",
+        "tools/wasm/instance.py",
+        "if len(self._out) > self._max_line_bytes:",
+        "if len(self._out) > 1 << 40:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool that was cancelled runs on",
+        "tools/wasm/wasi_source.py",
+        "                    self._drop(instance)\n                    raise\n        except TimeoutError",
+        "                    raise\n        except TimeoutError",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool that traps starts again at once for ever",
+        "tools/wasm/wasi_source.py",
+        "if self._failures > 1:",
+        "if self._failures > 1_000_000:",
+        WASM_TOOLS,
     ),
     Mutant(
         "acknowledge before the commit",

@@ -118,6 +118,58 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_long_body_is_cut_and_says_so_and_no_letter_is_cut_through",
             "test_what_goes_wrong_is_told_as_trouble",
         ),
+    # --- sandboxed tools -------------------------------------------------------------------------------------
+    "tools:sandbox:speaks": Requirement(
+        source=TOOLS,
+        text="A WASI command that speaks MCP lists its tools and answers calls, one instance for each call in hand.",
+        tests=(
+            "test_tool_of_the_examples_lists_its_tools_and_counts",
+            "test_calls_at_once_have_instances_of_their_own_up_to_the_concurrency",
+            "test_example_tool_is_built_from_its_source",
+        ),
+    ),
+    "tools:sandbox:files": Requirement(
+        source=TOOLS,
+        text="It opens files beneath granted directories only; no link, no `..` and no rename leads out.",
+        tests=(
+            "test_without_a_grant_no_file_opens",
+            "test_no_way_leads_out_and_no_link_is_followed",
+            "test_links_out_are_neither_made_nor_gone_through_by_other_calls",
+            "test_read_only_directory_stays_as_it_is",
+            "test_pipe_in_a_granted_directory_holds_nobody",
+        ),
+    ),
+    "tools:sandbox:environment": Requirement(
+        source=TOOLS,
+        text="It has exactly the environment that was granted.",
+        tests=("test_environment_is_exactly_what_was_granted",),
+    ),
+    "tools:sandbox:limits": Requirement(
+        source=TOOLS,
+        text="One that computes, allocates, writes or waits without end is stopped, and holds up nobody else.",
+        tests=(
+            "test_spin_ends_at_its_cpu_time_while_others_go_on",
+            "test_memory_bomb_gets_no_more_than_its_memory",
+            "test_endless_line_is_cut_off_at_the_result_cap",
+            "test_endless_lines_are_ended_and_heard_of_only_in_part",
+            "test_call_that_is_over_its_deadline_is_ended_and_the_next_one_answered",
+            "test_tool_that_sleeps_holds_nobody_and_is_woken",
+            "test_one_slice_is_run_in_each_round_of_the_loop",
+        ),
+    ),
+    "tools:sandbox:ends": Requirement(
+        source=TOOLS,
+        text="One that traps fails its call only, starts again at the next, and with a pause if it goes on so.",
+        tests=(
+            "test_end_in_the_middle_of_a_call_fails_it_and_the_next_call_has_a_new_instance",
+            "test_end_again_and_again_makes_the_source_wait_before_it_starts_once_more",
+            "test_idle_instances_are_closed_after_a_while",
+        ),
+    ),
+    "tools:sandbox:noise": Requirement(
+        source=TOOLS,
+        text="What it writes beside the protocol is no answer, and goes to its log in bounded lines.",
+        tests=("test_logs_on_stdout_and_stderr_are_noise_and_no_answer", "test_question_of_the_tool_is_refused"),
     ),
     # --- agents of the server's own --------------------------------------------------------------------------
     "native:same-guarantees": Requirement(

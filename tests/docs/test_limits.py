@@ -42,6 +42,7 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "tools.wasm.wasi_source.GATHER_CHANGES_S": "how long news waits for more of the same",
     "bus.envelope.TRACE_CHARS": "of the W3C's format",
     "telemetry.outline.MAX_REMEMBERED": "how far back a caller's span or a failed message is looked for",
     "telemetry.room.GATHER_S": "how often records are looked at",

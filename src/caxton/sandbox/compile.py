@@ -71,7 +71,7 @@ class Compiler:
     async def _compile(self, wasm: bytes, *, command: bool) -> bytes:
         began, outcome = time.monotonic(), "limit"
         try:
-            compiled = await _compile_in_child(wasm, "command" if command else "agent")
+            compiled = await (_compile_in_child(wasm, "command") if command else _compile_in_child(wasm))
             outcome = "compiled"
         except InvalidWasm:
             outcome = "refused"
@@ -117,7 +117,7 @@ class Compiler:
         return hmac.digest(self._key, name.encode() + b"\0" + compiled, hashlib.sha256)
 
 
-async def _compile_in_child(wasm: bytes, kind: str) -> bytes:
+async def _compile_in_child(wasm: bytes, kind: str = "agent") -> bytes:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "caxton.sandbox.compile_child", kind,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 class Allowed:
     """What a command gets; nothing that is not here."""
 
+    arguments: tuple[str, ...] = ()
+    """Behind the name, which is always `tool`."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
     directories: tuple[Granted, ...] = ()
-    memory_bytes: int = 10 * MIB
-    cpu_time_s: float = 1.0
+    memory_bytes: int = 64 * MIB
+    cpu_time_s: float = 5.0
     """For each piece of work."""
     host_calls: int = 100_000
     """For each piece of work."""
@@ -137,7 +139,7 @@ class CommandGuest(Guest):
         super().__init__(as_module, allowed.limits(), nobody)
         self._linker = module.linker
         self.tell = tell
-        self.arguments = [b"tool"]
+        self.arguments = [b"tool", *(argument.encode() for argument in allowed.arguments)]
         self.environment = [f"{name}={value}".encode() for name, value in allowed.environment.items()]
         self._input = bytearray()
         self._reading: tuple[list[tuple[int, int]], int] | None = None

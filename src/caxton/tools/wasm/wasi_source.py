@@ -34,6 +34,8 @@ MAX_PAGES = 20
 MAX_TOOLS = 1000
 LIST_S = 10.0
 """To start and to list all tools."""
+GATHER_CHANGES_S = 0.05
+"""How long the news that its tools are others waits for more of the same."""
 FIRST_BACK_OFF_S = 0.1
 MAX_BACK_OFF_S = 30.0
 
@@ -48,6 +50,7 @@ class WasiSettings:
     max_result_bytes: int = 1 << 20
     """A line of the protocol may be this long, and a little for what is around the result."""
     idle_timeout_s: float = 300.0
+    """After so long without a call an instance is closed; 0: never."""
 
 
 _AROUND_RESULT_BYTES = 4096
@@ -234,7 +237,7 @@ class WasiSource:
         self._idle.append(instance)
         if self._is_closed:
             self._drop(instance)
-        elif self._sweeper is None:
+        elif self._sweeper is None and self._settings.idle_timeout_s:
             self._sweeper = asyncio.get_running_loop().call_later(self._settings.idle_timeout_s, self._sweep)
 
     def _sweep(self) -> None:
@@ -270,10 +273,10 @@ class WasiSource:
         return "running" if self._instances else "stopped"
 
     def _tell(self) -> None:
-        """Many changes in one round of the loop are one."""
+        """Many changes within a moment are one."""
         if not self._is_telling:
             self._is_telling = True
-            asyncio.get_running_loop().call_soon(self._tell_all)
+            asyncio.get_running_loop().call_later(GATHER_CHANGES_S, self._tell_all)
 
     def _tell_all(self) -> None:
         self._is_telling = False
