@@ -90,7 +90,7 @@ async def test_delete_takes_a_file_or_an_empty_directory(source: BuiltinSource, 
     assert "something in it" in await said(source, "delete", path="a")
     await asked(source, "delete", path="a/x")
     await asked(source, "delete", path="a")
-    assert list(folder.iterdir()) == []
+    assert os.listdir(folder) == []
     assert "not there" in await said(source, "delete", path="a")
 
 
@@ -115,7 +115,7 @@ async def test_write_replaces_unless_it_may_not(source: BuiltinSource, folder: P
     await asked(source, "write", path="x", content="3")
     assert (folder / "x").read_text() == "3"
     assert (folder / "x").stat().st_mode & 0o777 == 0o640
-    assert [path.name for path in folder.iterdir()] == ["x"]
+    assert os.listdir(folder) == ["x"]
 
 
 async def test_file_with_another_name_outside_is_not_written_through(source: BuiltinSource, folder: Path) -> None:
@@ -194,7 +194,7 @@ async def test_folder_that_is_read_only_has_no_tools_that_write(folder: Path) ->
 async def test_folder_that_is_gone_is_unavailable_and_its_place_is_only_for_the_operator(
     source: BuiltinSource, folder: Path
 ) -> None:
-    folder.rmdir()
+    os.rmdir(folder)
     found = await outcome(source, "list")
     assert str(folder) not in repr(found)
     assert await trouble(source, "list") == "unavailable"
@@ -207,7 +207,7 @@ async def test_what_an_interrupted_write_left_goes_after_a_while(source: Builtin
         at = (folder / name).stat().st_mtime - age_s
         os.utime(folder / name, (at, at))
     await asked(source, "write", path="x", content="")
-    assert sorted(path.name for path in folder.iterdir()) == [".caxton-tmp-new", "x"]
+    assert sorted(os.listdir(folder)) == [".caxton-tmp-new", "x"]
 
 
 async def test_path_too_long_or_too_deep_is_an_error(source: BuiltinSource) -> None:

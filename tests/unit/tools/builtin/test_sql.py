@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def test_query_answers_with_columns_and_rows_within_the_limits_of_the_grant(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    connection = apsw.Connection(str(path))
+    connection: Any = apsw.Connection(str(path))
     connection.execute("CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')").fetchall()
     connection.close()
     source = sql_source("sql", SqlSettings.parse({"sqlite": str(path), "max_rows": 2}))
