@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -98,14 +98,15 @@ def _running(command: list[str | Path], place: Path, end: signal.Signals) -> Gen
             process.wait(timeout=30)
 
 
-def _as_nobody() -> dict[str, int | list[int]]:
+def _as_nobody() -> dict[str, Any]:
     return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def _answers_redis(url: str) -> bool:
-    with redis.Redis.from_url(url) as client:
+    client: Any = redis.Redis
+    with client.from_url(url) as found:
         try:
-            return bool(client.ping())
+            return found.ping()
         except redis.RedisError:
             return False
 

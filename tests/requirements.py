@@ -25,6 +25,7 @@ MONITORING = "docs/howto/set-up-monitoring.md"
 SDK_C = "sdk/c/README.md"
 TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
+TOOLS = "docs/reference/tools.md"
 MAP = "ARCHITECTURE.md"
 TOOLS = "docs/reference/tools.md"
 
@@ -2294,6 +2295,96 @@ REQUIREMENTS: dict[str, Requirement] = {
         source=TOOLS,
         text="Calls carry the idempotency key and the trace.",
         tests=("test_server_is_told_who_asks_again_and_of_which_trace",),
+    # --- built-in tools --------------------------------------------------------------------------------------
+    "builtin:answers": Requirement(
+        source=TOOLS,
+        text="Whatever a built-in tool does wrong is its answer; at its deadline nobody waits for it any more.",
+        tests=(
+            "test_what_a_function_raises_is_its_answer_and_never_passes",
+            "test_what_a_coroutine_raises_is_its_answer_too",
+            "test_coroutine_that_outlasts_its_deadline_is_cancelled",
+            "test_one_that_will_not_be_cancelled_holds_up_nobody",
+            "test_work_that_hangs_takes_a_thread_and_the_others_go_on",
+        ),
+    ),
+    "builtin:state": Requirement(
+        source=TOOLS,
+        text="State is the same in SQLite, Redis and PostgreSQL: whole changes, one winner, spaces apart and bounded.",
+        tests=(
+            "test_what_was_set_is_there_and_the_last_value_counts",
+            "test_spaces_do_not_see_each_other",
+            "test_keys_come_in_the_order_of_their_bytes_and_only_those_with_the_prefix",
+            "test_compare_and_set_changes_only_what_is_as_expected",
+            "test_of_many_at_once_one_wins",
+            "test_space_takes_so_many_entries_and_no_more",
+            "test_space_takes_so_many_bytes_of_keys_and_values_and_no_more",
+            "test_workspaces_share_nothing_and_agents_what_they_are_to",
+        ),
+    ),
+    "builtin:state:repeated": Requirement(
+        source=TOOLS,
+        text="A compare_and_set that is repeated under its idempotency key is told what the first one did.",
+        tests=(
+            "test_compare_and_set_that_is_repeated_is_told_that_it_was_done",
+            "test_call_that_is_repeated_after_a_crash_is_told_the_same",
+        ),
+    ),
+    "builtin:files": Requirement(
+        source=TOOLS,
+        text="Nothing outside of the folder is read, written or named; no link is followed, no pipe or device opened.",
+        tests=(
+            "test_path_that_is_not_inside_by_its_looks_is_refused",
+            "test_symbolic_link_is_never_followed",
+            "test_directory_that_is_a_symbolic_link_is_never_entered",
+            "test_pipe_socket_or_device_is_neither_opened_nor_written",
+            "test_file_with_another_name_outside_is_not_written_through",
+            "test_folder_that_is_gone_is_unavailable_and_its_place_is_only_for_the_operator",
+        ),
+    ),
+    "builtin:files:room": Requirement(
+        source=TOOLS,
+        text="A folder holds no more bytes and files than it may, and what is written is there whole or not at all.",
+        tests=(
+            "test_no_more_bytes_or_files_than_the_folder_may_have",
+            "test_write_replaces_unless_it_may_not",
+            "test_what_an_interrupted_write_left_goes_after_a_while",
+        ),
+    ),
+    "builtin:time": Requirement(
+        source=TOOLS,
+        text="The time is told in UTC and in a zone, without waiting.",
+        tests=("test_now_is_told_in_utc_and_without_waiting", "test_now_is_told_in_a_zone"),
+    ),
+    "builtin:sql": Requirement(
+        source=TOOLS,
+        text="One statement that reads; nothing is changed, reached beside it or left behind, however it is written.",
+        tests=(
+            "test_nothing_is_changed",
+            "test_what_leads_out_of_the_file_is_refused",
+            "test_what_would_do_more_than_read_is_refused",
+            "test_statement_leaves_nothing_in_its_session",
+            "test_role_that_can_do_more_than_read_is_refused",
+        ),
+    ),
+    "builtin:sql:bounded": Requirement(
+        source=TOOLS,
+        text="A query has an end in time, rows, bytes and memory, and ends in the database when nobody waits for it.",
+        tests=(
+            "test_no_more_rows_than_wanted",
+            "test_no_more_bytes_than_wanted",
+            "test_first_row_that_is_too_large_is_an_error",
+            "test_endless_statement_ends_at_its_time",
+            "test_query_that_nobody_waits_for_ends_in_the_server",
+            "test_what_needs_too_much_memory_is_ended",
+        ),
+    ),
+    "builtin:secrets": Requirement(
+        source=TOOLS,
+        text="A password in a URL is in no answer, error or view.",
+        tests=(
+            "test_url_that_is_none_is_refused_and_not_repeated",
+            "test_store_that_cannot_be_reached_is_unavailable_and_says_why_only_to_the_operator",
+        ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

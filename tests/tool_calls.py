@@ -19,7 +19,13 @@ PATIENCE_S = 20.0
 
 def a_call(tool: str, arguments: dict[str, Any], **more: Any) -> Call:
     """One of the agent `a` of the workspace `default`."""
-    given = {"workspace": "default", "agent": "a", "key": "", "until": time.monotonic() + PATIENCE_S, **more}
+    given: dict[str, Any] = {
+        "workspace": "default",
+        "agent": "a",
+        "key": "",
+        "until": time.monotonic() + PATIENCE_S,
+        **more,
+    }
     return Call(tool=tool, arguments=arguments, **given)
 
 

@@ -212,16 +212,16 @@ class Folder:
         data = _decoded(call.arguments["content"], call.arguments.get("encoding", "utf-8"))
         if len(data) > self._settings.max_file:
             raise ToolError(f"{len(data)} bytes are more than a file may have, {self._settings.max_file}")
+        may_replace = call.arguments.get("if_exists") != "fail"
         with _at_fault(parts), self._turn(stop):
             with self._directory(()) as root:
-                used = _usage(root, MAX_ENTRIES, stop)
-            with self._directory(parts[:-1], make=partial(self._check_room, used)) as directory:
-                old = _plain_file(directory, parts[-1])
-                if old is not None and call.arguments.get("if_exists") == "fail":
+                missing, old = _look(root, parts)
+                if old is not None and not may_replace:
                     raise ToolError(f"{_shown(parts)} is there already")
-                self._check_room(used, len(data) - (old.st_size if old else 0), 0 if old else 1)
+                self._check_room(_usage(root, stop), missing, len(data) - (old.st_size if old else 0))
+            with self._directory(parts[:-1], make=True) as directory:
                 stop.check()
-                _replace(directory, parts[-1], data, old, may_replace=call.arguments.get("if_exists") != "fail")
+                _replace(directory, parts[-1], data, old, may_replace=may_replace)
         return {"path": "/".join(parts), "size": len(data)}
 
     def delete(self, call: Call, stop: Stop) -> dict[str, Any]:
@@ -246,16 +246,16 @@ class Folder:
         finally:
             self._writing.release()
 
-    def _check_room(self, used: _Usage, more_bytes: int, more_entries: int) -> None:
-        used.entries += more_entries
-        if more_entries and used.entries > self._settings.max_entries:
-            raise ToolError(f"the folder has its {self._settings.max_entries} files and directories; delete some")
-        if more_bytes > 0 and used.size + more_bytes > self._settings.max_total:
-            raise ToolError(f"the folder has no room for that: all its files may have {self._settings.max_total} bytes")
+    def _check_room(self, used: _Usage, more_entries: int, more_bytes: int) -> None:
+        limits = self._settings
+        if more_entries and used.entries + more_entries > limits.max_entries:
+            raise ToolError(f"the folder may have {limits.max_entries} files and directories; delete some")
+        if more_bytes > 0 and used.size + more_bytes > limits.max_total:
+            raise ToolError(f"the folder has no room for that: all its files may have {limits.max_total} bytes")
 
     @contextmanager
-    def _directory(self, parts: tuple[str, ...], make: Callable[[int, int], None] | None = None) -> Generator[int]:
-        """A handle of the directory at `parts`; `make` is asked (bytes, entries) before one that is absent is made."""
+    def _directory(self, parts: tuple[str, ...], *, make: bool = False) -> Generator[int]:
+        """A handle of the directory at `parts`, which is made if it is not there and `make` says so."""
         try:
             handle = os.open(self._settings.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
@@ -263,7 +263,7 @@ class Folder:
             raise CannotCall("unavailable", "its folder cannot be opened", cause=cause) from None
         try:
             for part in parts:
-                inner = _enter(handle, part, make)
+                inner = _enter(handle, part, make=make)
                 os.close(handle)
                 handle = inner
             yield handle
@@ -292,20 +292,36 @@ def _parts(path: str, *, may_be_empty: bool = False) -> tuple[str, ...]:
     return parts
 
 
-def _enter(handle: int, part: str, make: Callable[[int, int], None] | None) -> int:
+def _enter(handle: int, part: str, *, make: bool) -> int:
     try:
         return os.open(part, _DIRECTORY, dir_fd=handle)
     except FileNotFoundError:
-        if make is None:
+        if not make:
             raise
     except OSError:
         _refuse_link(os.stat(part, dir_fd=handle, follow_symlinks=False))
         raise
-    make(0, 1)
     with suppress(FileExistsError):
         os.mkdir(part, dir_fd=handle)
         os.fsync(handle)
     return os.open(part, _DIRECTORY, dir_fd=handle)
+
+
+def _look(root: int, parts: tuple[str, ...]) -> tuple[int, os.stat_result | None]:
+    """How many of the parts have to be made, and the file that is there."""
+    handle = os.dup(root)
+    try:
+        for depth, part in enumerate(parts[:-1]):
+            try:
+                inner = _enter(handle, part, make=False)
+            except FileNotFoundError:
+                return len(parts) - depth, None
+            os.close(handle)
+            handle = inner
+        old = _plain_file(handle, parts[-1])
+        return (1 if old is None else 0), old
+    finally:
+        os.close(handle)
 
 
 def _refuse_link(found: os.stat_result) -> None:
@@ -383,15 +399,15 @@ def _entry(directory: int, name: str) -> dict[str, Any] | None:
     return {"name": name, "kind": "file", "size": found.st_size, "modified": f"{modified}Z"}
 
 
-def _usage(root: int, most: int, stop: Stop) -> _Usage:
+def _usage(root: int, stop: Stop) -> _Usage:
     """What the folder holds; what an earlier process left half written goes."""
     used = _Usage()
     old = time.time() - STALE_S
     for _, directories, files, handle in os.fwalk(dir_fd=root, follow_symlinks=False):
         stop.check()
         used.entries += len(directories) + len(files)
-        if used.entries > most:
-            raise ToolError(f"the folder has more than {most} files and directories")
+        if used.entries > MAX_ENTRIES:
+            raise ToolError(f"the folder has more than {MAX_ENTRIES} files and directories")
         for name in files:
             with suppress(FileNotFoundError):
                 found = os.stat(name, dir_fd=handle, follow_symlinks=False)

@@ -118,7 +118,7 @@ def _rows(connection: Any, query: Query, stop: Stop) -> Rows:
         if query.sql[len(statement) :].strip("; \t\r\n"):
             return False  # something stands behind it
         columns.extend(name for name, *_ in cursor.get_description())
-        return True
+        return bool(columns)  # what has none is no SELECT
 
     connection.set_progress_handler(is_over, STEPS)
     connection.exec_trace = begin
@@ -132,6 +132,8 @@ def _rows(connection: Any, query: Query, stop: Stop) -> Rows:
                 raise ToolError(f"too large: the first row alone has more than {query.max_bytes} bytes as JSON")
             return Rows(columns, rows, is_cut=True)
         rows.append(values)
+    if not columns:
+        raise ToolError("there is no statement in it")
     return Rows(columns, rows, is_cut=False)
 
 
