@@ -51,6 +51,12 @@ LAST_ANSWERS_S = 30.0
 """When the server stops, calls that are under way have so long; it breaks them off before."""
 
 _CALLER = "caxton.caller"
+_SCOPE = (
+    "type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "client",
+    "server",
+)  # fmt: skip
+"""What the SDK gets to see of a request."""
+
 _INSTRUCTIONS = (
     "Agents that talk. A tool with the name of an agent or a capability asks it and waits for the answer; "
     "message_send reaches every other one, agent_list names them, conversation_trace tells what became of a message."
@@ -110,11 +116,15 @@ class McpSessions:
     async def handle(self, scope: Scope, receive: Receive, send: Send, caller: Caller, body: bytes | None) -> None:
         """Answer one request of `caller`, whose body has been read unless it is None."""
         name = caller.principal.name
-        own = {key: value for key, value in scope.items() if not key.startswith("caxton.")}
+        own = {key: scope[key] for key in _SCOPE if key in scope}
         own["headers"] = [pair for pair in scope["headers"] if pair[0] != b"authorization"]
         own["user"] = AuthenticatedUser(AccessToken(token="", client_id=name, scopes=[]))
         own[_CALLER] = caller
-        await self._manager.handle_request(own, receive if body is None else _Body(body, receive), send)
+        line = _Line(receive, send, body)
+        try:
+            await self._manager.handle_request(own, line.receive, line.send)
+        finally:
+            line.hang_up()
 
     async def _list(
         self, ctx: ServerRequestContext[Any], _params: types.PaginatedRequestParams | None
@@ -187,18 +197,29 @@ class _Changes:
         return lambda: self._listeners.pop(token, None) and None
 
 
-class _Body:
-    """A body that has been read, to be read again; then what else comes."""
+class _Line:
+    """A request's way in and out. A session keeps the request that began it, which must not keep the connection."""
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._body: bytes | None = body
-        self._receive = receive
+    def __init__(self, receive: Receive, send: Send, body: bytes | None) -> None:
+        self._receive: Receive | None = receive
+        self._send: Send | None = send
+        self._body = body
 
-    async def __call__(self) -> Event:
-        if self._body is None:
-            return await self._receive()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def receive(self) -> Event:
+        """The body that has been read before, then what else comes."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.disconnect"} if self._receive is None else await self._receive()
+
+    async def send(self, event: Event) -> None:
+        """Pass it on, while somebody is there."""
+        if self._send is not None:
+            await self._send(event)
+
+    def hang_up(self) -> None:
+        """The request is over."""
+        self._receive = self._send = None
 
 
 async def _tell(connection: Connection) -> None:
