@@ -79,9 +79,7 @@ def build_app(
     return Edge(build_litestar(routes, verifier, meter), HostPolicy(allowed_hosts), limits, stopping, meter, opened)
 
 
-def all_routes(
-    services: Services, *, version: str, stopping: asyncio.Event, meter: Meter | None = None
-) -> list[Route]:
+def all_routes(services: Services, *, version: str, stopping: asyncio.Event, meter: Meter | None = None) -> list[Route]:
     """Every route of the API, its own description last."""
     routes = [
         *health_routes(services.server),

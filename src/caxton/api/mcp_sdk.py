@@ -130,16 +130,14 @@ class McpSessions:
         self, ctx: ServerRequestContext[Any], _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         caller = _caller(ctx)
-        connection = ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no other way to it
+        connection = ctx.session._connection  # pyright: ignore[reportPrivateUsage] - no other way to it
         self._told[connection] = caller.workspace, self._tools.exposed(caller.workspace)
         self._changes.workspaces.setdefault(caller.workspace, self._tools.exposed(caller.workspace))
         await self._look()  # what this one is told now must be news to those who were told otherwise
         found = [_as_sdk(tool) for tool in self._tools.list(caller)]
         return types.ListToolsResult(tools=found, ttl_ms=0, cache_scope="private")
 
-    async def _call(
-        self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
+    async def _call(self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
         self._calls += 1
         try:
             answer = await self._tools.call(_caller(ctx), params.name, params.arguments or {})

@@ -6,10 +6,12 @@ that says so: the model that called can read it and do better.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
+from msgspec import Meta
 
 from caxton.api.errors import to_problem
 from caxton.api.messages import MAX_WAIT_S, parse_conversation_id, parse_message_id
@@ -40,57 +42,65 @@ NOT_DONE = ("failure", "refuse", "not-understood")
 MAX_AGENTS = 1000
 """On one page of `agent_list`."""
 
-Text = Annotated[str, msgspec.Meta(max_length=1024)]
-Wait = Annotated[float, msgspec.Meta(ge=0.001, le=MAX_WAIT_S)]
-
-
-def _said(kind: Any, doc: str) -> Any:
-    return Annotated[kind, msgspec.Meta(description=doc)]
+Text = Annotated[str, Meta(max_length=1024)]
+Wait = Annotated[float, Meta(ge=0.001, le=MAX_WAIT_S)]
 
 
 class Send(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What `message_send` is given."""
 
-    to: _said(str | list[str] | None, "Agent, topic://TOPIC or broadcast://GROUP; or several.") = None
-    capability: _said(str | None, "Instead of `to`: any agent that offers this.") = None
-    performative: _said(str, "What the message does: request, inform, query-ref, …") = "request"
-    content: _said(Any, "What is said: any JSON value.") = None
-    wait_s: _said(Wait | None, "Wait so many seconds for the reply. Without it: return once it is on disk.") = None
-    conversation_id: _said(Text | None, "Conversation that it belongs to. Default: a new one.") = None
-    protocol: _said(Text | None, "FIPA protocol, like fipa-request.") = None
-    ontology: _said(Text | None, "What the words of the content mean.") = None
-    language: _said(Text | None, "Language of the content.") = None
-    reply_with: _said(Text | None, "Mark that the reply should carry.") = None
-    in_reply_to: _said(Text | None, "The reply_with of the message answered.") = None
-    message_id: _said(str | None, "Sent again under the same id, the message is handled once.") = None
+    to: Annotated[
+        str | list[str] | None, Meta(description="Agent, topic://TOPIC or broadcast://GROUP; or several.")
+    ] = None
+    capability: Annotated[str | None, Meta(description="Instead of `to`: any agent that offers this.")] = None
+    performative: Annotated[str, Meta(description="What the message does: request, inform, query-ref, …")] = "request"
+    content: Annotated[Any, Meta(description="What is said: any JSON value.")] = None
+    wait_s: Annotated[
+        Wait | None, Meta(description="Wait so many seconds for the reply. Without it: return once it is on disk.")
+    ] = None
+    conversation_id: Annotated[
+        Text | None, Meta(description="Conversation that it belongs to. Default: a new one.")
+    ] = None
+    protocol: Annotated[Text | None, Meta(description="FIPA protocol, like fipa-request.")] = None
+    ontology: Annotated[Text | None, Meta(description="What the words of the content mean.")] = None
+    language: Annotated[Text | None, Meta(description="Language of the content.")] = None
+    reply_with: Annotated[Text | None, Meta(description="Mark that the reply should carry.")] = None
+    in_reply_to: Annotated[Text | None, Meta(description="The reply_with of the message answered.")] = None
+    message_id: Annotated[
+        str | None, Meta(description="Sent again under the same id, the message is handled once.")
+    ] = None
 
 
 class Trace(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What `conversation_trace` is given."""
 
-    conversation_id: _said(Text | None, "Which conversation. Either this or message_id.") = None
-    message_id: _said(Text | None, "Which message, with those that led to it and those that it led to.") = None
-    last_s: _said(
-        Annotated[float, msgspec.Meta(gt=0, le=MAX_LAST_S)] | None, "Only what ended within so many seconds."
-    ) = None
-    agent: _said(Text | None, "Only what this agent sent or got.") = None
-    errors: _said(bool, "Only what went wrong, and what led to it.") = False
-    limit: _said(Annotated[int, msgspec.Meta(ge=1, le=MAX_MESSAGES)], "How many messages at most.") = 100
+    conversation_id: Annotated[Text | None, Meta(description="Which conversation. Either this or message_id.")] = None
+    message_id: Annotated[
+        Text | None, Meta(description="Which message, with those that led to it and those that it led to.")
+    ] = None
+    last_s: Annotated[
+        Annotated[float, Meta(gt=0, le=MAX_LAST_S)] | None, Meta(description="Only what ended within so many seconds.")
+    ] = None
+    agent: Annotated[Text | None, Meta(description="Only what this agent sent or got.")] = None
+    errors: Annotated[bool, Meta(description="Only what went wrong, and what led to it.")] = False
+    limit: Annotated[Annotated[int, Meta(ge=1, le=MAX_MESSAGES)], Meta(description="How many messages at most.")] = 100
 
 
 class ListAgents(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What `agent_list` is given."""
 
-    limit: _said(Annotated[int, msgspec.Meta(ge=1, le=MAX_AGENTS)], "How many at most.") = 100
-    offset: _said(Annotated[int, msgspec.Meta(ge=0)], "How many to skip.") = 0
+    limit: Annotated[Annotated[int, Meta(ge=1, le=MAX_AGENTS)], Meta(description="How many at most.")] = 100
+    offset: Annotated[Annotated[int, Meta(ge=0)], Meta(description="How many to skip.")] = 0
 
 
 class Ask(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What the tool of an agent or a capability is given."""
 
-    content: _said(Any, "What is asked: any JSON value.") = None
-    timeout_s: _said(Wait, "How many seconds to wait for the answer.") = 30.0
-    conversation_id: _said(Text | None, "Go on with this conversation. Default: a new one.") = None
+    content: Annotated[Any, Meta(description="What is asked: any JSON value.")] = None
+    timeout_s: Annotated[Wait, Meta(description="How many seconds to wait for the answer.")] = 30.0
+    conversation_id: Annotated[Text | None, Meta(description="Go on with this conversation. Default: a new one.")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,14 +279,12 @@ class McpTools:
 def answer_of(reply: AclMessage) -> Answer:
     """An agent's reply: its content as text, and as an object; one that is no object stands under `result`."""
     raw = bytes(reply.content) or b"null"
-    value, text = None, raw.decode("utf-8", "replace")
-    try:
-        value = msgspec.json.decode(raw)
-    except msgspec.DecodeError:  # a lone surrogate or a number without end: JSON, and nothing that a program can hold
-        structured = None
-    else:
+    text, structured = raw.decode("utf-8", "replace"), None
+    # A lone surrogate or a number without end is JSON, and nothing that a program can hold.
+    with contextlib.suppress(msgspec.DecodeError):
+        value: Any = msgspec.json.decode(raw)
         text = value if isinstance(value, str) else text
-        structured = value if isinstance(value, dict) else {"result": value}
+        structured = cast("dict[str, Any]", value) if isinstance(value, dict) else {"result": value}
     said = {
         "caxton/performative": str(reply.performative), "caxton/sender": reply.sender,
         "caxton/message_id": reply.message_id, "caxton/conversation_id": reply.conversation_id or "",

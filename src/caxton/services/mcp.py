@@ -1,4 +1,4 @@
-"""What a workspace exposes to MCP clients: which agents and capabilities, and under which names. Kept in the journal."""
+"""What a workspace exposes to MCP clients: which agents and capabilities, under which names; kept in the journal."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def parse_exposed(entries: Sequence[str]) -> list[Exposed]:
     if len(entries) > MAX_EXPOSED:
         raise InvalidValue(SETTING, len(entries), f"a workspace exposes up to {MAX_EXPOSED}")
     found: list[Exposed] = []
-    taken = dict.fromkeys(OWN_TOOLS, "a tool of the server's own")
+    taken: dict[str, str] = dict.fromkeys(OWN_TOOLS, "a tool of the server's own")
     for entry in entries:
         exposed = _parse(entry)
         if exposed.name in taken:
