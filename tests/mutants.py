@@ -21,6 +21,7 @@ TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
 OBSERVE = ("tests/unit/observe",)
 REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
+MCP_SERVER = ("tests/integration/test_mcp_server.py",)
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
@@ -992,6 +993,48 @@ MUTANTS = (
         '    "recordings:read": _TOUCH,',
         '    "recordings:read": _LOOK,',
         REPLAYS,
+    ),
+    Mutant(
+        "any principal may use an MCP session",
+        "api/mcp_sdk.py",
+        "client_id=name, scopes=[]",
+        'client_id="", scopes=[]',
+        MCP_SERVER,
+    ),
+    Mutant(
+        "an MCP tool asks for no permission of its own",
+        "api/mcp_tools.py",
+        "authorize(caller.principal, tool.action, caller.workspace)\n            return await",
+        "return await",
+        MCP_SERVER,
+    ),
+    Mutant(
+        "a trace that an MCP call names is not carried on",
+        "api/mcp_sdk.py",
+        "traceparent=found)",
+        "traceparent=caller.traceparent)",
+        MCP_SERVER,
+    ),
+    Mutant(
+        "who listed MCP tools is not told of changes",
+        "api/mcp_sdk.py",
+        "if exposed != told:",
+        "if exposed is None:",
+        MCP_SERVER,
+    ),
+    Mutant(
+        "a refusal by an agent is no error to an MCP client",
+        "api/mcp_tools.py",
+        "is_error=reply.performative in NOT_DONE",
+        "is_error=False",
+        ("tests/unit/api/test_mcp_tools.py",),
+    ),
+    Mutant(
+        "two MCP tools may have one name",
+        "services/mcp.py",
+        "if exposed.name in taken:",
+        "if False:",
+        MCP_SERVER,
     ),
 )
 

@@ -26,6 +26,7 @@ SDK_C = "sdk/c/README.md"
 TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
 MAP = "ARCHITECTURE.md"
+TOOLS = "docs/reference/tools.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2091,6 +2092,53 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_busy_node_remembers_fewer_and_later_more_again",
         ),
         gap="0.83 with the flight recorder, 0.70 with telemetry as well (bench/observed.py)",
+    ),
+    # --- Caxton as an MCP server ---------------------------------------------------------------------------------
+    "mcp-server:revisions": Requirement(
+        source=TOOLS,
+        text="Stock clients of three revisions send, trace, list, and ask what is exposed, over HTTP and over pipes.",
+        tests=(
+            "test_stock_client_asks_an_agent_and_finds_the_answer_in_the_trace",
+            "test_message_is_sent_with_and_without_waiting",
+            "test_stock_client_asks_agents_over_pipes_and_is_told_of_changes",
+        ),
+    ),
+    "mcp-server:conformance": Requirement(
+        source=TOOLS,
+        text="The official conformance suite misses exactly what is not offered.",
+        tests=("test_official_suite_fails_exactly_where_something_is_not_offered",),
+    ),
+    "mcp-server:permissions": Requirement(
+        source=TOOLS,
+        text="The same tokens and roles as REST; a session is its principal's.",
+        tests=(
+            "test_without_a_token_nobody_is_let_in",
+            "test_viewer_sees_and_calls_only_what_a_viewer_may",
+            "test_session_of_another_principal_is_not_there",
+            "test_other_sites_page_is_refused",
+            "test_role_of_the_token_decides_over_pipes_as_well",
+        ),
+    ),
+    "mcp-server:exposure": Requirement(
+        source=TOOLS,
+        text="A tool is there while what is exposed is there; who listed the tools is told of changes.",
+        tests=(
+            "test_what_cannot_be_a_tool_is_refused_and_nothing_has_changed",
+            "test_what_is_exposed_is_on_disk_when_the_change_is_answered",
+            "test_agent_that_is_removed_meanwhile_is_no_tool_any_more",
+            "test_session_is_told_when_tools_come_and_go",
+            "test_listener_of_the_present_revision_is_told_as_well",
+        ),
+    ),
+    "mcp-server:calls": Requirement(
+        source=TOOLS,
+        text="A call is waited for as long as its caller said, ends with it, and carries its trace.",
+        tests=(
+            "test_agent_that_never_answers_is_waited_for_as_long_as_the_caller_said",
+            "test_cancelled_call_is_not_waited_for_any_more",
+            "test_trace_context_of_the_call_is_that_of_the_message",
+            "test_wrong_arguments_are_told_to_the_model",
+        ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

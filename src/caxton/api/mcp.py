@@ -26,6 +26,11 @@ MAX_BODY_BYTES = 2 << 20
 
 _SDK = "caxton.api.mcp_sdk"
 
+_REFUSED = (
+    Answer(status=405, media_type=None, doc="The revision in MCP-Protocol-Version has no such request."),
+    Answer(status=406, kind=Any, doc="Accept must name application/json and text/event-stream."),
+)
+
 POST = Operation(
     method="POST",
     path=PATH,
@@ -36,6 +41,7 @@ POST = Operation(
         Answer(kind=Any, doc="The answer to it."),
         Answer(media_type=EVENTS, doc="The answer, after notices that belong to it."),
         Answer(status=202, media_type=None, doc="It needs no answer."),
+        *_REFUSED,
     ),
 )
 LISTEN = Operation(
@@ -43,14 +49,14 @@ LISTEN = Operation(
     path=PATH,
     action="mcp:use",
     summary="What the server says unasked in an MCP session of a revision before 2026-07-28.",
-    answers=(Answer(media_type=EVENTS, doc="Messages, until the session ends."),),
+    answers=(Answer(media_type=EVENTS, doc="Messages, until the session ends."), *_REFUSED),
 )
 END = Operation(
     method="DELETE",
     path=PATH,
     action="mcp:use",
     summary="End an MCP session of a revision before 2026-07-28.",
-    answers=(Answer(media_type=None, doc="It has ended."),),
+    answers=(Answer(media_type=None, doc="It has ended."), *_REFUSED),
 )
 
 

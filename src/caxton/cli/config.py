@@ -253,11 +253,9 @@ def _show_workspace(cli: Cli, workspace: str) -> None:
 def _show_workspace_settings(cli: Cli, settings: "WorkspaceSettings") -> None:
     conversations = settings.conversations
     source = "server" if conversations.mode is None else "workspace"
-    exposed = settings.mcp.expose
-    rows = [
-        ("conversations.mode", conversations.effective_mode, source),
-        ("mcp.expose", ", ".join(exposed) or "-", "workspace" if exposed else "default"),
-    ]
+    rows = [("conversations.mode", conversations.effective_mode, source)]
+    if exposed := settings.mcp.expose:
+        rows.append(("mcp.expose", ", ".join(exposed), "workspace"))
     cli.screen.table(("setting", "value", "source"), rows)
 
 
