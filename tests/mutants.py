@@ -16,19 +16,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUS = ("tests/unit/bus",)
-WASM_TOOLS = ("tests/unit/tools/wasm",)
 KILLS = ("tests/faults/test_kill.py",)
 TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
+OBSERVE = ("tests/unit/observe",)
+REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
+EGRESS = ("tests/unit/egress", "tests/integration/test_egress.py")
 MCP = (
     "tests/unit/tools/test_mcp_lines.py",
     "tests/unit/tools/test_mcp_bounds.py",
     "tests/integration/test_mcp_stdio.py",
 )
 MCP_HTTP = ("tests/integration/test_mcp_http.py",)
-OBSERVE = ("tests/unit/observe",)
-REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
-EGRESS = ("tests/unit/egress", "tests/integration/test_egress.py")
+WASM_TOOLS = ("tests/unit/tools/wasm",)
+BUILTIN = ("tests/unit/tools/builtin",)
+STATE = ("tests/contract/test_state_store.py",)
+SQL = ("tests/contract/test_sql_reader.py",)
+MCP_SERVER = ("tests/integration/test_mcp_server.py",)
 PACKETS = ("tests/integration/test_egress_packets.py",)
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
@@ -46,165 +50,6 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant(
-        "a name opens private addresses",
-        "egress/gate.py",
-        "not policy.allow.may_connect(address, port)",
-        "False",
-        PACKETS,
-    ),
-    Mutant(
-        "a name is resolved a second time to connect",
-        "egress/gate.py",
-        "    return str(address)\n",
-        "    return host\n",
-        PACKETS,
-    ),
-    Mutant(
-        "the list of hosts is not looked at",
-        "egress/gate.py",
-        "not policy.allow.permits(host, port)",
-        "False",
-        PACKETS,
-    ),
-    Mutant(
-        "only the first address of a name is checked",
-        "egress/gate.py",
-        "for text in found][:MAX_ADDRESSES]",
-        "for text in found[:1]]",
-        EGRESS,
-    ),
-    Mutant(
-        "IPv4 within IPv6 is judged as IPv6",
-        "egress/addresses.py",
-        "    return address if inner is None else inner",
-        "    return address",
-        EGRESS,
-    ),
-    Mutant(
-        "6to4 counts as public",
-        "egress/addresses.py",
-        '        "2002::/16",  # 6to4: an IPv4 address is within\n',
-        "",
-        EGRESS,
-    ),
-    Mutant(
-        "a user in a URL is passed over",
-        "egress/target.py",
-        '    if "@" in text:\n',
-        '    if "@" in text and (text := text.rpartition("@")[2]) is None:\n',
-        EGRESS,
-    ),
-    Mutant(
-        "a number is a host name",
-        "egress/target.py",
-        '    if not _NUMBER.fullmatch(name.rpartition(".")[2]):',
-        "    if parse_address(name) is None:",
-        EGRESS,
-    ),
-    Mutant(
-        "secrets travel with a redirect",
-        "egress/fetch.py",
-        "return name not in _PRIVATE and not placeholders.has_secret(value)",
-        "return name not in _PRIVATE",
-        EGRESS,
-    ),
-    Mutant(
-        "an echo shows the secret",
-        "egress/fetch.py",
-        "body=placeholders.masked(data, most, used)",
-        "body=data[:most]",
-        EGRESS,
-    ),
-    Mutant(
-        "an endless body is read on",
-        "egress/fetch.py",
-        "        if len(data) >= most:\n            break\n",
-        "",
-        EGRESS,
-    ),
-    Mutant(
-        "a dripping body has no deadline",
-        "egress/fetch.py",
-        "async with asyncio.timeout(timeout_s):",
-        "async with asyncio.timeout(None):",
-        EGRESS,
-    ),
-    Mutant(
-        "a request brings its own framing",
-        "egress/request.py",
-        "    if name.lower() in _OURS:",
-        "    if name in _OURS:",
-        EGRESS,
-    ),
-    Mutant(
-        "an endless answer of an MCP server is read on",
-        "egress/transport.py",
-        "            if len(body) > self._most:\n                return None\n",
-        "",
-        ("tests/integration/test_egress_mcp.py",),
-    ),
-    Mutant(
-        "a refused MCP server ends the whole client",
-        "egress/transport.py",
-        "        except Refused as error:",
-        "        except ZeroDivisionError as error:",
-        ("tests/integration/test_egress_mcp.py",),
-        "a sandboxed tool follows symbolic links to files",
-        "sandbox/wasi_files.py",
-        "_FILE = os.O_NOFOLLOW | os.O_CLOEXEC",
-        "_FILE = os.O_CLOEXEC",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a sandboxed tool walks through symbolic links",
-        "sandbox/wasi_files.py",
-        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
-        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a sandboxed tool leaves its directory with dots",
-        "sandbox/wasi_files.py",
-        'if part != "..":',
-        "if part:",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a sandboxed tool writes where it may only read",
-        "sandbox/wasi_files.py",
-        "if to_write and not opened.is_writable:",
-        "if to_write and not opened.is_readable:",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a sandboxed tool has the environment of the server",
-        "sandbox/wasi_command.py",
-        "for name, value in allowed.environment.items()]",
-        "for name, value in {**__import__('os').environ, **allowed.environment}.items()]",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a line of a sandboxed tool has no end",
-        "tools/wasm/instance.py",
-        "if len(self._out) > self._max_line_bytes:",
-        "if len(self._out) > 1 << 40:",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a sandboxed tool that was cancelled runs on",
-        "tools/wasm/wasi_source.py",
-        "                    self._drop(instance)\n                    raise\n        except TimeoutError",
-        "                    raise\n        except TimeoutError",
-        WASM_TOOLS,
-    ),
-    Mutant(
-        "a sandboxed tool that traps starts again at once for ever",
-        "tools/wasm/wasi_source.py",
-        "if self._failures > 1:",
-        "if self._failures > 1_000_000:",
-        WASM_TOOLS,
-    ),
     Mutant(
         "acknowledge before the commit",
         "bus/journal.py",
@@ -1197,6 +1042,111 @@ MUTANTS = (
         REPLAYS,
     ),
     Mutant(
+        "a name opens private addresses",
+        "egress/gate.py",
+        "not policy.allow.may_connect(address, port)",
+        "False",
+        PACKETS,
+    ),
+    Mutant(
+        "a name is resolved a second time to connect",
+        "egress/gate.py",
+        "    return str(address)\n",
+        "    return host\n",
+        PACKETS,
+    ),
+    Mutant(
+        "the list of hosts is not looked at",
+        "egress/gate.py",
+        "not policy.allow.permits(host, port)",
+        "False",
+        PACKETS,
+    ),
+    Mutant(
+        "only the first address of a name is checked",
+        "egress/gate.py",
+        "for text in found][:MAX_ADDRESSES]",
+        "for text in found[:1]]",
+        EGRESS,
+    ),
+    Mutant(
+        "IPv4 within IPv6 is judged as IPv6",
+        "egress/addresses.py",
+        "    return address if inner is None else inner",
+        "    return address",
+        EGRESS,
+    ),
+    Mutant(
+        "6to4 counts as public",
+        "egress/addresses.py",
+        '        "2002::/16",  # 6to4: an IPv4 address is within\n',
+        "",
+        EGRESS,
+    ),
+    Mutant(
+        "a user in a URL is passed over",
+        "egress/target.py",
+        '    if "@" in text:\n',
+        '    if "@" in text and (text := text.rpartition("@")[2]) is None:\n',
+        EGRESS,
+    ),
+    Mutant(
+        "a number is a host name",
+        "egress/target.py",
+        '    if not _NUMBER.fullmatch(name.rpartition(".")[2]):',
+        "    if parse_address(name) is None:",
+        EGRESS,
+    ),
+    Mutant(
+        "secrets travel with a redirect",
+        "egress/fetch.py",
+        "return name not in _PRIVATE and not placeholders.has_secret(value)",
+        "return name not in _PRIVATE",
+        EGRESS,
+    ),
+    Mutant(
+        "an echo shows the secret",
+        "egress/fetch.py",
+        "body=placeholders.masked(data, most, used)",
+        "body=data[:most]",
+        EGRESS,
+    ),
+    Mutant(
+        "an endless body is read on",
+        "egress/fetch.py",
+        "        if len(data) >= most:\n            break\n",
+        "",
+        EGRESS,
+    ),
+    Mutant(
+        "a dripping body has no deadline",
+        "egress/fetch.py",
+        "async with asyncio.timeout(timeout_s):",
+        "async with asyncio.timeout(None):",
+        EGRESS,
+    ),
+    Mutant(
+        "a request brings its own framing",
+        "egress/request.py",
+        "    if name.lower() in _OURS:",
+        "    if name in _OURS:",
+        EGRESS,
+    ),
+    Mutant(
+        "an endless answer of an MCP server is read on",
+        "egress/transport.py",
+        "            if len(body) > self._most:\n                return None\n",
+        "",
+        ("tests/integration/test_egress_mcp.py",),
+    ),
+    Mutant(
+        "a refused MCP server ends the whole client",
+        "egress/transport.py",
+        "        except Refused as error:",
+        "        except ZeroDivisionError as error:",
+        ("tests/integration/test_egress_mcp.py",),
+    ),
+    Mutant(
         "an MCP server inherits the environment",
         "tools/mcp/child.py",
         "            env=env,",
@@ -1286,6 +1236,211 @@ MUTANTS = (
         "                if len(got) > self._most_bytes:",
         "                if len(got) < 0:",
         MCP_HTTP,
+    ),
+    Mutant(
+        "a sandboxed tool follows symbolic links to files",
+        "sandbox/wasi_files.py",
+        "_FILE = os.O_NOFOLLOW | os.O_CLOEXEC",
+        "_FILE = os.O_CLOEXEC",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool walks through symbolic links",
+        "sandbox/wasi_files.py",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool leaves its directory with dots",
+        "sandbox/wasi_files.py",
+        'if part != "..":',
+        "if part:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool writes where it may only read",
+        "sandbox/wasi_files.py",
+        "if to_write and not opened.is_writable:",
+        "if to_write and not opened.is_readable:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool has the environment of the server",
+        "sandbox/wasi_command.py",
+        "for name, value in allowed.environment.items()]",
+        "for name, value in {**__import__('os').environ, **allowed.environment}.items()]",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a line of a sandboxed tool has no end",
+        "tools/wasm/instance.py",
+        "if len(self._out) > self._max_line_bytes:",
+        "if len(self._out) > 1 << 40:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool that was cancelled runs on",
+        "tools/wasm/wasi_source.py",
+        "                    self._drop(instance)\n                    raise\n        except TimeoutError",
+        "                    raise\n        except TimeoutError",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "a sandboxed tool that traps starts again at once for ever",
+        "tools/wasm/wasi_source.py",
+        "if self._failures > 1:",
+        "if self._failures > 1_000_000:",
+        WASM_TOOLS,
+    ),
+    Mutant(
+        "the tool files follows a link to a directory",
+        "tools/builtin/files.py",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
+        BUILTIN,
+    ),
+    Mutant(
+        "the tool files opens a pipe",
+        "tools/builtin/files.py",
+        "    if not stat.S_ISREG(found.st_mode):\n        raise CannotCall",
+        "    if stat.S_ISCHR(found.st_mode):\n        raise CannotCall",
+        BUILTIN,
+    ),
+    Mutant(
+        "the tool files writes through a second name",
+        "tools/builtin/files.py",
+        "            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)",
+        "            with open(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=directory), 'wb') as out:\n"
+        "                out.write(data)\n"
+        "            os.unlink(temporary, dir_fd=directory)",
+        BUILTIN,
+    ),
+    Mutant(
+        "a folder may hold more than it may",
+        "tools/builtin/files.py",
+        "        if more_bytes > 0 and used.size + more_bytes > limits.max_total:",
+        "        if more_bytes > limits.max_total:",
+        BUILTIN,
+    ),
+    Mutant(
+        "a built-in tool that will not end holds up its caller",
+        "tools/builtin/source.py",
+        "            task.cancel()  # and is not waited for: ending a query of a server that is gone takes its time\n",
+        "            task.cancel()\n            await asyncio.wait((task,))\n",
+        BUILTIN,
+    ),
+    Mutant(
+        "workspaces share the state of a tool",
+        "tools/builtin/state.py",
+        'space = f"{call.workspace}/{self._name}"',
+        'space = f"default/{self._name}"',
+        BUILTIN,
+    ),
+    Mutant(
+        "compare_and_set forgets in SQLite who set it",
+        "tools/builtin/state_sqlite.py",
+        "            if call and last == call:",
+        "            if call and not last:",
+        STATE,
+    ),
+    Mutant(
+        "compare_and_set in PostgreSQL does not lock",
+        "tools/builtin/state_postgres.py",
+        "            used = await _lock(connection, space)\n            found, last",
+        "            used = (0, 0)\n            found, last",
+        STATE,
+    ),
+    Mutant(
+        "a space of Redis takes any number of bytes",
+        "tools/builtin/state_redis.py",
+        "  if more > 0 and has + more > tonumber(size) then return -1 end\n",
+        "",
+        STATE,
+    ),
+    Mutant(
+        "SQLite runs whatever it is given",
+        "tools/builtin/sql_sqlite.py",
+        "    connection.authorizer = _authorize\n",
+        "",
+        SQL,
+    ),
+    Mutant(
+        "SQLite runs a second statement",
+        "tools/builtin/sql_sqlite.py",
+        "            return False  # something stands behind it",
+        "            pass",
+        SQL,
+    ),
+    Mutant(
+        "a statement of PostgreSQL is not parsed alone",
+        "tools/builtin/sql_postgres.py",
+        '    await connection.execute(f"PREPARE caxton_statement AS {sql}", binary=True)\n',
+        "",
+        SQL,
+    ),
+    Mutant(
+        "a query of PostgreSQL leaves its session as it is",
+        "tools/builtin/sql_postgres.py",
+        '    await connection.execute("DISCARD ALL")\n',
+        "",
+        SQL,
+    ),
+    Mutant(
+        "a superuser's role may read for agents",
+        "tools/builtin/sql_postgres.py",
+        "        if (await found.fetchone())[0]:",
+        "        if not await found.fetchone():",
+        SQL,
+    ),
+    Mutant(
+        "a query of PostgreSQL sends rows of any size",
+        "tools/builtin/sql_postgres.py",
+        "SELECT CASE WHEN total <= {most} THEN line END FROM (",
+        "SELECT CASE WHEN total <= {most} OR TRUE THEN line END FROM (",
+        SQL,
+    ),
+    Mutant(
+        "any principal may use an MCP session",
+        "api/mcp_sdk.py",
+        "client_id=name, scopes=[]",
+        'client_id="", scopes=[]',
+        MCP_SERVER,
+    ),
+    Mutant(
+        "an MCP tool asks for no permission of its own",
+        "api/mcp_tools.py",
+        "authorize(caller.principal, tool.action, caller.workspace)\n            return await",
+        "return await",
+        MCP_SERVER,
+    ),
+    Mutant(
+        "a trace that an MCP call names is not carried on",
+        "api/mcp_sdk.py",
+        "traceparent=found)",
+        "traceparent=caller.traceparent)",
+        MCP_SERVER,
+    ),
+    Mutant(
+        "who listed MCP tools is not told of changes",
+        "api/mcp_sdk.py",
+        "if exposed != told:",
+        "if exposed is None:",
+        MCP_SERVER,
+    ),
+    Mutant(
+        "a refusal by an agent is no error to an MCP client",
+        "api/mcp_tools.py",
+        "is_error=reply.performative in NOT_DONE",
+        "is_error=False",
+        ("tests/unit/api/test_mcp_tools.py",),
+    ),
+    Mutant(
+        "two MCP tools may have one name",
+        "services/mcp.py",
+        "if exposed.name in taken:",
+        "if False:",
+        MCP_SERVER,
     ),
 )
 

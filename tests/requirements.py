@@ -27,7 +27,6 @@ TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
 TOOLS = "docs/reference/tools.md"
 MAP = "ARCHITECTURE.md"
-TOOLS = "docs/reference/tools.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,134 +43,6 @@ class Requirement:
 
 
 REQUIREMENTS: dict[str, Requirement] = {
-    # --- the way out -----------------------------------------------------------------------------------------
-    "egress:listed": Requirement(
-        source=TOOLS,
-        text="Only hosts and ports that are listed are reached, and no packet leaves for any other address.",
-        tests=(
-            "test_no_packet_of_a_fetch_goes_where_it_must_not",
-            "test_no_packet_of_an_mcp_client_goes_where_it_must_not",
-            "test_what_is_not_listed_is_refused_before_any_connection",
-            "test_what_may_not_be_reached_is_a_502_without_a_connection",
-            "test_name_is_permitted_with_its_port_only",
-            "test_wildcard_permits_all_names_below_and_not_the_name_itself",
-        ),
-    ),
-    "egress:private": Requirement(
-        source=TOOLS,
-        text="A name opens no address that is not public, whatever its DNS says, unless the address is listed itself.",
-        tests=(
-            "test_what_may_be_near_is_not_public",
-            "test_name_opens_no_private_address_but_a_listed_one_with_that_port",
-            "test_name_that_stands_for_an_address_that_is_not_listed_is_refused",
-            "test_name_that_changes_its_address_is_checked_each_time_and_asked_once",
-        ),
-    ),
-    "egress:name": Requirement(
-        source=TOOLS,
-        text="Certificate and SNI stay with the name though the connection goes to an address.",
-        tests=("test_certificate_is_checked_for_the_name_and_the_name_is_told_to_the_server",),
-    ),
-    "egress:urls": Requirement(
-        source=TOOLS,
-        text="A URL that can be read in two ways is refused.",
-        tests=("test_odd_url_is_refused", "test_any_text_is_a_target_or_refused"),
-    ),
-    "egress:redirects": Requirement(
-        source=TOOLS,
-        text="Each redirect is checked like a request, and what is private stays behind when it leaves the origin.",
-        tests=(
-            "test_redirect_is_looked_at_as_if_it_had_been_asked_for",
-            "test_secret_and_login_stay_behind_when_a_redirect_leaves_the_origin",
-            "test_redirects_without_end_are_unreachable",
-        ),
-    ),
-    "egress:secrets": Requirement(
-        source=TOOLS,
-        text="Secrets are filled in for the listed host, and an echo of one comes back as its placeholder.",
-        tests=(
-            "test_secret_is_filled_in_and_never_comes_back",
-            "test_secret_that_is_unknown_or_would_break_the_header_is_refused",
-            "test_no_cut_shows_the_beginning_of_a_secret",
-        ),
-    ),
-    "egress:bounds": Requirement(
-        source=TOOLS,
-        text="Time and size of an answer have an end, whatever the other machine sends.",
-        tests=(
-            "test_body_is_cut_where_the_limit_is_and_the_rest_is_not_waited_for",
-            "test_body_that_drips_ends_at_the_deadline",
-            "test_server_that_never_answers_and_name_that_is_never_resolved_end_at_the_deadline",
-            "test_packed_body_stays_packed",
-            "test_endless_answer_is_a_502_and_its_connection_ends",
-        ),
-    ),
-    "egress:headers": Requirement(
-        source=TOOLS,
-        text="A request brings no header that says where it ends or whom it is for.",
-        tests=("test_header_that_would_say_what_is_not_its_to_say_is_refused",),
-    ),
-    "tools:http": Requirement(
-        source=TOOLS,
-        text="The tool http answers as its schemas say, and what goes wrong is told as trouble.",
-        tests=(
-            "test_text_comes_as_text_with_status_and_headers",
-            "test_long_body_is_cut_and_says_so_and_no_letter_is_cut_through",
-            "test_what_goes_wrong_is_told_as_trouble",
-        ),
-    # --- sandboxed tools -------------------------------------------------------------------------------------
-    "tools:sandbox:speaks": Requirement(
-        source=TOOLS,
-        text="A WASI command that speaks MCP lists its tools and answers calls, one instance for each call in hand.",
-        tests=(
-            "test_tool_of_the_examples_lists_its_tools_and_counts",
-            "test_calls_at_once_have_instances_of_their_own_up_to_the_concurrency",
-            "test_example_tool_is_built_from_its_source",
-        ),
-    ),
-    "tools:sandbox:files": Requirement(
-        source=TOOLS,
-        text="It opens files beneath granted directories only; no link, no `..` and no rename leads out.",
-        tests=(
-            "test_without_a_grant_no_file_opens",
-            "test_no_way_leads_out_and_no_link_is_followed",
-            "test_links_out_are_neither_made_nor_gone_through_by_other_calls",
-            "test_read_only_directory_stays_as_it_is",
-            "test_pipe_in_a_granted_directory_holds_nobody",
-        ),
-    ),
-    "tools:sandbox:environment": Requirement(
-        source=TOOLS,
-        text="It has exactly the environment that was granted.",
-        tests=("test_environment_is_exactly_what_was_granted",),
-    ),
-    "tools:sandbox:limits": Requirement(
-        source=TOOLS,
-        text="One that computes, allocates, writes or waits without end is stopped, and holds up nobody else.",
-        tests=(
-            "test_spin_ends_at_its_cpu_time_while_others_go_on",
-            "test_memory_bomb_gets_no_more_than_its_memory",
-            "test_endless_line_is_cut_off_at_the_result_cap",
-            "test_endless_lines_are_ended_and_heard_of_only_in_part",
-            "test_call_that_is_over_its_deadline_is_ended_and_the_next_one_answered",
-            "test_tool_that_sleeps_holds_nobody_and_is_woken",
-            "test_one_slice_is_run_in_each_round_of_the_loop",
-        ),
-    ),
-    "tools:sandbox:ends": Requirement(
-        source=TOOLS,
-        text="One that traps fails its call only, starts again at the next, and with a pause if it goes on so.",
-        tests=(
-            "test_end_in_the_middle_of_a_call_fails_it_and_the_next_call_has_a_new_instance",
-            "test_end_again_and_again_makes_the_source_wait_before_it_starts_once_more",
-            "test_idle_instances_are_closed_after_a_while",
-        ),
-    ),
-    "tools:sandbox:noise": Requirement(
-        source=TOOLS,
-        text="What it writes beside the protocol is no answer, and goes to its log in bounded lines.",
-        tests=("test_logs_on_stdout_and_stderr_are_noise_and_no_answer", "test_question_of_the_tool_is_refused"),
-    ),
     # --- agents of the server's own --------------------------------------------------------------------------
     "native:same-guarantees": Requirement(
         source=MESSAGES,
@@ -2222,7 +2093,83 @@ REQUIREMENTS: dict[str, Requirement] = {
         ),
         gap="0.83 with the flight recorder, 0.70 with telemetry as well (bench/observed.py)",
     ),
-    # --- MCP servers as sources of tools ----------------------------------------------------------------------
+    # --- egress6 ---
+    "egress:listed": Requirement(
+        source=TOOLS,
+        text="Only hosts and ports that are listed are reached, and no packet leaves for any other address.",
+        tests=(
+            "test_no_packet_of_a_fetch_goes_where_it_must_not",
+            "test_no_packet_of_an_mcp_client_goes_where_it_must_not",
+            "test_what_is_not_listed_is_refused_before_any_connection",
+            "test_what_may_not_be_reached_is_a_502_without_a_connection",
+            "test_name_is_permitted_with_its_port_only",
+            "test_wildcard_permits_all_names_below_and_not_the_name_itself",
+        ),
+    ),
+    "egress:private": Requirement(
+        source=TOOLS,
+        text="A name opens no address that is not public, whatever its DNS says, unless the address is listed itself.",
+        tests=(
+            "test_what_may_be_near_is_not_public",
+            "test_name_opens_no_private_address_but_a_listed_one_with_that_port",
+            "test_name_that_stands_for_an_address_that_is_not_listed_is_refused",
+            "test_name_that_changes_its_address_is_checked_each_time_and_asked_once",
+        ),
+    ),
+    "egress:name": Requirement(
+        source=TOOLS,
+        text="Certificate and SNI stay with the name though the connection goes to an address.",
+        tests=("test_certificate_is_checked_for_the_name_and_the_name_is_told_to_the_server",),
+    ),
+    "egress:urls": Requirement(
+        source=TOOLS,
+        text="A URL that can be read in two ways is refused.",
+        tests=("test_odd_url_is_refused", "test_any_text_is_a_target_or_refused"),
+    ),
+    "egress:redirects": Requirement(
+        source=TOOLS,
+        text="Each redirect is checked like a request, and what is private stays behind when it leaves the origin.",
+        tests=(
+            "test_redirect_is_looked_at_as_if_it_had_been_asked_for",
+            "test_secret_and_login_stay_behind_when_a_redirect_leaves_the_origin",
+            "test_redirects_without_end_are_unreachable",
+        ),
+    ),
+    "egress:secrets": Requirement(
+        source=TOOLS,
+        text="Secrets are filled in for the listed host, and an echo of one comes back as its placeholder.",
+        tests=(
+            "test_secret_is_filled_in_and_never_comes_back",
+            "test_secret_that_is_unknown_or_would_break_the_header_is_refused",
+            "test_no_cut_shows_the_beginning_of_a_secret",
+        ),
+    ),
+    "egress:bounds": Requirement(
+        source=TOOLS,
+        text="Time and size of an answer have an end, whatever the other machine sends.",
+        tests=(
+            "test_body_is_cut_where_the_limit_is_and_the_rest_is_not_waited_for",
+            "test_body_that_drips_ends_at_the_deadline",
+            "test_server_that_never_answers_and_name_that_is_never_resolved_end_at_the_deadline",
+            "test_packed_body_stays_packed",
+            "test_endless_answer_is_a_502_and_its_connection_ends",
+        ),
+    ),
+    "egress:headers": Requirement(
+        source=TOOLS,
+        text="A request brings no header that says where it ends or whom it is for.",
+        tests=("test_header_that_would_say_what_is_not_its_to_say_is_refused",),
+    ),
+    "tools:http": Requirement(
+        source=TOOLS,
+        text="The tool http answers as its schemas say, and what goes wrong is told as trouble.",
+        tests=(
+            "test_text_comes_as_text_with_status_and_headers",
+            "test_long_body_is_cut_and_says_so_and_no_letter_is_cut_through",
+            "test_what_goes_wrong_is_told_as_trouble",
+        ),
+    ),
+    # --- client6 ---
     "mcp:revisions": Requirement(
         source=TOOLS,
         text="Servers of three revisions list all their pages, answer, and are heard when their tools change.",
@@ -2295,7 +2242,61 @@ REQUIREMENTS: dict[str, Requirement] = {
         source=TOOLS,
         text="Calls carry the idempotency key and the trace.",
         tests=("test_server_is_told_who_asks_again_and_of_which_trace",),
-    # --- built-in tools --------------------------------------------------------------------------------------
+    ),
+    # --- wasm6 ---
+    "tools:sandbox:speaks": Requirement(
+        source=TOOLS,
+        text="A WASI command that speaks MCP lists its tools and answers calls, one instance for each call in hand.",
+        tests=(
+            "test_tool_of_the_examples_lists_its_tools_and_counts",
+            "test_calls_at_once_have_instances_of_their_own_up_to_the_concurrency",
+            "test_example_tool_is_built_from_its_source",
+        ),
+    ),
+    "tools:sandbox:files": Requirement(
+        source=TOOLS,
+        text="It opens files beneath granted directories only; no link, no `..` and no rename leads out.",
+        tests=(
+            "test_without_a_grant_no_file_opens",
+            "test_no_way_leads_out_and_no_link_is_followed",
+            "test_links_out_are_neither_made_nor_gone_through_by_other_calls",
+            "test_read_only_directory_stays_as_it_is",
+            "test_pipe_in_a_granted_directory_holds_nobody",
+        ),
+    ),
+    "tools:sandbox:environment": Requirement(
+        source=TOOLS,
+        text="It has exactly the environment that was granted.",
+        tests=("test_environment_is_exactly_what_was_granted",),
+    ),
+    "tools:sandbox:limits": Requirement(
+        source=TOOLS,
+        text="One that computes, allocates, writes or waits without end is stopped, and holds up nobody else.",
+        tests=(
+            "test_spin_ends_at_its_cpu_time_while_others_go_on",
+            "test_memory_bomb_gets_no_more_than_its_memory",
+            "test_endless_line_is_cut_off_at_the_result_cap",
+            "test_endless_lines_are_ended_and_heard_of_only_in_part",
+            "test_call_that_is_over_its_deadline_is_ended_and_the_next_one_answered",
+            "test_tool_that_sleeps_holds_nobody_and_is_woken",
+            "test_one_slice_is_run_in_each_round_of_the_loop",
+        ),
+    ),
+    "tools:sandbox:ends": Requirement(
+        source=TOOLS,
+        text="One that traps fails its call only, starts again at the next, and with a pause if it goes on so.",
+        tests=(
+            "test_end_in_the_middle_of_a_call_fails_it_and_the_next_call_has_a_new_instance",
+            "test_end_again_and_again_makes_the_source_wait_before_it_starts_once_more",
+            "test_idle_instances_are_closed_after_a_while",
+        ),
+    ),
+    "tools:sandbox:noise": Requirement(
+        source=TOOLS,
+        text="What it writes beside the protocol is no answer, and goes to its log in bounded lines.",
+        tests=("test_logs_on_stdout_and_stderr_are_noise_and_no_answer", "test_question_of_the_tool_is_refused"),
+    ),
+    # --- builtin6 ---
     "builtin:answers": Requirement(
         source=TOOLS,
         text="Whatever a built-in tool does wrong is its answer; at its deadline nobody waits for it any more.",
@@ -2384,6 +2385,53 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_url_that_is_none_is_refused_and_not_repeated",
             "test_store_that_cannot_be_reached_is_unavailable_and_says_why_only_to_the_operator",
+        ),
+    ),
+    # --- server6 ---
+    "mcp-server:revisions": Requirement(
+        source=TOOLS,
+        text="Stock clients of three revisions send, trace, list, and ask what is exposed, over HTTP and over pipes.",
+        tests=(
+            "test_stock_client_asks_an_agent_and_finds_the_answer_in_the_trace",
+            "test_message_is_sent_with_and_without_waiting",
+            "test_stock_client_asks_agents_over_pipes_and_is_told_of_changes",
+        ),
+    ),
+    "mcp-server:conformance": Requirement(
+        source=TOOLS,
+        text="The official conformance suite misses exactly what is not offered.",
+        tests=("test_official_suite_fails_exactly_where_something_is_not_offered",),
+    ),
+    "mcp-server:permissions": Requirement(
+        source=TOOLS,
+        text="The same tokens and roles as REST; a session is its principal's.",
+        tests=(
+            "test_without_a_token_nobody_is_let_in",
+            "test_viewer_sees_and_calls_only_what_a_viewer_may",
+            "test_session_of_another_principal_is_not_there",
+            "test_other_sites_page_is_refused",
+            "test_role_of_the_token_decides_over_pipes_as_well",
+        ),
+    ),
+    "mcp-server:exposure": Requirement(
+        source=TOOLS,
+        text="A tool is there while what is exposed is there; who listed the tools is told of changes.",
+        tests=(
+            "test_what_cannot_be_a_tool_is_refused_and_nothing_has_changed",
+            "test_what_is_exposed_is_on_disk_when_the_change_is_answered",
+            "test_agent_that_is_removed_meanwhile_is_no_tool_any_more",
+            "test_session_is_told_when_tools_come_and_go",
+            "test_listener_of_the_present_revision_is_told_as_well",
+        ),
+    ),
+    "mcp-server:calls": Requirement(
+        source=TOOLS,
+        text="A call is waited for as long as its caller said, ends with it, and carries its trace.",
+        tests=(
+            "test_agent_that_never_answers_is_waited_for_as_long_as_the_caller_said",
+            "test_cancelled_call_is_not_waited_for_any_more",
+            "test_trace_context_of_the_call_is_that_of_the_message",
+            "test_wrong_arguments_are_told_to_the_model",
         ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------

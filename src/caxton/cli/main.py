@@ -19,6 +19,7 @@ from caxton.cli import (
     dlq,
     doctor,
     logs,
+    mcp,
     message,
     monitor,
     profile,
@@ -77,7 +78,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, top, monitor, debug, profile, replay,
+    doctor, top, monitor, debug, profile, replay, mcp,
 ):  # fmt: skip
     part.register(app)
 

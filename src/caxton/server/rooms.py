@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from caxton.services.conversations import ConversationService
     from caxton.services.dead_letters import DeadLetterService
     from caxton.services.debugging import DebugService
+    from caxton.services.mcp import Exposure
     from caxton.services.messaging import MessageService
     from caxton.services.recordings import RecordingService
     from caxton.services.sniffing import SniffService
@@ -77,6 +78,7 @@ class Rooms:
     conversation_room: Conversations
     conversations: ConversationService
     workspaces: WorkspaceService
+    exposure: Exposure
     postbox: Postbox
     receipts: Receipts
     log: LogBook
@@ -141,6 +143,7 @@ class Rooms:
         self.receipts.load(self.database)
         self.bus.letters.load(self.database)
         self.conversation_room.load(self.database.query)
+        self.exposure.load(self.database.query)
         load_mail(self.database, self.bus, in_flight)
         load_kept(self.database, self.journal)
         return modules

@@ -48,6 +48,7 @@ from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.debugging import DebugService
+from caxton.services.mcp import Exposure
 from caxton.services.messaging import MessageService
 from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
@@ -245,7 +246,7 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
     status = NodeStatus(clock, ground.data_dir)
     upkeep = Upkeep(journal=journal, database=database, ballast=ground.ballast, intake=bus.intake, guard=disk)
     messages = MessageService(bus, postbox, journal, database, agents)
-    tasks = TaskAgent()
+    tasks, exposure = TaskAgent(), Exposure(journal)
     sources = Sources(
         bus=bus, agents=agents, postbox=postbox, journal=journal, database=database, disk=disk, conversations=room,
         recorder=recorder, state=lambda: status.state,
@@ -257,7 +258,8 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
         pump=ground.pump, bus=bus, recorder=recorder, compiler=house.compiler, meter=Meter(), lag=LoopLag(),
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
-        workspaces=WorkspaceService(room, journal), postbox=postbox, receipts=mail.receipts,
+        workspaces=WorkspaceService(room, journal, exposure), exposure=exposure,
+        postbox=postbox, receipts=mail.receipts,
         log=ground.log, log_files=ground.log_files, log_writer=LogWriter(ground.log_files),
         agents=agents, broker=house.broker, facilitator=facilitator,
         capabilities=CapabilityService(bus, facilitator.properties),

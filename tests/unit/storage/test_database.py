@@ -151,6 +151,7 @@ def test_new_file_gets_every_step(database: Database) -> None:
         "modules", "agents", "messages", "dead_letters", "dead_letter_purges", "kv", "timers", "subscriptions",
         "receipts", "names", "quarantine", "conversations", "workspace_settings",
         "tool_pins", "tool_approvals", "tool_budgets",
+        "mcp_exposed",
     }  # fmt: skip
     assert database.query("PRAGMA user_version") == [(database.schema_version,)]
 
