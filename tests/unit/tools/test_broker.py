@@ -342,6 +342,18 @@ async def test_failures_that_are_answers_do_not_open_the_circuit() -> None:
     assert len(scene.source.calls) == 2
 
 
+async def test_source_that_hangs_is_left_alone_too() -> None:
+    scene = await Scene(outcomes=[later], timeout_s=0.01, breaker=BreakerSettings(threshold=1)).listed()
+    assert await result_of(scene.call()) == codes.TIMED_OUT
+    assert scene.call() == codes.UNAVAILABLE
+
+
+async def test_caller_who_gives_up_tells_nothing_of_the_source() -> None:
+    scene = await Scene(outcomes=[later, FOUND], breaker=BreakerSettings(threshold=1)).listed()
+    waiting(scene.call()).cancel()
+    assert scene.call() == ANSWER
+
+
 async def test_calls_beyond_the_bulkhead_wait_in_order() -> None:
     futures: list[asyncio.Future[Any]] = []
 
