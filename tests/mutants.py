@@ -34,6 +34,7 @@ STATE = ("tests/contract/test_state_store.py",)
 SQL = ("tests/contract/test_sql_reader.py",)
 MCP_SERVER = ("tests/integration/test_mcp_server.py",)
 PACKETS = ("tests/integration/test_egress_packets.py",)
+BROKER = ("tests/unit/tools",)
 DISK = ("tests/integration/test_disk_faults.py", "tests/integration/test_disk_full.py")
 
 
@@ -50,6 +51,83 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "a tool is called that is not granted",
+        "tools/broker.py",
+        "if caller is None or not caller.may(tool.full):\n            return self._refuse(wanted",
+        "if caller is None:\n            return self._refuse(wanted",
+        BROKER,
+    ),
+    Mutant(
+        "a tool is called that changed",
+        "tools/pins.py",
+        'return "approved" if self.approved_sha256 == self.seen_sha256 else "quarantined"',
+        'return "approved"',
+        BROKER,
+    ),
+    Mutant(
+        "a result of a tool that changed reaches the agent",
+        "tools/broker.py",
+        "if entry.marks != job.marks and entry.is_stale:",
+        "if False:",
+        BROKER,
+    ),
+    Mutant(
+        "arguments reach the tool unchecked",
+        "tools/broker.py",
+        "if not checker.is_good(arguments):",
+        "if False:",
+        BROKER,
+    ),
+    Mutant(
+        "a result reaches the agent unchecked",
+        "tools/answer.py",
+        "if checker.is_good(result.structured):",
+        "if True:",
+        BROKER,
+    ),
+    Mutant(
+        "references that double are followed",
+        "tools/schemas.py",
+        "    if steps > MAX_SCHEMA_STEPS:\n        raise",
+        "    if steps < 0:\n        raise",
+        BROKER,
+    ),
+    Mutant(
+        "a call that is not idempotent is repeated",
+        "tools/broker.py",
+        "tool.is_idempotent and job",
+        "True and job",
+        BROKER,
+    ),
+    Mutant(
+        "a budget is not spent",
+        "tools/limits.py",
+        "        self.calls += 1\n",
+        "        self.calls += 0\n",
+        BROKER,
+    ),
+    Mutant(
+        "nobody answers and the call goes on",
+        "tools/broker.py",
+        'if decision != "granted":',
+        'if decision == "denied":',
+        BROKER,
+    ),
+    Mutant(
+        "a tool hangs and the breaker does not hear of it",
+        "tools/broker.py",
+        "has_succeeded=False if within else None",
+        "has_succeeded=None",
+        BROKER,
+    ),
+    Mutant(
+        "calls in line are refused one within the other",
+        "tools/broker.py",
+        "if entry.is_letting_in or self._is_closed:",
+        "if self._is_closed:",
+        BROKER,
+    ),
     Mutant(
         "acknowledge before the commit",
         "bus/journal.py",

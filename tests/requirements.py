@@ -69,6 +69,124 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
         ),
     ),
+    # --- tools: the broker -----------------------------------------------------------------------------------
+    "broker:grants": Requirement(
+        source=TOOLS,
+        text="An agent calls the tools that its grant names, and no others.",
+        tests=(
+            "test_tool_that_is_not_granted_is_not_called",
+            "test_agent_without_a_grant_does_not_make_a_source_start",
+            "test_name_and_wildcards_grant",
+        ),
+    ),
+    "broker:arguments": Requirement(
+        source=TOOLS,
+        text="Arguments that are too large, too deep or against the tool's schema do not reach it.",
+        tests=(
+            "test_arguments_against_the_schema_do_not_reach_the_tool",
+            "test_arguments_that_are_too_large_do_not_reach_the_tool",
+            "test_arguments_that_are_too_deep_do_not_reach_a_tool_that_takes_anything",
+        ),
+    ),
+    "broker:results": Requirement(
+        source=TOOLS,
+        text="A result that is too large or not what its schema promises does not reach the agent.",
+        tests=(
+            "test_result_that_is_too_large_does_not_reach_the_agent",
+            "test_result_that_lies_about_its_schema_does_not_reach_the_agent",
+        ),
+    ),
+    "broker:schemas": Requirement(
+        source=TOOLS,
+        text="A stranger's schema fetches nothing, and cannot hold up the server.",
+        tests=(
+            "test_schema_of_a_stranger_that_may_do_harm_is_refused",
+            "test_value_that_takes_too_long_to_check_is_told_before",
+        ),
+    ),
+    "broker:pins": Requirement(
+        source=TOOLS,
+        text="A tool that changed is not called until somebody approves it, nor does its result reach an agent.",
+        tests=(
+            "test_tool_that_changed_is_quarantined_before_the_next_call",
+            "test_result_of_a_tool_that_changed_while_it_was_called_is_held_back",
+            "test_pins_hold_after_a_restart",
+            "test_each_part_of_a_definition_is_pinned",
+            "test_what_is_approved_is_what_was_looked_at",
+        ),
+    ),
+    "broker:names": Requirement(
+        source=TOOLS,
+        text="Two tools of one name are both refused.",
+        tests=(
+            "test_two_tools_of_one_name_are_both_refused",
+            "test_two_sources_of_one_name_are_refused",
+        ),
+    ),
+    "broker:rates": Requirement(
+        source=TOOLS,
+        text="Agents and tools have rates, agents a budget that outlasts a restart.",
+        tests=(
+            "test_agent_that_calls_too_often_is_refused_until_time_has_passed",
+            "test_tool_that_is_called_too_often_is_refused_to_all",
+            "test_budget_is_a_row_for_each_agent_at_a_commit_and_holds_after_a_restart",
+            "test_pins_first_uses_and_budgets_are_there_after_a_restart",
+        ),
+    ),
+    "broker:deadline": Requirement(
+        source=TOOLS,
+        text="Whoever calls a tool that hangs has an answer at the deadline.",
+        tests=(
+            "test_tool_that_hangs_is_left_at_the_deadline",
+            "test_late_answer_after_the_deadline_changes_nothing",
+            "test_deadline_counts_while_a_call_waits_in_line",
+        ),
+    ),
+    "broker:repetition": Requirement(
+        source=TOOLS,
+        text="Only idempotent calls are repeated, and once.",
+        tests=(
+            "test_idempotent_call_without_an_answer_is_repeated_once",
+            "test_call_that_is_not_idempotent_is_never_repeated",
+            "test_idempotent_call_is_not_repeated_twice",
+        ),
+    ),
+    "broker:breaker": Requirement(
+        source=TOOLS,
+        text="A source that fails is left alone for a while; calls beyond its room wait in line.",
+        tests=(
+            "test_source_that_fails_is_left_alone_and_tried_again",
+            "test_calls_beyond_the_bulkhead_wait_in_order",
+            "test_calls_in_line_are_refused_when_the_circuit_opens",
+        ),
+    ),
+    "broker:approval": Requirement(
+        source=TOOLS,
+        text="A call that needs a person waits for one, and without an answer is not made.",
+        tests=(
+            "test_call_waits_for_a_person_and_goes_on",
+            "test_nobody_answers_is_no",
+            "test_call_that_is_denied_is_not_made",
+            "test_tool_that_changes_while_a_person_thinks_is_not_called",
+            "test_person_is_shown_arguments_without_secrets",
+        ),
+    ),
+    "broker:records": Requirement(
+        source=TOOLS,
+        text="Each call leaves a record without what was said.",
+        tests=(
+            "test_each_call_is_a_line_of_json_in_a_file_of_its_owner_alone",
+            "test_calls_are_shown_with_their_outcome_and_without_what_was_said",
+        ),
+    ),
+    "broker:settings": Requirement(
+        source=TOOLS,
+        text="Nothing is granted to a source that is not written, and no slip goes unnoticed.",
+        tests=(
+            "test_what_is_not_written_is_not_granted",
+            "test_slip_is_named_with_its_place",
+        ),
+    ),
     # --- traces ----------------------------------------------------------------------------------------------
     "trace:tree": Requirement(
         source=REST,

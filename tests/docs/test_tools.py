@@ -38,9 +38,8 @@ def test_a_keys_line_names_the_types_that_have_it(key: str) -> None:
 def test_a_keys_line_has_its_default(key: str) -> None:
     text = word(SOURCES[key][2])
     kind = min(KEYS[key].kinds)
-    value: object = {"[]": [], "{}": {}, "false": False, '["*"]': ["*"]}.get(
-        text, int(text) if text.isdigit() else text
-    )
+    known: dict[str, object] = {"[]": list[str](), "{}": dict[str, str](), "false": False, '["*"]': ["*"]}
+    value = known.get(text, int(text) if text.isdigit() else text)
     said = read_tool("x", {"type": kind, **NEEDED[kind], key: value}, "config.toml")
     assert said == read_tool("x", {"type": kind, **NEEDED[kind]}, "config.toml")
 

@@ -297,10 +297,12 @@ class Broker:
         if entry.is_letting_in or self._is_closed:
             return  # what is let in now may end at once, again and again: one loop does for all
         entry.is_letting_in = True
-        while (job := gate.line.first()) is not None and (gate.has_room or gate.is_shut):
-            gate.line.remove(job)
-            self._enter(job)
-        entry.is_letting_in = False
+        try:
+            while (job := gate.line.first()) is not None and (gate.has_room or gate.is_shut):
+                gate.line.remove(job)
+                self._enter(job)
+        finally:
+            entry.is_letting_in = False
 
     # --- the call itself ---------------------------------------------------------------------------------------
 

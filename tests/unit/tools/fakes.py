@@ -91,10 +91,11 @@ class FakeSource:
 
     def call(self, call: Call) -> Outcome | Awaitable[Outcome]:
         self.calls.append(call)
-        outcome = self.outcomes[0] if len(self.outcomes) == 1 else self.outcomes.popleft()
+        outcome: Any = self.outcomes[0] if len(self.outcomes) == 1 else self.outcomes.popleft()
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome() if callable(outcome) else outcome
+        made: Any = outcome() if callable(outcome) else outcome
+        return made
 
     def view(self) -> dict[str, Any]:
         return {"state": self.state}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -9,14 +9,12 @@ from caxton.core.redact import REMOVED
 from caxton.tools.approvals import MAX_SHOWN_CHARS, MAX_WAITING_APPROVALS, Approvals, shown_arguments
 from tests.unit.tools.fakes import HandClock
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-
-def ask(approvals: Approvals, answers: list[Any], **more: Any) -> str | None:
-    answer: Callable[[str, str], None] = lambda decision, by: answers.append((decision, by))  # noqa: E731
-    facts: dict[str, Any] = {"workspace": "default", "agent": "a", "tool": "web.x", "sha256": "1", "arguments": {}}
-    return approvals.ask(**{**facts, "timeout_s": 60.0, "answer": answer, **more})
+def ask(approvals: Approvals, answers: list[Any]) -> str | None:
+    return approvals.ask(
+        workspace="default", agent="a", tool="web.x", sha256="1", arguments={}, timeout_s=60.0,
+        answer=lambda decision, by: answers.append((decision, by)),
+    )  # fmt: skip
 
 
 async def test_question_is_answered_once() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from caxton.sandbox import codes
@@ -178,6 +179,7 @@ async def test_answer_that_comes_later_is_told() -> None:
     await task
     scene.source.calls.clear()
     (job,) = scene.broker.waiting()
+    assert job.task is not None
     job.task.set_result(FOUND)
     assert await result_of(answer) == ANSWER
     assert scene.tool().source.gate.under_way == 0
@@ -264,9 +266,9 @@ async def test_call_that_is_not_idempotent_is_never_repeated(settings: dict[str,
     assert len(scene.source.calls) == 1
 
 
-@pytest.mark.parametrize("hint", [{"is_idempotent": True}, {"is_read_only": True}])
-async def test_source_is_believed_only_where_the_operator_says_so(hint: dict[str, bool]) -> None:
-    said = ToolInfo(name="search", input_schema=SEARCH.input_schema, **hint)
+@pytest.mark.parametrize("hint", ["is_idempotent", "is_read_only"])
+async def test_source_is_believed_only_where_the_operator_says_so(hint: str) -> None:
+    said = msgspec.structs.replace(SEARCH, **{hint: True})
     scene = await Scene(said, outcomes=[DOWN, FOUND], retries=1, trust_annotations=True).listed()
     assert scene.call() == ANSWER
 
@@ -338,6 +340,18 @@ async def test_failures_that_are_answers_do_not_open_the_circuit() -> None:
     scene = await Scene(outcomes=[Failure("invalid", "no")], breaker=BreakerSettings(threshold=1)).listed()
     assert [scene.call(), scene.call()] == [codes.INVALID] * 2
     assert len(scene.source.calls) == 2
+
+
+async def test_source_that_hangs_is_left_alone_too() -> None:
+    scene = await Scene(outcomes=[later], timeout_s=0.01, breaker=BreakerSettings(threshold=1)).listed()
+    assert await result_of(scene.call()) == codes.TIMED_OUT
+    assert scene.call() == codes.UNAVAILABLE
+
+
+async def test_caller_who_gives_up_tells_nothing_of_the_source() -> None:
+    scene = await Scene(outcomes=[later, FOUND], breaker=BreakerSettings(threshold=1)).listed()
+    waiting(scene.call()).cancel()
+    assert scene.call() == ANSWER
 
 
 async def test_calls_beyond_the_bulkhead_wait_in_order() -> None:

@@ -34,7 +34,11 @@ def statuses(scene: Scene) -> dict[str, str]:
 def kept_in(rows: Rows) -> Any:
     """A reader for a second run: what the first one wrote."""
     pins: dict[str, Row] = {row[2]: row[2:] for sql, row in rows.written if "tool_pins" in sql}
-    return lambda sql, _: list(pins.values()) if "tool_pins" in sql else []
+
+    def read(sql: str, _row: Row) -> list[Row]:
+        return list(pins.values()) if "tool_pins" in sql else []
+
+    return read
 
 
 # --- pins -------------------------------------------------------------------------------------------------------------

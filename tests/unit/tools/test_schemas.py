@@ -98,7 +98,10 @@ def test_complaint_tells_the_place_and_nothing_that_was_said() -> None:
     assert Checker({"type": "object"}).complaint("secret") == "the whole breaks 'type'"
 
 
-@pytest.mark.parametrize(("value", "depth"), [(1, 0), ([], 1), ({}, 1), ([1], 1), ({"a": {"b": []}}, 3), ([[[[]]]], 4)])
+LEVELS: list[tuple[Any, int]] = [(1, 0), ([], 1), ({}, 1), ([1], 1), ({"a": {"b": []}}, 3), ([[[[]]]], 4)]
+
+
+@pytest.mark.parametrize(("value", "depth"), LEVELS)
 def test_levels_are_counted(value: Any, depth: int) -> None:
     assert depth_of(value, 10) == depth
     assert depth_of(value, 2) == min(depth, 3)
