@@ -40,6 +40,13 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a body in single bytes keeps the loop",
+        "egress/pace.py",
+        "min(max_bytes, READ_BYTES)",
+        "max_bytes",
+        EGRESS,
+    ),
+    Mutant(
         "a name opens private addresses",
         "egress/gate.py",
         "not policy.allow.may_connect(address, port)",
