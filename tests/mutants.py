@@ -40,6 +40,13 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "pieces of a body are taken in one go",
+        "egress/pace.py",
+        "if time.perf_counter() - since > SLICE_S:",
+        "if not since:",
+        EGRESS,
+    ),
+    Mutant(
         "a body in single bytes keeps the loop",
         "egress/pace.py",
         "min(max_bytes, READ_BYTES)",
