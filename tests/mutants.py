@@ -40,20 +40,6 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
-        "pieces of a body are taken in one go",
-        "egress/pace.py",
-        "if time.perf_counter() - since > SLICE_S:",
-        "if not since:",
-        EGRESS,
-    ),
-    Mutant(
-        "a body in single bytes keeps the loop",
-        "egress/pace.py",
-        "min(max_bytes, READ_BYTES)",
-        "max_bytes",
-        EGRESS,
-    ),
-    Mutant(
         "a name opens private addresses",
         "egress/gate.py",
         "not policy.allow.may_connect(address, port)",
@@ -128,6 +114,20 @@ MUTANTS = (
         "egress/fetch.py",
         "        if len(data) >= most:\n            break\n",
         "",
+        EGRESS,
+    ),
+    Mutant(
+        "pieces of a body are taken in one go",
+        "egress/pace.py",
+        "if time.perf_counter() - since > SLICE_S:",
+        "if not since:",
+        EGRESS,
+    ),
+    Mutant(
+        "a body in single bytes keeps the loop",
+        "egress/pace.py",
+        "min(max_bytes, READ_BYTES)",
+        "max_bytes",
         EGRESS,
     ),
     Mutant(
