@@ -103,6 +103,8 @@ NOT_LIMITS = {
     "conversations.watch.MAX_SHARE": "how much time looking for deadlocks may take",
     "conversations.watch.LOOK_EVERY_S": "how often deadlocks are looked for",
     "messages.codec.MAX_MESSAGE_BYTES": "the sum of two limits",
+    "egress.pace.READ_BYTES": "how much is read before others have their turn",
+    "egress.pace.SLICE_S": "how long a body is read before others have their turn",
     "api.errors.RETRY_AFTER_S": "a table of advice, in rest.md",
     "api.hosts.MAX_REMEMBERED": "a cache of good Host headers",
     "bus.disk.LOOK_EVERY_S": "how often sizes are looked at",

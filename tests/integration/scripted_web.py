@@ -63,7 +63,7 @@ async def web(handle: Handle) -> AsyncGenerator[Web]:
             here.heads.append(request)
             await handle(request, writer)
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, RuntimeError):  # uvloop: the handler is closed
             here.gone.set()
         finally:
             writer.close()

@@ -234,7 +234,8 @@ async def test_body_as_long_as_the_limit_is_whole() -> None:
 async def test_body_that_drips_ends_at_the_deadline() -> None:
     async with web(drip) as there:
         with pytest.raises(TimedOut):
-            await fetch(Request(url=f"http://api.test:{there.port}/", timeout_s=0.3), there.policy())
+            async with asyncio.timeout(10):
+                await fetch(Request(url=f"http://api.test:{there.port}/", timeout_s=0.3), there.policy())
         async with asyncio.timeout(10):
             await there.gone.wait()
 
@@ -249,7 +250,8 @@ async def test_server_that_never_answers_and_name_that_is_never_resolved_end_at_
     async with web(silent) as there:
         for policy in (there.policy(timeout_s=0.2), there.policy(timeout_s=0.2, resolve=never)):
             with pytest.raises(TimedOut):
-                await fetch(Request(url=f"http://api.test:{there.port}/", timeout_s=60), policy)
+                async with asyncio.timeout(10):
+                    await fetch(Request(url=f"http://api.test:{there.port}/", timeout_s=60), policy)
 
 
 async def test_packed_body_stays_packed() -> None:
@@ -341,3 +343,45 @@ async def test_httpx_with_the_backend_passes_the_gate() -> None:
             assert (await client.get(f"http://api.test:{there.port}/")).content == b"x"
             with pytest.raises(Refused):
                 await client.get(f"http://localhost:{there.port}/")
+
+
+# --- fairness
+
+
+async def test_body_in_single_bytes_leaves_others_their_turn() -> None:
+    async def crumbs(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
+
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with web(crumbs) as there:
+        beside = asyncio.ensure_future(other())
+        response = await fetch(Request(url=f"http://api.test:{there.port}/"), there.policy())
+        beside.cancel()
+    assert len(response.body) == 20_000
+    assert turns > 100
+
+
+async def test_answers_before_the_answer_leave_others_their_turn() -> None:
+    async def patience(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 100 X\r\n\r\n" * 20_000 + answer(200))
+
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with web(patience) as there:
+        beside = asyncio.ensure_future(other())
+        assert (await fetch(Request(url=f"http://api.test:{there.port}/"), there.policy())).status == 200
+        beside.cancel()
+    assert turns > 80

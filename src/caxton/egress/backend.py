@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import httpcore
 
 from caxton.egress.gate import connect
+from caxton.egress.pace import PacedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,8 @@ class GatedBackend(httpcore.AsyncNetworkBackend):
         """See `gate.connect`."""
 
         async def dial(address: str, timeout_s: float) -> httpcore.AsyncNetworkStream:
-            return await self._inner.connect_tcp(address, port, timeout_s, local_address, socket_options)
+            stream = await self._inner.connect_tcp(address, port, timeout_s, local_address, socket_options)
+            return cast("httpcore.AsyncNetworkStream", PacedStream(stream))
 
         fails_with = (httpcore.ConnectError, httpcore.ConnectTimeout)
         return await connect(self._policy, host, port, dial, timeout_s=timeout, fails_with=fails_with)

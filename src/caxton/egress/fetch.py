@@ -16,6 +16,7 @@ import httpcore
 
 from caxton.egress import placeholders
 from caxton.egress.backend import GatedBackend
+from caxton.egress.pace import paced
 from caxton.egress.refused import Refused, TimedOut, Unreachable
 from caxton.egress.request import Headers, Request, Response, check
 from caxton.egress.target import Target, follow, parse_url
@@ -117,7 +118,7 @@ async def _answer(hop: _Hop, headers: Headers, policy: Policy) -> AsyncGenerator
 async def _read(answer: httpcore.Response, most: int) -> bytes:
     """At most `most` bytes of the body; what comes after them is not waited for."""
     data = bytearray()
-    async for chunk in answer.aiter_stream():
+    async for chunk in paced(answer.aiter_stream()):
         data += chunk
         if len(data) >= most:
             break

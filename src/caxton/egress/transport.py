@@ -12,10 +12,11 @@ import httpcore2
 import httpx2
 
 from caxton.egress.gate import connect
+from caxton.egress.pace import PacedStream, paced
 from caxton.egress.refused import EgressError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from caxton.egress.policy import Policy
 
@@ -58,7 +59,13 @@ class _Capped(httpx2.AsyncBaseTransport):
     async def _capped(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._inner.handle_async_request(request)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
-            return response
+            return httpx2.Response(
+                response.status_code,
+                headers=response.headers,
+                stream=_PacedBody(response.stream),
+                extensions=response.extensions,
+                request=request,
+            )
         try:
             body = await self._read(response)
         finally:
@@ -70,12 +77,23 @@ class _Capped(httpx2.AsyncBaseTransport):
 
     async def _read(self, response: httpx2.Response) -> bytes | None:
         body = bytearray()
-        async for chunk in response.aiter_raw():
+        async for chunk in paced(response.aiter_raw()):
             body += chunk
             if len(body) > self._most:
                 return None
         self._policy.counters.bytes_in += len(body)
         return bytes(body)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _PacedBody(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.SyncByteStream | httpx2.AsyncByteStream) -> None:
+        self._inner = cast("httpx2.AsyncByteStream", inner)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return paced(self._inner)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -97,7 +115,8 @@ class _GatedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         async def dial(address: str, timeout_s: float) -> httpcore2.AsyncNetworkStream:
-            return await self._inner.connect_tcp(address, port, timeout_s, local_address, socket_options)
+            stream = await self._inner.connect_tcp(address, port, timeout_s, local_address, socket_options)
+            return cast("httpcore2.AsyncNetworkStream", PacedStream(stream))
 
         fails_with = (httpcore2.ConnectError, httpcore2.ConnectTimeout)
         return await connect(self._policy, host, port, dial, timeout_s=timeout, fails_with=fails_with)
