@@ -17,7 +17,7 @@ SECTION = section(read_page("reference/tools.md"), "## MCP servers")
 
 def test_every_trouble_of_a_server_is_explained() -> None:
     explained = {word for row in rows(SECTION, "Trouble", "When") for word in re.findall(r"`(\w+)`", row[0])}
-    assert explained == set(get_args(Trouble.__value__ if hasattr(Trouble, "__value__") else Trouble)) - {"refused"}
+    assert explained == set(get_args(Trouble)) - {"refused"}
 
 
 def test_figures_and_names_are_those_of_the_code() -> None:
