@@ -90,7 +90,7 @@ async def test_one_that_will_not_be_cancelled_holds_up_nobody() -> None:
                 continue
         return answer({})
 
-    found = await outcome_of(source_of(run), a_call("t", {}, until=time.monotonic() + 0.02))
+    found = await asyncio.wait_for(outcome_of(source_of(run), a_call("t", {}, until=time.monotonic() + 0.02)), 5)
     assert isinstance(found, Failure)
     assert found.trouble == "timeout"
     end.set()
