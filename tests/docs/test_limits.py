@@ -45,6 +45,7 @@ NOT_LIMITS = {
     "tools.wasm.wasi_source.GATHER_CHANGES_S": "how long news waits for more of the same",
     "bus.envelope.TRACE_CHARS": "of the W3C's format",
     "tools.builtin.files.STALE_S": "how old what an interrupted write left behind becomes",
+    "tools.builtin.state_sqlite.CLOSE_S": "a step of stopping",
     "tools.builtin.state_sqlite.MAX_TOGETHER": "how many calls share a transaction",
     "telemetry.outline.MAX_REMEMBERED": "how far back a caller's span or a failed message is looked for",
     "telemetry.room.GATHER_S": "how often records are looked at",

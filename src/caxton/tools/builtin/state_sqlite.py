@@ -29,6 +29,8 @@ T = TypeVar("T")
 VERSION = 1
 MAX_TOGETHER = 256
 """Calls in one transaction: the first of them waits for the last."""
+CLOSE_S = 5.0
+"""How long the end waits for a disk that hangs."""
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS entries (
@@ -93,7 +95,7 @@ class SqliteStore:
         if self._thread is None:
             return
         self._work.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, CLOSE_S)
         self._thread = None
 
     async def _run(self, work: Callable[[Any], T]) -> T:
@@ -113,8 +115,13 @@ class SqliteStore:
                     jobs.append(self._work.get_nowait())
             is_open = None not in jobs
             self._transaction([job for job in jobs if job is not None])
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """After an error too: what a disk that failed has of a connection's pages is not known."""
         if self._connection is not None:
-            self._connection.close()
+            with suppress(apsw.Error):
+                self._connection.close()
             self._connection = None
 
     def _transaction(self, jobs: list[_Job]) -> None:
@@ -124,9 +131,10 @@ class SqliteStore:
             with self._connection:
                 for job in jobs:
                     job.work_in(self._connection)
-        except (apsw.Error, OSError) as exc:
+        except Exception as exc:  # a wall: the thread goes on, and who waits is told
+            self._let_go()
             for job in jobs:
-                job.tell(_unavailable(exc))
+                job.tell(_unavailable(exc) if isinstance(exc, apsw.Error | OSError) else exc)
             return
         for job in jobs:
             job.tell(None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from caxton.core.errors.values import InvalidValue
 from caxton.tools.builtin.state import MAX_VALUE_BYTES, StateSettings, state_source
 from caxton.tools.source import Failure, Result
-from tests.tool_calls import a_call, asked, outcome_of, said
+from tests.tool_calls import a_call, asked, outcome_of, said, trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -96,9 +97,22 @@ async def test_text_that_is_no_unicode_is_invalid(source: BuiltinSource) -> None
         assert found.trouble == "invalid"
 
 
-def test_state_is_in_a_file_that_only_the_server_may_read_and_is_made_when_it_is_used(tmp_path: Path) -> None:
-    state_source("state", StateSettings.parse({}), tmp_path / "tools")
-    assert not (tmp_path / "tools").exists()
+async def test_state_is_in_a_file_that_only_the_server_may_read_and_is_made_when_it_is_used(tmp_path: Path) -> None:
+    source = state_source("state", StateSettings.parse({}), tmp_path / "tools")
+    assert os.listdir(tmp_path) == []
+    await asked(source, "set", key="k", value=1)
+    assert (tmp_path / "tools" / "state.state.db").stat().st_mode & 0o777 == 0o600
+    await source.close()
+
+
+async def test_file_that_could_not_be_used_is_used_once_it_can(tmp_path: Path) -> None:
+    (tmp_path / "tools").write_text("in the way")
+    source = state_source("state", StateSettings.parse({}), tmp_path / "tools")
+    for _ in range(2):
+        assert await trouble(source, "set", key="k", value=1) == "unavailable"
+    os.unlink(tmp_path / "tools")
+    await asked(source, "set", key="k", value=1)
+    await source.close()
 
 
 @pytest.mark.parametrize(
