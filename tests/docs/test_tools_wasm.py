@@ -18,6 +18,7 @@ def test_grants_of_sandboxed_tools_are_those_of_the_code() -> None:
         "directories": "none" if not allowed.directories else "",
         "memory": f"{allowed.memory_bytes >> 20} MiB",
         "CPU time": f"{allowed.cpu_time_s:g} s",
+        "host functions": f"{allowed.host_calls:,}",
         "result": f"{settings.max_result_bytes >> 20} MiB",
         "calls at once": str(settings.concurrency),
         "idle": f"{settings.idle_timeout_s / 60:g} min",

@@ -177,7 +177,7 @@ class CommandGuest(Guest):
 
     @property
     def wants_input(self) -> bool:
-        """It waits until there is some, and has used all it got."""
+        """It reads, and has used all that it got."""
         return self._reading is not None and not self._input
 
     @property

@@ -92,6 +92,11 @@ class Instance:
         """End it. May be called twice."""
         self._end(Failure("unavailable", "it was stopped"))
 
+    @property
+    def is_free(self) -> bool:
+        """It waits for a question, or has ended."""
+        return self.ended is not None or self._guest.wants_input
+
     def memory_bytes(self) -> int:
         return 0 if self.ended else self._guest.memory_now()
 

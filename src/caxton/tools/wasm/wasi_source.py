@@ -79,7 +79,8 @@ class WasiSource:
         """
         self.name = name
         self._load, self._slices, self._settings, self._hear = load, slices, settings, hear
-        self._room = asyncio.Semaphore(min(settings.concurrency or MAX_INSTANCES, MAX_INSTANCES))
+        self._most = min(settings.concurrency or MAX_INSTANCES, MAX_INSTANCES)
+        self._room = asyncio.Semaphore(self._most)
         self._loading = asyncio.Lock()
         self._module: CommandModule | None = None
         self._instances: set[Instance] = set()
@@ -161,8 +162,7 @@ class WasiSource:
 
     async def _take(self) -> Instance | Failure:
         """An instance that nobody uses."""
-        while self._idle:
-            instance = self._idle.pop()
+        while (instance := self._pop_idle()) is not None:
             if instance.ended is None:
                 return instance
             self._drop(instance)
@@ -175,6 +175,13 @@ class WasiSource:
                 "unavailable", f"it failed {self._failures} times in a row and starts again in {wait_s:.1f} s"
             )
         return await self._start()
+
+    def _pop_idle(self) -> Instance | None:
+        """The one used last that is free; one that computes on after its answer only if there may not be another."""
+        for at in reversed(range(len(self._idle))):
+            if self._idle[at].is_free:
+                return self._idle.pop(at)
+        return self._idle.pop(0) if self._idle and len(self._instances) >= self._most else None
 
     async def _start(self) -> Instance | Failure:
         try:

@@ -90,11 +90,19 @@ async def test_cancelled_call_ends_its_instance(tools: Tools) -> None:
     assert text(await source.call(a_call("echo", a="again"))) == "again"
 
 
-async def test_tool_that_spins_after_its_answer_loses_its_instance_and_not_the_answer(tools: Tools) -> None:
+async def test_tool_that_spins_after_its_answer_loses_its_instance_and_neither_the_answer_nor_the_next_call(
+    tools: Tools,
+) -> None:
     source = tools.new(allowed=BRIEF)
     assert text(await source.call(a_call("spin_after"))) == "done"
-    outcome = await source.call(a_call("echo", a="x"))
-    assert trouble(outcome) == "timeout"
+    assert text(await source.call(a_call("echo", a="x"))) == "x"
+    assert source.view()["starts"] == 2
+
+
+async def test_call_that_must_share_an_instance_with_a_spin_fails_with_it(tools: Tools) -> None:
+    source = tools.new(allowed=BRIEF, concurrency=1)
+    assert text(await source.call(a_call("spin_after"))) == "done"
+    assert trouble(await source.call(a_call("echo", a="x"))) == "timeout"
     assert text(await source.call(a_call("echo", a="x"))) == "x"
 
 
