@@ -1307,6 +1307,20 @@ MUTANTS = (
         EGRESS,
     ),
     Mutant(
+        "a body in single bytes keeps the loop",
+        "egress/pace.py",
+        "min(max_bytes, READ_BYTES)",
+        "max_bytes",
+        EGRESS,
+    ),
+    Mutant(
+        "pieces of a body are taken in one go",
+        "egress/pace.py",
+        "if time.perf_counter() - since > SLICE_S:",
+        "if not since:",
+        EGRESS,
+    ),
+    Mutant(
         "a dripping body has no deadline",
         "egress/fetch.py",
         "async with asyncio.timeout(timeout_s):",

@@ -2271,6 +2271,8 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_server_that_never_answers_and_name_that_is_never_resolved_end_at_the_deadline",
             "test_packed_body_stays_packed",
             "test_endless_answer_is_a_502_and_its_connection_ends",
+            "test_body_in_single_bytes_leaves_others_their_turn",
+            "test_answers_before_the_answer_leave_others_their_turn",
         ),
     ),
     "egress:headers": Requirement(
