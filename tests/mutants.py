@@ -32,9 +32,6 @@ MCP = (
 )
 MCP_HTTP = ("tests/integration/test_mcp_http.py",)
 WASM_TOOLS = ("tests/unit/tools/wasm",)
-BUILTIN = ("tests/unit/tools/builtin",)
-STATE = ("tests/contract/test_state_store.py",)
-SQL = ("tests/contract/test_sql_reader.py",)
 MCP_SERVER = ("tests/integration/test_mcp_server.py",)
 PACKETS = ("tests/integration/test_egress_packets.py",)
 BROKER = ("tests/unit/tools",)
@@ -1494,113 +1491,6 @@ MUTANTS = (
         "if self._failures > 1:",
         "if self._failures > 1_000_000:",
         WASM_TOOLS,
-    ),
-    Mutant(
-        "the tool files follows a link to a directory",
-        "tools/builtin/files.py",
-        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
-        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
-        BUILTIN,
-    ),
-    Mutant(
-        "the tool files opens a pipe",
-        "tools/builtin/files.py",
-        "    if not stat.S_ISREG(found.st_mode):\n        raise CannotCall",
-        "    if stat.S_ISCHR(found.st_mode):\n        raise CannotCall",
-        BUILTIN,
-    ),
-    Mutant(
-        "the tool files writes through a second name",
-        "tools/builtin/files.py",
-        "            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)",
-        "            with open(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=directory), 'wb') as out:\n"
-        "                out.write(data)\n"
-        "            os.unlink(temporary, dir_fd=directory)",
-        BUILTIN,
-    ),
-    Mutant(
-        "a folder may hold more than it may",
-        "tools/builtin/files.py",
-        "        if more_bytes > 0 and used.size + more_bytes > limits.max_total:",
-        "        if more_bytes > limits.max_total:",
-        BUILTIN,
-    ),
-    Mutant(
-        "a built-in tool that will not end holds up its caller",
-        "tools/builtin/source.py",
-        "            task.cancel()  # and is not waited for: ending a query of a server that is gone takes its time\n",
-        "            task.cancel()\n            await asyncio.wait((task,))\n",
-        BUILTIN,
-    ),
-    Mutant(
-        "workspaces share the state of a tool",
-        "tools/builtin/state.py",
-        'space = f"{call.workspace}/{self._name}"',
-        'space = f"default/{self._name}"',
-        BUILTIN,
-    ),
-    Mutant(
-        "compare_and_set forgets in SQLite who set it",
-        "tools/builtin/state_sqlite.py",
-        "            if call and last == call:",
-        "            if call and not last:",
-        STATE,
-    ),
-    Mutant(
-        "compare_and_set in PostgreSQL does not lock",
-        "tools/builtin/state_postgres.py",
-        "            used = await _lock(connection, space)\n            found, last",
-        "            used = (0, 0)\n            found, last",
-        STATE,
-    ),
-    Mutant(
-        "a space of Redis takes any number of bytes",
-        "tools/builtin/state_redis.py",
-        "  if more > 0 and has + more > tonumber(size) then return -1 end\n",
-        "",
-        STATE,
-    ),
-    Mutant(
-        "SQLite runs whatever it is given",
-        "tools/builtin/sql_sqlite.py",
-        "    connection.authorizer = _authorize\n",
-        "",
-        SQL,
-    ),
-    Mutant(
-        "SQLite runs a second statement",
-        "tools/builtin/sql_sqlite.py",
-        "            return False  # something stands behind it",
-        "            pass",
-        SQL,
-    ),
-    Mutant(
-        "a statement of PostgreSQL is not parsed alone",
-        "tools/builtin/sql_postgres.py",
-        '    await connection.execute(f"PREPARE caxton_statement AS {sql}", binary=True)\n',
-        "",
-        SQL,
-    ),
-    Mutant(
-        "a query of PostgreSQL leaves its session as it is",
-        "tools/builtin/sql_postgres.py",
-        '    await connection.execute("DISCARD ALL")\n',
-        "",
-        SQL,
-    ),
-    Mutant(
-        "a superuser's role may read for agents",
-        "tools/builtin/sql_postgres.py",
-        "        if (await found.fetchone())[0]:",
-        "        if not await found.fetchone():",
-        SQL,
-    ),
-    Mutant(
-        "a query of PostgreSQL sends rows of any size",
-        "tools/builtin/sql_postgres.py",
-        "SELECT CASE WHEN total <= {most} THEN line END FROM (",
-        "SELECT CASE WHEN total <= {most} OR TRUE THEN line END FROM (",
-        SQL,
     ),
     Mutant(
         "any principal may use an MCP session",

@@ -145,7 +145,9 @@ def _wasm(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]
 
 
 def _builtin(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]) -> Source:
-    name, options = settings.name, settings.options
+    name = settings.name
+    texts = {key: value for key, value in settings.options.items() if isinstance(value, str)}
+    options = {**settings.options, **dict(fill(tuple(texts.items()), secrets)[0])}
     match settings.builtin:
         case "time":
             return time_source(name, options, workshop.clock.wall_us)
