@@ -229,8 +229,9 @@ async def test_server_that_nobody_calls_is_closed_and_started_again_when_somebod
 async def test_server_that_works_is_not_idle() -> None:
     heard = Heard()
     async with hostile(idle_s=0.02, heard=heard) as it:
-        asked = asyncio.create_task(call(it, "silent", within=SOON_S))
+        asked = asyncio.create_task(call(it, "silent", within=1.0))
         await heard.wait_for("is silent")
+        assert text_of(await call(it, "echo")) == "{}"
         assert trouble(await asked) == "timeout"
         assert it.view()["starts"] == 1
 
@@ -303,6 +304,16 @@ async def test_hanging_server_costs_its_caller_no_more_than_the_deadline() -> No
     async with hostile("deaf", heard=heard) as it:
         assert trouble(await call(it, "hang", within=SOON_S)) == "timeout"
         assert heard.texts == ["hangs"]
+
+
+async def test_call_may_take_longer_than_a_start() -> None:
+    heard = Heard()
+    async with hostile(heard=heard, start_s=2.0) as it:
+        slow = asyncio.create_task(call(it, "late"))
+        await heard.wait_for("will be late")
+        assert trouble(await call(it, "silent", within=2.5)) == "timeout"
+        await call(it, "answer_late")
+        assert text_of(await slow) == "late"
 
 
 async def test_server_that_does_not_read_does_not_hold_up_whoever_gives_up() -> None:

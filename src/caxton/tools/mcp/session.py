@@ -38,6 +38,9 @@ SESSION_GONE = "Session terminated"
 
 KEY = "caxton/idempotency-key"
 
+_NEVER_S = 1e6
+"""The deadline of a call is kept by whoever calls; without this the SDK would end it like a handshake."""
+
 _RAW: TypeAdapter[Any] = TypeAdapter(dict[str, Any])
 """Content stays as it came."""
 
@@ -81,7 +84,7 @@ class Session:
         )
         try:
             raw = await self._client.session.send_request(
-                types.CallToolRequest(params=params), _RAW, progress_callback=on_progress
+                types.CallToolRequest(params=params), _RAW, _NEVER_S, progress_callback=on_progress
             )
         except MCPError as exc:
             return self._failure(exc)
