@@ -222,6 +222,7 @@ def fill_cache(directory: Path) -> None:
     """Put the compiled form of every guest and example there: compiling in this process takes a hundredth."""
 
     async def compile_here(wasm: bytes, _kind: str = "") -> bytes:
+    async def compile_here(wasm: bytes, _kind: str = "agent") -> bytes:
         return bytes(wasmtime.Module(make_wasmtime_engine(), wasm).serialize())
 
     async def compile_all() -> None:
