@@ -1014,7 +1014,20 @@ REQUIREMENTS: dict[str, Requirement] = {
         gap="they are refused with a clear error",
     ),
     "sandbox:tools": Requirement(
-        source=GUESTS, text="call_tool reaches tools.", gap="there are no tools; the answer is -8 (not found)"
+        source=GUESTS,
+        text="call_tool reaches the tools that are granted; who waits for one waits alone, and not in its own time.",
+        tests=(
+            "test_granted_tool_answers_and_one_that_is_not_granted_does_not",
+            "test_tool_in_the_sandbox_is_compiled_started_and_asked",
+            "test_others_work_while_one_waits_and_a_thousand_may",
+            "test_time_that_it_waits_is_not_its_own",
+            "test_call_that_a_person_has_to_allow_waits_and_nobody_waits_with_it",
+            "test_agent_that_is_stopped_or_removed_while_it_waits_leaves_nothing_behind",
+            "test_node_that_stops_does_not_wait_for_a_person",
+            "test_message_of_a_handler_that_waits_counts_an_attempt_if_the_node_ends",
+            "test_suspect_that_waits_does_not_hold_up_the_others",
+            "test_repeated_call_of_the_same_message_has_the_same_key_and_another_has_another",
+        ),
     ),
     # --- supervision -----------------------------------------------------------------------------------------
     "supervision:window": Requirement(
