@@ -221,7 +221,6 @@ def _prepare(data_dir: Path, compiled: Path | None) -> None:
 def fill_cache(directory: Path) -> None:
     """Put the compiled form of every guest and example there: compiling in this process takes a hundredth."""
 
-    async def compile_here(wasm: bytes, _kind: str = "") -> bytes:
     async def compile_here(wasm: bytes, _kind: str = "agent") -> bytes:
         return bytes(wasmtime.Module(make_wasmtime_engine(), wasm).serialize())
 
