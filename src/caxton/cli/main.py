@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from caxton.cli import (
     agent,
+    approvals,
     capability,
     config,
     conversation,
@@ -28,6 +29,7 @@ from caxton.cli import (
     status,
     storage,
     task,
+    tools,
     top,
     trace,
 )
@@ -77,7 +79,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, top, monitor, debug, profile, replay,
+    doctor, top, monitor, debug, profile, replay, tools, approvals,
 ):  # fmt: skip
     part.register(app)
 

@@ -111,6 +111,11 @@ def _rate_limited(m: Moment) -> Samples:
     }
 
 
+def _tool_circuits(m: Moment) -> Samples:
+    found = m.rooms.tools.desk.figures().circuits
+    return {(source, state): found[source, state] for source, _ in found for state in (*CIRCUIT_STATES, "off")}
+
+
 def _read_all(histograms: dict[str, Histogram]) -> Samples:
     return {label: histogram.read() for label, histogram in histograms.items()}
 
@@ -288,6 +293,26 @@ CATALOGUE: tuple[Figure, ...] = (
             kind.code: m.rooms.agents.counted.circuits.refused[kind.code] for kind in (CircuitOpen, BulkheadFull)
         },
         "code",
+    ),
+    # --- tools -----------------------------------------------------------------------------------------------
+    _times(
+        "mcp_client_operation_duration_seconds",
+        "Of one call of a tool, from the agent's asking to its answer. The sum is an estimate.",
+        lambda m: {source: powers(took) for source, took in m.rooms.tools.desk.figures().took_us.items()},
+        "source",
+    ),
+    _counter(
+        "tool_calls_total", "Calls of tools by what came of them.",
+        lambda m: dict(m.rooms.tools.desk.figures().calls), "source", "outcome",
+    ),
+    _counter(
+        "tool_calls_unrecorded_total", "Calls of tools that left no record.",
+        lambda m: m.rooms.tools.desk.figures().unrecorded,
+    ),
+    _gauge("tool_circuit_state", "1 for the state of a source's circuit.", _tool_circuits, "source", "state"),
+    _gauge(
+        "tool_approvals_waiting", "Calls of tools that wait for a person.",
+        lambda m: m.rooms.tools.desk.figures().approvals_waiting,
     ),
     # --- journal and disk ------------------------------------------------------------------------------------
     _times(

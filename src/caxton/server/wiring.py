@@ -50,6 +50,7 @@ from caxton.services.messaging import MessageService
 from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
 from caxton.services.stats import Sources, StatsService
+from caxton.services.tools import ToolService
 from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
@@ -57,6 +58,11 @@ from caxton.storage.database import Database
 from caxton.storage.inflight import InFlight
 from caxton.storage.lookup import Lookup
 from caxton.telemetry.room import open_telemetry
+from caxton.tools.approvals import Approvals
+from caxton.tools.broker import Broker
+from caxton.tools.catalogue import Catalogue
+from caxton.tools.desk import ToolDesk
+from caxton.tools.store import ToolStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -226,7 +232,8 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages, dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=upkeep, stats=stats, debugging=DebugService(agents, stats, clock, find_module, own),
+        upkeep=upkeep, stats=stats, tools=_tools(ground),
+        debugging=DebugService(agents, stats, clock, find_module, own),
         bundle=BundleService(
             agents=agents, log=ground.log, recorder=recorder, upkeep=upkeep, data_dir=ground.data_dir,
             view=status.view, reasons=status.reasons, metrics=status.metrics,
@@ -235,6 +242,12 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
         status=status,
     )  # fmt: skip
     return status.rooms
+
+
+def _tools(ground: _Ground) -> ToolService:
+    store = ToolStore(ground.journal, ground.lookups[0].query)
+    broker = Broker(Catalogue(store, ground.clock), Approvals(ground.clock), store, ground.clock)
+    return ToolService(ToolDesk(broker), ground.journal, ground.clock)
 
 
 def _find_module(lookup: Lookup, sha256: str) -> bytes | None:

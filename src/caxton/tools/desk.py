@@ -10,6 +10,7 @@ from caxton.core.views.stats import TimesView
 from caxton.core.views.tools import ToolCallView, ToolDetail, ToolSourceView, ToolView
 from caxton.tools.approvals import when
 from caxton.tools.catalogue import KEPT_CALLS, as_dict
+from caxton.tools.figures import ToolFigures, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from caxton.tools.audit import CallRecord
     from caxton.tools.broker import Broker
     from caxton.tools.catalogue import Entry, Tool
+    from caxton.tools.wanted import Pending, Wanted
 
 
 class ToolDesk:
@@ -66,6 +68,14 @@ class ToolDesk:
             decided_by=(pin.decided_by or None) if pin is not None else None,
             approval=tool.source.settings.approval, cost=tool.cost,
         )  # fmt: skip
+
+    def test(self, wanted: Wanted) -> bytes | int | Pending:
+        """See `Broker.test`."""
+        return self._broker.test(wanted)
+
+    def figures(self) -> ToolFigures:
+        """What all calls since the start came to, for the metrics."""
+        return figures_of(self._broker)
 
     def approve(self, workspace: str, full: str, by: str, sha256: str | None = None) -> ToolView:
         """See `Catalogue.approve`."""
