@@ -310,13 +310,3 @@ async def test_nothing_is_decided_or_called_any_more_once_the_server_stops(tmp_p
             with pytest.raises(ShuttingDown):
                 await late
         assert [one.name for one in await found.service.list(WS)] == ["web.echo"]
-
-
-async def test_figures_of_calls_are_counted_by_source_and_outcome(tmp_path: Path) -> None:
-    async with real(tmp_path / "journal.db") as found:
-        found.source.infos = [described("echo")]
-        await found.service.test(WS, TESTER, "web.echo", b"{}")
-        await found.service.test(WS, TESTER, "web.echo", b"[]")
-        figures = found.service.desk.figures()
-        assert dict(figures.calls) == {("web", "ok"): 1, ("web", "invalid"): 1}
-        assert (sum(figures.took_us["web"]), dict(figures.circuits)) == (1, {("web", "closed"): 1})

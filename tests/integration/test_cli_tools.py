@@ -116,7 +116,7 @@ def test_tool_is_put_in_quarantine(caxton: CliRunner, tools: FakeTools) -> None:
 def test_source_that_is_down_is_said_to_be(caxton: CliRunner, tools: FakeTools) -> None:
     tools.down["web"] = "it ended"
     outcome = caxton("tools", "test", "web.echo")
-    assert outcome.code == 9
+    assert outcome.code == 7
     assert "it ended" in outcome.err
 
 

@@ -10,7 +10,6 @@ from caxton.core.views.stats import TimesView
 from caxton.core.views.tools import ToolCallView, ToolDetail, ToolSourceView, ToolView
 from caxton.tools.approvals import when
 from caxton.tools.catalogue import KEPT_CALLS, as_dict
-from caxton.tools.figures import ToolFigures, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from caxton.core.views.tools import ApprovalView
     from caxton.tools.audit import CallRecord
     from caxton.tools.broker import Broker
-    from caxton.tools.catalogue import Entry, Tool
+    from caxton.tools.catalogue import Catalogue, Entry, Tool
     from caxton.tools.wanted import Pending, Wanted
 
 
@@ -73,9 +72,21 @@ class ToolDesk:
         """See `Broker.test`."""
         return self._broker.test(wanted)
 
-    def figures(self) -> ToolFigures:
-        """What all calls since the start came to, for the metrics."""
-        return figures_of(self._broker)
+    @property
+    def catalogue(self) -> Catalogue:
+        """All sources and tools, for the metrics."""
+        return self._catalogue
+
+    @property
+    def approvals_waiting(self) -> int:
+        """Calls that wait for a person, in all workspaces."""
+        return len(self._broker.approvals)
+
+    @property
+    def unrecorded(self) -> int:
+        """Calls of which no record is on disk."""
+        writer = self._broker.writer
+        return self._broker.unrecorded + (0 if writer is None else writer.unwritten)
 
     def approve(self, workspace: str, full: str, by: str, sha256: str | None = None) -> ToolView:
         """See `Catalogue.approve`."""

@@ -1,44 +1,58 @@
-"""What all calls came to, by source: read when somebody asks for the metrics."""
+"""What the metrics tell of tools, by workspace and source: those are configured, so their number is bounded."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from caxton.observe.metrics import DURATION_BUCKETS
+from caxton.observe.metrics import powers
 
 if TYPE_CHECKING:
-    from caxton.tools.broker import Broker
+    from caxton.observe.metrics import Value
+    from caxton.tools.catalogue import Catalogue
+
+PHASES = ("closed", "half_open", "open", "off")
 
 
-@dataclass(slots=True)
-class ToolFigures:
-    """Sources of one name in several workspaces are one."""
-
-    calls: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """Calls that are over, by source and outcome."""
-    took_us: dict[str, list[int]] = field(default_factory=dict[str, "list[int]"])
-    """By source: how long those took that it was asked, as `observe.metrics.powers` reads it."""
-    circuits: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """Sources by name and state of their circuit."""
-    approvals_waiting: int = 0
-    unrecorded: int = 0
-    """Calls of which no record was kept."""
+def durations(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source) → how long calls took that the source was asked, in seconds."""
+    return {key: powers(entry.took_us) for key, entry in catalogue.entries.items()}
 
 
-def figures_of(broker: Broker) -> ToolFigures:
-    """As of now."""
-    found = ToolFigures(
-        approvals_waiting=len(broker.approvals),
-        unrecorded=broker.unrecorded + (0 if broker.writer is None else broker.writer.unwritten),
-    )
-    for entry in broker.catalogue.entries.values():
-        name = entry.settings.name
-        found.circuits[name, entry.gate.phase] += 1
-        for outcome, count in entry.outcomes.items():
-            found.calls[name, outcome] += count
-        sums = found.took_us.setdefault(name, [0] * DURATION_BUCKETS)
-        for bucket, count in enumerate(entry.took_us):
-            sums[bucket] += count
+def calls(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source, outcome) → calls, refused ones included."""
+    return {
+        (*key, outcome): count for key, entry in catalogue.entries.items() for outcome, count in entry.outcomes.items()
+    }
+
+
+def circuits(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source, phase) → 1 for the phase of the source's circuit breaker, 0 for the others."""
+    return {
+        (*key, phase): int(entry.gate.phase == phase) for key, entry in catalogue.entries.items() for phase in PHASES
+    }
+
+
+def transitions(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source, phase) → how often the circuit breaker entered it."""
+    return {
+        (*key, phase): entry.gate.transitions[phase] for key, entry in catalogue.entries.items() for phase in PHASES[:3]
+    }
+
+
+def under_way(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source) → calls that the source has not answered."""
+    return {key: entry.gate.under_way for key, entry in catalogue.entries.items()}
+
+
+def queued(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source) → calls that wait for others to end."""
+    return {key: len(entry.gate.line) for key, entry in catalogue.entries.items()}
+
+
+def tools(catalogue: Catalogue) -> dict[tuple[str, ...], Value]:
+    """(workspace, source, status) → tools."""
+    found: dict[tuple[str, ...], Value] = {}
+    for key, entry in catalogue.entries.items():
+        for status in ("approved", "pending", "quarantined", "unusable"):
+            found[*key, status] = sum(tool.status == status for tool in entry.tools.values())
     return found

@@ -40,7 +40,7 @@ async def test_tool_is_shown_with_what_was_approved(api: Api) -> None:
 async def test_source_that_is_down_is_said_to_be(api: Api) -> None:
     api.node.tools.down["web"] = "it ended"
     answer = await api("POST", f"{PATH}/web.echo/test", {})
-    assert (answer.status, answer.code) == (502, "TOOL_SOURCE_DOWN")
+    assert (answer.status, answer.code) == (503, "TOOL_SOURCE_DOWN")
 
 
 async def test_call_that_fails_is_an_answer_too(api: Api) -> None:
