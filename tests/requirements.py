@@ -25,6 +25,7 @@ MONITORING = "docs/howto/set-up-monitoring.md"
 SDK_C = "sdk/c/README.md"
 TELEMETRY = "docs/howto/export-telemetry.md"
 LOGS = "docs/reference/logs.md"
+TOOLS = "docs/reference/tools.md"
 MAP = "ARCHITECTURE.md"
 
 
@@ -66,6 +67,124 @@ REQUIREMENTS: dict[str, Requirement] = {
         tests=(
             "test_nobody_can_be_deployed_put_or_forgotten_under_a_name_of_the_nodes_own",
             "test_agent_that_had_such_a_name_gets_another_and_keeps_all_it_had",
+        ),
+    ),
+    # --- tools: the broker -----------------------------------------------------------------------------------
+    "broker:grants": Requirement(
+        source=TOOLS,
+        text="An agent calls the tools that its grant names, and no others.",
+        tests=(
+            "test_tool_that_is_not_granted_is_not_called",
+            "test_agent_without_a_grant_does_not_make_a_source_start",
+            "test_name_and_wildcards_grant",
+        ),
+    ),
+    "broker:arguments": Requirement(
+        source=TOOLS,
+        text="Arguments that are too large, too deep or against the tool's schema do not reach it.",
+        tests=(
+            "test_arguments_against_the_schema_do_not_reach_the_tool",
+            "test_arguments_that_are_too_large_do_not_reach_the_tool",
+            "test_arguments_that_are_too_deep_do_not_reach_a_tool_that_takes_anything",
+        ),
+    ),
+    "broker:results": Requirement(
+        source=TOOLS,
+        text="A result that is too large or not what its schema promises does not reach the agent.",
+        tests=(
+            "test_result_that_is_too_large_does_not_reach_the_agent",
+            "test_result_that_lies_about_its_schema_does_not_reach_the_agent",
+        ),
+    ),
+    "broker:schemas": Requirement(
+        source=TOOLS,
+        text="A stranger's schema fetches nothing, and cannot hold up the server.",
+        tests=(
+            "test_schema_of_a_stranger_that_may_do_harm_is_refused",
+            "test_value_that_takes_too_long_to_check_is_told_before",
+        ),
+    ),
+    "broker:pins": Requirement(
+        source=TOOLS,
+        text="A tool that changed is not called until somebody approves it, nor does its result reach an agent.",
+        tests=(
+            "test_tool_that_changed_is_quarantined_before_the_next_call",
+            "test_result_of_a_tool_that_changed_while_it_was_called_is_held_back",
+            "test_pins_hold_after_a_restart",
+            "test_each_part_of_a_definition_is_pinned",
+            "test_what_is_approved_is_what_was_looked_at",
+        ),
+    ),
+    "broker:names": Requirement(
+        source=TOOLS,
+        text="Two tools of one name are both refused.",
+        tests=(
+            "test_two_tools_of_one_name_are_both_refused",
+            "test_two_sources_of_one_name_are_refused",
+        ),
+    ),
+    "broker:rates": Requirement(
+        source=TOOLS,
+        text="Agents and tools have rates, agents a budget that outlasts a restart.",
+        tests=(
+            "test_agent_that_calls_too_often_is_refused_until_time_has_passed",
+            "test_tool_that_is_called_too_often_is_refused_to_all",
+            "test_budget_is_a_row_for_each_agent_at_a_commit_and_holds_after_a_restart",
+            "test_pins_first_uses_and_budgets_are_there_after_a_restart",
+        ),
+    ),
+    "broker:deadline": Requirement(
+        source=TOOLS,
+        text="Whoever calls a tool that hangs has an answer at the deadline.",
+        tests=(
+            "test_tool_that_hangs_is_left_at_the_deadline",
+            "test_late_answer_after_the_deadline_changes_nothing",
+            "test_deadline_counts_while_a_call_waits_in_line",
+        ),
+    ),
+    "broker:repetition": Requirement(
+        source=TOOLS,
+        text="Only idempotent calls are repeated, and once.",
+        tests=(
+            "test_idempotent_call_without_an_answer_is_repeated_once",
+            "test_call_that_is_not_idempotent_is_never_repeated",
+            "test_idempotent_call_is_not_repeated_twice",
+        ),
+    ),
+    "broker:breaker": Requirement(
+        source=TOOLS,
+        text="A source that fails is left alone for a while; calls beyond its room wait in line.",
+        tests=(
+            "test_source_that_fails_is_left_alone_and_tried_again",
+            "test_calls_beyond_the_bulkhead_wait_in_order",
+            "test_calls_in_line_are_refused_when_the_circuit_opens",
+        ),
+    ),
+    "broker:approval": Requirement(
+        source=TOOLS,
+        text="A call that needs a person waits for one, and without an answer is not made.",
+        tests=(
+            "test_call_waits_for_a_person_and_goes_on",
+            "test_nobody_answers_is_no",
+            "test_call_that_is_denied_is_not_made",
+            "test_tool_that_changes_while_a_person_thinks_is_not_called",
+            "test_person_is_shown_arguments_without_secrets",
+        ),
+    ),
+    "broker:records": Requirement(
+        source=TOOLS,
+        text="Each call leaves a record without what was said.",
+        tests=(
+            "test_each_call_is_a_line_of_json_in_a_file_of_its_owner_alone",
+            "test_calls_are_shown_with_their_outcome_and_without_what_was_said",
+        ),
+    ),
+    "broker:settings": Requirement(
+        source=TOOLS,
+        text="Nothing is granted to a source that is not written, and no slip goes unnoticed.",
+        tests=(
+            "test_what_is_not_written_is_not_granted",
+            "test_slip_is_named_with_its_place",
         ),
     ),
     # --- traces ----------------------------------------------------------------------------------------------
@@ -2127,6 +2246,349 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_busy_node_remembers_fewer_and_later_more_again",
         ),
         gap="0.83 with the flight recorder, 0.70 with telemetry as well (bench/observed.py)",
+    ),
+    # --- egress6 ---
+    "egress:listed": Requirement(
+        source=TOOLS,
+        text="Only hosts and ports that are listed are reached, and no packet leaves for any other address.",
+        tests=(
+            "test_no_packet_of_a_fetch_goes_where_it_must_not",
+            "test_no_packet_of_an_mcp_client_goes_where_it_must_not",
+            "test_what_is_not_listed_is_refused_before_any_connection",
+            "test_what_may_not_be_reached_is_a_502_without_a_connection",
+            "test_name_is_permitted_with_its_port_only",
+            "test_wildcard_permits_all_names_below_and_not_the_name_itself",
+        ),
+    ),
+    "egress:private": Requirement(
+        source=TOOLS,
+        text="A name opens no address that is not public, whatever its DNS says, unless the address is listed itself.",
+        tests=(
+            "test_what_may_be_near_is_not_public",
+            "test_name_opens_no_private_address_but_a_listed_one_with_that_port",
+            "test_name_that_stands_for_an_address_that_is_not_listed_is_refused",
+            "test_name_that_changes_its_address_is_checked_each_time_and_asked_once",
+        ),
+    ),
+    "egress:name": Requirement(
+        source=TOOLS,
+        text="Certificate and SNI stay with the name though the connection goes to an address.",
+        tests=("test_certificate_is_checked_for_the_name_and_the_name_is_told_to_the_server",),
+    ),
+    "egress:urls": Requirement(
+        source=TOOLS,
+        text="A URL that can be read in two ways is refused.",
+        tests=("test_odd_url_is_refused", "test_any_text_is_a_target_or_refused"),
+    ),
+    "egress:redirects": Requirement(
+        source=TOOLS,
+        text="Each redirect is checked like a request, and what is private stays behind when it leaves the origin.",
+        tests=(
+            "test_redirect_is_looked_at_as_if_it_had_been_asked_for",
+            "test_secret_and_login_stay_behind_when_a_redirect_leaves_the_origin",
+            "test_redirects_without_end_are_unreachable",
+        ),
+    ),
+    "egress:secrets": Requirement(
+        source=TOOLS,
+        text="Secrets are filled in for the listed host, and an echo of one comes back as its placeholder.",
+        tests=(
+            "test_secret_is_filled_in_and_never_comes_back",
+            "test_secret_that_is_unknown_or_would_break_the_header_is_refused",
+            "test_no_cut_shows_the_beginning_of_a_secret",
+        ),
+    ),
+    "egress:bounds": Requirement(
+        source=TOOLS,
+        text="Time and size of an answer have an end, whatever the other machine sends.",
+        tests=(
+            "test_body_is_cut_where_the_limit_is_and_the_rest_is_not_waited_for",
+            "test_body_that_drips_ends_at_the_deadline",
+            "test_server_that_never_answers_and_name_that_is_never_resolved_end_at_the_deadline",
+            "test_packed_body_stays_packed",
+            "test_endless_answer_is_a_502_and_its_connection_ends",
+            "test_body_in_single_bytes_leaves_others_their_turn",
+            "test_answers_before_the_answer_leave_others_their_turn",
+        ),
+    ),
+    "egress:headers": Requirement(
+        source=TOOLS,
+        text="A request brings no header that says where it ends or whom it is for.",
+        tests=("test_header_that_would_say_what_is_not_its_to_say_is_refused",),
+    ),
+    "tools:http": Requirement(
+        source=TOOLS,
+        text="The tool http answers as its schemas say, and what goes wrong is told as trouble.",
+        tests=(
+            "test_text_comes_as_text_with_status_and_headers",
+            "test_long_body_is_cut_and_says_so_and_no_letter_is_cut_through",
+            "test_what_goes_wrong_is_told_as_trouble",
+        ),
+    ),
+    # --- client6 ---
+    "mcp:revisions": Requirement(
+        source=TOOLS,
+        text="Servers of three revisions list all their pages, answer, and are heard when their tools change.",
+        tests=(
+            "test_server_of_each_revision_lists_all_its_pages_answers_and_tells_of_changes",
+            "test_auto_falls_back_to_the_handshake_of_an_older_server",
+        ),
+    ),
+    "mcp:given": Requirement(
+        source=TOOLS,
+        text="A program gets exactly its environment and no open file of the server.",
+        tests=(
+            "test_its_environment_is_exactly_what_is_written",
+            "test_it_gets_no_open_file_of_the_node",
+        ),
+    ),
+    "mcp:life": Requirement(
+        source=TOOLS,
+        text="Servers are started by a call, started again after a back-off, and closed when idle.",
+        tests=(
+            "test_nothing_is_started_before_the_first_call",
+            "test_call_ends_at_once_when_its_server_dies_and_the_server_comes_back_after_a_while",
+            "test_back_off_grows_with_each_death_and_who_calls_meanwhile_hears_at_once",
+            "test_server_that_nobody_calls_is_closed_and_started_again_when_somebody_does",
+            "test_server_that_works_is_not_idle",
+        ),
+    ),
+    "mcp:end": Requirement(
+        source=TOOLS,
+        text="Ending a server ends what it started, within a bounded time, whatever it ignores.",
+        tests=(
+            "test_closing_ends_the_server_with_all_it_started",
+            "test_server_that_dies_takes_with_it_what_it_started",
+            "test_server_that_hangs_in_its_handshake_is_ended_after_its_time",
+            "test_death_is_noticed_although_somebody_else_holds_the_output",
+        ),
+    ),
+    "mcp:deadline": Requirement(
+        source=TOOLS,
+        text="A call ends at its deadline whatever the server does, and is taken back from it.",
+        tests=(
+            "test_hanging_server_costs_its_caller_no_more_than_the_deadline",
+            "test_server_that_does_not_read_does_not_hold_up_whoever_gives_up",
+            "test_progress_is_seen_and_keeps_no_call_alive_past_its_deadline",
+            "test_call_that_is_given_up_is_taken_back_from_the_server",
+            "test_late_answer_after_a_call_was_given_up_is_nobodys",
+        ),
+    ),
+    "mcp:alone": Requirement(
+        source=TOOLS,
+        text="What goes wrong in one call is the failure of that call.",
+        tests=(
+            "test_answer_that_is_too_large_is_the_failure_of_its_call_alone",
+            "test_bad_answer_fails_its_call_at_once_and_no_other",
+            "test_what_goes_wrong_in_one_call_is_the_failure_of_that_call",
+            "test_what_is_no_message_is_told_as_noise_and_the_call_is_answered",
+        ),
+    ),
+    "mcp:floods": Requirement(
+        source=TOOLS,
+        text="Floods of notices, noise and pages are bounded.",
+        tests=(
+            "test_flood_of_notices_is_told_as_few_changes",
+            "test_list_of_tools_has_an_end",
+            "test_noise_of_a_flood_is_counted_and_told_later",
+            "test_who_floods_is_read_more_slowly_and_who_does_not_is_not",
+        ),
+    ),
+    "mcp:key": Requirement(
+        source=TOOLS,
+        text="Calls carry the idempotency key and the trace.",
+        tests=("test_server_is_told_who_asks_again_and_of_which_trace",),
+    ),
+    # --- wasm6 ---
+    "tools:sandbox:speaks": Requirement(
+        source=TOOLS,
+        text="A WASI command that speaks MCP lists its tools and answers calls, one instance for each call in hand.",
+        tests=(
+            "test_tool_of_the_examples_lists_its_tools_and_counts",
+            "test_calls_at_once_have_instances_of_their_own_up_to_the_concurrency",
+            "test_example_tool_is_built_from_its_source",
+        ),
+    ),
+    "tools:sandbox:files": Requirement(
+        source=TOOLS,
+        text="It opens files beneath granted directories only; no link, no `..` and no rename leads out.",
+        tests=(
+            "test_without_a_grant_no_file_opens",
+            "test_no_way_leads_out_and_no_link_is_followed",
+            "test_links_out_are_neither_made_nor_gone_through_by_other_calls",
+            "test_read_only_directory_stays_as_it_is",
+            "test_pipe_in_a_granted_directory_holds_nobody",
+        ),
+    ),
+    "tools:sandbox:environment": Requirement(
+        source=TOOLS,
+        text="It has exactly the environment that was granted.",
+        tests=("test_environment_is_exactly_what_was_granted",),
+    ),
+    "tools:sandbox:limits": Requirement(
+        source=TOOLS,
+        text="One that computes, allocates, writes or waits without end is stopped, and holds up nobody else.",
+        tests=(
+            "test_spin_ends_at_its_cpu_time_while_others_go_on",
+            "test_memory_bomb_gets_no_more_than_its_memory",
+            "test_endless_line_is_cut_off_at_the_result_cap",
+            "test_endless_lines_are_ended_and_heard_of_only_in_part",
+            "test_call_that_is_over_its_deadline_is_ended_and_the_next_one_answered",
+            "test_tool_that_sleeps_holds_nobody_and_is_woken",
+            "test_one_slice_is_run_in_each_round_of_the_loop",
+        ),
+    ),
+    "tools:sandbox:ends": Requirement(
+        source=TOOLS,
+        text="One that traps fails its call only, starts again at the next, and with a pause if it goes on so.",
+        tests=(
+            "test_end_in_the_middle_of_a_call_fails_it_and_the_next_call_has_a_new_instance",
+            "test_end_again_and_again_makes_the_source_wait_before_it_starts_once_more",
+            "test_idle_instances_are_closed_after_a_while",
+        ),
+    ),
+    "tools:sandbox:noise": Requirement(
+        source=TOOLS,
+        text="What it writes beside the protocol is no answer, and goes to its log in bounded lines.",
+        tests=("test_logs_on_stdout_and_stderr_are_noise_and_no_answer", "test_question_of_the_tool_is_refused"),
+    ),
+    # --- builtin6 ---
+    "builtin:answers": Requirement(
+        source=TOOLS,
+        text="Whatever a built-in tool does wrong is its answer; at its deadline nobody waits for it any more.",
+        tests=(
+            "test_what_a_function_raises_is_its_answer_and_never_passes",
+            "test_what_a_coroutine_raises_is_its_answer_too",
+            "test_coroutine_that_outlasts_its_deadline_is_cancelled",
+            "test_one_that_will_not_be_cancelled_holds_up_nobody",
+            "test_work_that_hangs_takes_a_thread_and_the_others_go_on",
+        ),
+    ),
+    "builtin:state": Requirement(
+        source=TOOLS,
+        text="State is the same in SQLite, Redis and PostgreSQL: whole changes, one winner, spaces apart and bounded.",
+        tests=(
+            "test_what_was_set_is_there_and_the_last_value_counts",
+            "test_spaces_do_not_see_each_other",
+            "test_keys_come_in_the_order_of_their_bytes_and_only_those_with_the_prefix",
+            "test_compare_and_set_changes_only_what_is_as_expected",
+            "test_of_many_at_once_one_wins",
+            "test_space_takes_so_many_entries_and_no_more",
+            "test_space_takes_so_many_bytes_of_keys_and_values_and_no_more",
+            "test_workspaces_share_nothing_and_agents_what_they_are_to",
+        ),
+    ),
+    "builtin:state:repeated": Requirement(
+        source=TOOLS,
+        text="A compare_and_set that is repeated under its idempotency key is told what the first one did.",
+        tests=(
+            "test_compare_and_set_that_is_repeated_is_told_that_it_was_done",
+            "test_call_that_is_repeated_after_a_crash_is_told_the_same",
+        ),
+    ),
+    "builtin:files": Requirement(
+        source=TOOLS,
+        text="Nothing outside of the folder is read, written or named; no link is followed, no pipe or device opened.",
+        tests=(
+            "test_path_that_is_not_inside_by_its_looks_is_refused",
+            "test_symbolic_link_is_never_followed",
+            "test_directory_that_is_a_symbolic_link_is_never_entered",
+            "test_pipe_socket_or_device_is_neither_opened_nor_written",
+            "test_file_with_another_name_outside_is_not_written_through",
+            "test_folder_that_is_gone_is_unavailable_and_its_place_is_only_for_the_operator",
+        ),
+    ),
+    "builtin:files:room": Requirement(
+        source=TOOLS,
+        text="A folder holds no more bytes and files than it may, and what is written is there whole or not at all.",
+        tests=(
+            "test_no_more_bytes_or_files_than_the_folder_may_have",
+            "test_write_replaces_unless_it_may_not",
+            "test_what_an_interrupted_write_left_goes_after_a_while",
+        ),
+    ),
+    "builtin:time": Requirement(
+        source=TOOLS,
+        text="The time is told in UTC and in a zone, without waiting.",
+        tests=("test_now_is_told_in_utc_and_without_waiting", "test_now_is_told_in_a_zone"),
+    ),
+    "builtin:sql": Requirement(
+        source=TOOLS,
+        text="One statement that reads; nothing is changed, reached beside it or left behind, however it is written.",
+        tests=(
+            "test_nothing_is_changed",
+            "test_what_leads_out_of_the_file_is_refused",
+            "test_what_would_do_more_than_read_is_refused",
+            "test_statement_leaves_nothing_in_its_session",
+            "test_role_that_can_do_more_than_read_is_refused",
+        ),
+    ),
+    "builtin:sql:bounded": Requirement(
+        source=TOOLS,
+        text="A query has an end in time, rows, bytes and memory, and ends in the database when nobody waits for it.",
+        tests=(
+            "test_no_more_rows_than_wanted",
+            "test_no_more_bytes_than_wanted",
+            "test_first_row_that_is_too_large_is_an_error",
+            "test_endless_statement_ends_at_its_time",
+            "test_query_that_nobody_waits_for_ends_in_the_server",
+            "test_what_needs_too_much_memory_is_ended",
+        ),
+    ),
+    "builtin:secrets": Requirement(
+        source=TOOLS,
+        text="A password in a URL is in no answer, error or view.",
+        tests=(
+            "test_url_that_is_none_is_refused_and_not_repeated",
+            "test_store_that_cannot_be_reached_is_unavailable_and_says_why_only_to_the_operator",
+        ),
+    ),
+    # --- server6 ---
+    "mcp-server:revisions": Requirement(
+        source=TOOLS,
+        text="Stock clients of three revisions send, trace, list, and ask what is exposed, over HTTP and over pipes.",
+        tests=(
+            "test_stock_client_asks_an_agent_and_finds_the_answer_in_the_trace",
+            "test_message_is_sent_with_and_without_waiting",
+            "test_stock_client_asks_agents_over_pipes_and_is_told_of_changes",
+        ),
+    ),
+    "mcp-server:conformance": Requirement(
+        source=TOOLS,
+        text="The official conformance suite misses exactly what is not offered.",
+        tests=("test_official_suite_fails_exactly_where_something_is_not_offered",),
+    ),
+    "mcp-server:permissions": Requirement(
+        source=TOOLS,
+        text="The same tokens and roles as REST; a session is its principal's.",
+        tests=(
+            "test_without_a_token_nobody_is_let_in",
+            "test_viewer_sees_and_calls_only_what_a_viewer_may",
+            "test_session_of_another_principal_is_not_there",
+            "test_other_sites_page_is_refused",
+            "test_role_of_the_token_decides_over_pipes_as_well",
+        ),
+    ),
+    "mcp-server:exposure": Requirement(
+        source=TOOLS,
+        text="A tool is there while what is exposed is there; who listed the tools is told of changes.",
+        tests=(
+            "test_what_cannot_be_a_tool_is_refused_and_nothing_has_changed",
+            "test_what_is_exposed_is_on_disk_when_the_change_is_answered",
+            "test_agent_that_is_removed_meanwhile_is_no_tool_any_more",
+            "test_session_is_told_when_tools_come_and_go",
+            "test_listener_of_the_present_revision_is_told_as_well",
+        ),
+    ),
+    "mcp-server:calls": Requirement(
+        source=TOOLS,
+        text="A call is waited for as long as its caller said, ends with it, and carries its trace.",
+        tests=(
+            "test_agent_that_never_answers_is_waited_for_as_long_as_the_caller_said",
+            "test_cancelled_call_is_not_waited_for_any_more",
+            "test_trace_context_of_the_call_is_that_of_the_message",
+            "test_wrong_arguments_are_told_to_the_model",
+        ),
     ),
     # --- not there yet ---------------------------------------------------------------------------------------
 }

@@ -52,6 +52,11 @@ enum {
     CAXTON_RATE_LIMITED = -6, /* try later */
     CAXTON_TIMED_OUT = -7,
     CAXTON_NOT_FOUND = -8,
+    CAXTON_NOT_APPROVED = -9,  /* a tool that is new or changed, or a call that a person did not allow */
+    CAXTON_UNAVAILABLE = -10,  /* a tool that does not run: try later */
+    CAXTON_FAILED = -11,       /* a tool that broke its protocol or its promise */
+    CAXTON_BUDGET_SPENT = -12, /* of calls of tools */
+    CAXTON_TOO_DEEP = -13,     /* agents that call each other as tools */
 };
 
 enum { CAXTON_TRACE, CAXTON_DEBUG, CAXTON_INFO, CAXTON_WARN, CAXTON_ERROR };

@@ -42,7 +42,11 @@ ROOMS = (
 """All that is in a server. The own limits of client and command line are of their own machine."""
 
 NOT_LIMITS = {
+    "tools.wasm.wasi_source.GATHER_CHANGES_S": "how long news waits for more of the same",
     "bus.envelope.TRACE_CHARS": "of the W3C's format",
+    "tools.builtin.files.STALE_S": "how old what an interrupted write left behind becomes",
+    "tools.builtin.state_sqlite.CLOSE_S": "a step of stopping",
+    "tools.builtin.state_sqlite.MAX_TOGETHER": "how many calls share a transaction",
     "telemetry.outline.MAX_REMEMBERED": "how far back a caller's span or a failed message is looked for",
     "telemetry.room.GATHER_S": "how often records are looked at",
     "telemetry.room.MAX_CALLERS": "callers' spans that come within GATHER_S; MAX_REMEMBERED are known",
@@ -56,6 +60,23 @@ NOT_LIMITS = {
     "logs.book.SLICE_S": "how long a search goes on before others have their turn",
     "logs.writer.GATHER_S": "how late lines are on disk, in logs.md",
     "recorder.choice.MAX_REMEMBERED_IDS": "of conversations that are not kept: what is forgotten counts as new",
+    "tools.audit.CLOSE_S": "how long a stop waits for the last records",
+    "tools.audit.GATHER_S": "how late records are on disk",
+    **{
+        f"tools.settings.ToolSettings.{name}": "a default, in tools.md"
+        for name in (
+            "approval_timeout_s",
+            "concurrency",
+            "cost",
+            "cpu_time_s",
+            "idle_timeout_s",
+            "memory_bytes",
+            "rate_per_s",
+            "retries",
+            "timeout_s",
+            "trust_annotations",
+        )
+    },
     "storage.shelf.ROW_BYTES": "an estimate",
     "storage.shelf.READ_WAIT_S": "how long a reader waits for what was put; then it reads what is there",
     "recorder.recorder.MAX_NEEDLES": "from there on another way to look is quicker",
@@ -83,6 +104,8 @@ NOT_LIMITS = {
     "conversations.watch.MAX_SHARE": "how much time looking for deadlocks may take",
     "conversations.watch.LOOK_EVERY_S": "how often deadlocks are looked for",
     "messages.codec.MAX_MESSAGE_BYTES": "the sum of two limits",
+    "egress.pace.READ_BYTES": "how much is read before others have their turn",
+    "egress.pace.SLICE_S": "how long a body is read before others have their turn",
     "api.errors.RETRY_AFTER_S": "a table of advice, in rest.md",
     "api.hosts.MAX_REMEMBERED": "a cache of good Host headers",
     "bus.disk.LOOK_EVERY_S": "how often sizes are looked at",
@@ -121,6 +144,16 @@ NOT_LIMITS = {
     "server.http.START_TIMEOUT_S": "a step of starting",
     "server.pump.QUIET_S": "when idle threads rest",
     "server.pump.SLICE_S": "how the loop shares its time",
+    "tools.mcp.changes.EVERY_S": "how often a server's tools are listed again, in tools.md",
+    "tools.mcp.child.READ_BYTES": "how much is read at once",
+    "tools.mcp.lines.HEAD_BYTES": "how much of a long line is looked at",
+    "tools.mcp.pace.BURST_BYTES": "stands in the line of NOISE_BYTES_PER_S",
+    "tools.mcp.pace.LINE_BYTES": "an estimate",
+    "tools.mcp.pipes.GRACE_S": "a step of ending a server, in tools.md",
+    "tools.mcp.posts.NOTICE_S": "how long a server may hold up the next request by answering no notification",
+    "tools.mcp.session.LISTEN_AGAIN_S": "how often a lost stream of notices is asked for again",
+    "tools.mcp.supervised.STEADY_S": "when a death counts as the first again, in tools.md",
+    "tools.mcp.supervised.STOP_S": "a step of ending a server",
     "server.tuning.SWITCH_INTERVAL_S": "how threads share the interpreter",
 }
 """Constants that look like limits and that nobody meets."""

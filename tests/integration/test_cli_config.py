@@ -228,8 +228,22 @@ def test_mode_is_changed_and_shown_with_where_it_comes_from(ping: CliRunner, nod
     ]
     assert ping("config", "show", "--workspace", "default").out.splitlines() == lines[1:]
     answer = ping(*SET_MODE, "strict", "--workspace", "default", "-o", "json").json()
-    assert answer == {"workspace": "default", "conversations": {"mode": "strict", "effective_mode": "strict"}}
+    assert answer == {
+        "workspace": "default",
+        "conversations": {"mode": "strict", "effective_mode": "strict"},
+        "mcp": {"expose": []},
+    }
     assert node.do(lambda fakes: fakes.workspaces.changed_by) == ["admin", "admin"]
+
+
+def test_tools_of_a_workspace_are_exposed_and_taken_back(ping: CliRunner) -> None:
+    lines = ping("config", "set", "--mcp.expose=agent:ping, capability:sorting").out.splitlines()
+    assert lines[-1].split() == ["mcp.expose", "agent:ping,", "capability:sorting", "workspace"]
+    assert mode(ping) == (None, "enforce")
+    for nothing in ("default", "none", ""):
+        assert "mcp.expose" not in ping("config", "set", f"--mcp.expose={nothing}").out
+    refused = ping("config", "set", "--mcp.expose=ping")
+    assert (refused.code, "write agent:NAME or capability:NAME" in refused.err) == (4, True)
 
 
 def test_the_word_default_gives_the_mode_of_the_server_again(ping: CliRunner) -> None:

@@ -59,6 +59,11 @@ export namespace Failure {
   export const RATE_LIMITED: i32 = -6;
   export const TIMED_OUT: i32 = -7;
   export const NOT_FOUND: i32 = -8;
+  export const NOT_APPROVED: i32 = -9;
+  export const UNAVAILABLE: i32 = -10;
+  export const FAILED: i32 = -11;
+  export const BUDGET_SPENT: i32 = -12;
+  export const TOO_DEEP: i32 = -13;
 }
 
 export const enum Level { Trace, Debug, Info, Warn, Error }

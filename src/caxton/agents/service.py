@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from caxton.sandbox.engine import Engine
     from caxton.sandbox.module import Module
     from caxton.storage.database import Database
+    from caxton.tools.grants import Grant
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,10 @@ MAX_INSTANCES = 10_000
 """Each holds six memory maps once it has run, and Linux gives a process 65,530 of them by default."""
 
 LOG_LINES_IN_ERRORS = 10
+
+TOOLS_S = 2.0
+"""How long a stop waits for tools, and for people who have to allow a call; then their messages come again in the next
+run."""
 
 
 class _Agent:
@@ -97,6 +102,8 @@ class AgentService:
         self._booting = 0
         self.counted = AgentCounts()
         self.on_removed: Callable[[str, str], None] = lambda _workspace, _name: None
+        self.on_granted: Callable[[str, str, Grant], None] = lambda _workspace, _name, _grant: None
+        """Told which tools an agent may call from now on."""
         """An agent, or its name, is gone; what this changes is on disk together with it."""
         self._modules = Modules(engine, compiler, self._modules_in_use)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -395,8 +402,14 @@ class AgentService:
 
     async def drain(self) -> None:
         """Let every message in hand come to its end, then tell the guests (`agent_shutdown`)."""
+        queues = self._bus.queues
         boxes = [box for receiver in self._bus.names.receivers() for box in receiver.mailboxes]
-        await self._bus.queues.wait_until_free(boxes)
+        try:
+            async with asyncio.timeout(TOOLS_S):
+                await queues.wait_until_free(boxes)
+        except TimeoutError:
+            queues.give_back()
+            await queues.wait_until_free(boxes)
         running = [a.supervisor for a in self._agents.values() if a.supervisor.state.phase == "running"]
         await asyncio.gather(*(supervisor.say_goodbye() for supervisor in running))
 
@@ -458,6 +471,7 @@ class AgentService:
         receiver.max_messages, receiver.max_bytes = definition.mailbox_messages, definition.mailbox_bytes
         receiver.messages_per_s = definition.limits.messages_per_s
         receiver.groups = definition.groups
+        self.on_granted(receiver.workspace, receiver.name, definition.tools)
         if not receiver.deployed:
             receiver.offer(deployed=definition.capabilities)
         return receiver

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from caxton.sandbox.codes import INVALID, NOT_FOUND, NOT_PERMITTED, RATE_LIMITED, TIMED_OUT, TOO_LARGE
+from caxton.sandbox.codes import (
+    BUDGET_SPENT,
+    FAILED,
+    INVALID,
+    NOT_APPROVED,
+    NOT_FOUND,
+    NOT_PERMITTED,
+    RATE_LIMITED,
+    TIMED_OUT,
+    TOO_DEEP,
+    TOO_LARGE,
+    UNAVAILABLE,
+    WOULD_BLOCK,
+)
 from caxton.tools.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -28,6 +41,12 @@ REASONS = {
     RATE_LIMITED: "rate limited",
     TIMED_OUT: "tool timeout",
     NOT_FOUND: "unknown tool",
+    WOULD_BLOCK: "too many calls wait",
+    NOT_APPROVED: "not approved",
+    UNAVAILABLE: "unavailable",
+    FAILED: "tool failed",
+    BUDGET_SPENT: "budget spent",
+    TOO_DEEP: "too deep",
 }
 """What a code says to people; see `sandbox.codes`."""
 

@@ -21,6 +21,7 @@ from caxton.api.guard import Verifier, make_guard
 from caxton.api.health import health_routes
 from caxton.api.hosts import HostPolicy
 from caxton.api.logs import log_routes
+from caxton.api.mcp import mcp_routes
 from caxton.api.messages import message_routes
 from caxton.api.meter import Meter
 from caxton.api.openapi import DESCRIBE, describe
@@ -75,11 +76,11 @@ def build_app(
         opened: set when the server has started; None: it has. Until then only probes are answered.
     """
     meter = Meter() if meter is None else meter
-    routes = all_routes(services, version=version, stopping=stopping)
+    routes = all_routes(services, version=version, stopping=stopping, meter=meter)
     return Edge(build_litestar(routes, verifier, meter), HostPolicy(allowed_hosts), limits, stopping, meter, opened)
 
 
-def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> list[Route]:
+def all_routes(services: Services, *, version: str, stopping: asyncio.Event, meter: Meter | None = None) -> list[Route]:
     """Every route of the API, its own description last."""
     routes = [
         *health_routes(services.server),
@@ -99,6 +100,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event) -> 
         *stats_routes(services.stats),
         *tool_routes(services.tools),
         *debug_routes(services.debugging, services.bundle),
+        *mcp_routes(services, Meter() if meter is None else meter, version=version, stopping=stopping),
     ]
 
     @cache

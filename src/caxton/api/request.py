@@ -155,15 +155,21 @@ class ApiRequest:
         return self._query
 
 
+def parse_traceparent(parent: bytes) -> str | None:
+    """The trace and span that somebody names, in the first version's form; None if it is none."""
+    match = _TRACEPARENT.fullmatch(parent)
+    if match and match[2] != _NO_TRACE and match[3] != _NO_SPAN and not (match[1] == b"00" and match[5]):
+        return f"00-{match[2].decode()}-{match[3].decode()}-{match[4].decode()}"
+    return None
+
+
 def _traceparent(headers: dict[bytes, bytes]) -> str:
     """The caller's trace if it names one (W3C trace context, or X-Trace-Id), else a new one.
 
     Source: W3C trace context, 3.2 and 4.3: of a later version all that the first one knows is read.
     """
-    if parent := headers.get(b"traceparent"):
-        match = _TRACEPARENT.fullmatch(parent)
-        if match and match[2] != _NO_TRACE and match[3] != _NO_SPAN and not (match[1] == b"00" and match[5]):
-            return f"00-{match[2].decode()}-{match[3].decode()}-{match[4].decode()}"
+    if (parent := headers.get(b"traceparent")) and (found := parse_traceparent(parent)):
+        return found
     given = headers.get(b"x-trace-id")
     if given and _TRACE_ID.fullmatch(given) and given != _NO_TRACE:
         trace_id = given.decode()

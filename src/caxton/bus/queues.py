@@ -161,6 +161,11 @@ class Queues:
         turn.release()
         self._wake()
 
+    def give_back(self) -> None:
+        """Those that wait for something outside wait no longer: their messages are handed over again, uncounted."""
+        for box in list(self.waiting):
+            self.drop(box)
+
     def hold(self, receiver: Receiver) -> None:
         """The agent's mail waits, whoever opens its mailboxes meanwhile; messages in progress go on."""
         receiver.is_held = True

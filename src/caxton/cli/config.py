@@ -26,7 +26,7 @@ app = new_app(
 DEFAULT = "default"
 """The value that gives a setting its default again."""
 
-MODE_OPTION = "--conversations.mode"
+MODE_OPTION, EXPOSE_OPTION = "--conversations.mode", "--mcp.expose"
 
 _AMOUNTS = ("timeout", "mailbox_bytes")
 """Those that have a unit; the others are plain numbers."""
@@ -92,6 +92,7 @@ def show(
     "caxton config set --agent ping --circuit-breaker.timeout=default",
     "caxton config set --agent ping --record=true",
     "caxton config set --conversations.mode=warn",
+    "caxton config set --mcp.expose=agent:ping,capability:sorting",
 )
 def set_(
     cli: Cli,
@@ -127,8 +128,12 @@ def set_(
         str | None,
         _option(MODE_OPTION, "MODE", "Of a workspace: how conversations are watched: strict, enforce, warn, off."),
     ] = None,
+    expose: Annotated[
+        str | None,
+        _option(EXPOSE_OPTION, "LIST", "Of a workspace: its MCP tools, as agent:NAME,capability:NAME; or none."),
+    ] = None,
     workspace: Annotated[
-        str | None, _option("--workspace", "NAME", "The workspace whose mode is set. Default: default.")
+        str | None, _option("--workspace", "NAME", "The workspace that is changed. Default: default.")
     ] = None,
 ) -> None:
     """Change settings of an agent or a workspace while it runs: they hold at once and outlive restarts.
@@ -148,12 +153,14 @@ def set_(
     if record is not None:
         patch["record"] = _switch("--record", record)
     options = [*(_option_name(group, key) for group, keys in said.items() for key in keys), "--record", MODE_OPTION]
-    _check_owner(agent, workspace, has_agents=bool(patch), has_workspaces=mode is not None, options=options)
+    options.append(EXPOSE_OPTION)
+    has_workspaces = mode is not None or expose is not None
+    _check_owner(agent, workspace, has_agents=bool(patch), has_workspaces=has_workspaces, options=options)
     if agent is not None:
         settings = _send(cli, agent, patch)
         cli.screen.answer(settings, lambda: _show_set(cli, settings))
-    elif mode is not None:
-        _set_mode(cli, DEFAULT_WORKSPACE if workspace is None else workspace, None if mode == DEFAULT else mode)
+    else:
+        _set_workspace(cli, DEFAULT_WORKSPACE if workspace is None else workspace, _workspace_patch(mode, expose))
 
 
 def _check_owner(
@@ -165,7 +172,8 @@ def _check_owner(
         wrong = f"it says nothing to change; known are {', '.join(options)}"
     elif has_workspaces and (has_agents or agent is not None):
         wrong = (
-            f"{MODE_OPTION} is a setting of a workspace: give it alone, without --agent and what belongs to an agent"
+            f"{MODE_OPTION} and {EXPOSE_OPTION} are settings of a workspace: give them without --agent and what "
+            "belongs to an agent"
         )
     elif agent is None:
         wrong = None if has_workspaces else "these are settings of an agent: say which, with --agent"
@@ -211,15 +219,27 @@ def _send(cli: Cli, agent: str, patch: dict[str, Any]) -> "AgentSettings":
         return client.configure(agent, msgspec.convert(patch, AgentPatch))
 
 
-def _set_mode(cli: Cli, workspace: str, mode: str | None) -> None:
-    from caxton.core.views.settings import ConversationsPatch, WorkspacePatch
+def _workspace_patch(mode: str | None, expose: str | None) -> dict[str, Any]:
+    patch: dict[str, Any] = {}
+    if mode is not None:
+        patch["conversations"] = {"mode": None if mode == DEFAULT else mode}
+    if expose is not None:
+        entries = [entry.strip() for entry in expose.split(",") if entry.strip()]
+        patch["mcp"] = {"expose": None if expose in (DEFAULT, "none") else entries}
+    return patch
+
+
+def _set_workspace(cli: Cli, workspace: str, patch: dict[str, Any]) -> None:
+    import msgspec
+
+    from caxton.core.views.settings import WorkspacePatch
 
     with cli.client(f"Changing {workspace}", workspace=workspace) as client:
-        settings = client.configure_workspace(WorkspacePatch(conversations=ConversationsPatch(mode=mode)))
+        settings = client.configure_workspace(msgspec.convert(patch, WorkspacePatch))
 
     def human() -> None:
         cli.screen.done(f"Settings of workspace '{settings.workspace}' hold from now on")
-        _show_mode(cli, settings)
+        _show_workspace_settings(cli, settings)
 
     cli.screen.answer(settings, human)
 
@@ -227,13 +247,15 @@ def _set_mode(cli: Cli, workspace: str, mode: str | None) -> None:
 def _show_workspace(cli: Cli, workspace: str) -> None:
     with cli.client(f"Asking for {workspace}", workspace=workspace) as client:
         settings = client.workspace_settings()
-    cli.screen.answer(settings, lambda: _show_mode(cli, settings))
+    cli.screen.answer(settings, lambda: _show_workspace_settings(cli, settings))
 
 
-def _show_mode(cli: Cli, settings: "WorkspaceSettings") -> None:
+def _show_workspace_settings(cli: Cli, settings: "WorkspaceSettings") -> None:
     conversations = settings.conversations
     source = "server" if conversations.mode is None else "workspace"
     rows = [("conversations.mode", conversations.effective_mode, source)]
+    if exposed := settings.mcp.expose:
+        rows.append(("mcp.expose", ", ".join(exposed), "workspace"))
     cli.screen.table(("setting", "value", "source"), rows)
 
 

@@ -20,6 +20,7 @@ from caxton.cli import (
     dlq,
     doctor,
     logs,
+    mcp,
     message,
     monitor,
     profile,
@@ -79,7 +80,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, top, monitor, debug, profile, replay, tools, approvals,
+    doctor, top, monitor, debug, profile, replay, tools, approvals, mcp,
 ):  # fmt: skip
     part.register(app)
 

@@ -46,8 +46,8 @@ class Compiler:
         """Seconds in the child, by how that ended: not what the cache knew, which costs next to nothing."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def compile(self, wasm: bytes) -> bytes:
-        """Native code of `wasm`, from the cache if it is there.
+    async def compile(self, wasm: bytes, *, command: bool = False) -> bytes:
+        """Native code of `wasm`, from the cache if it is there; an agent's, or a WASI command's.
 
         Raises:
             InvalidWasm, WasmTooLarge: it is no module that can be hosted.
@@ -60,7 +60,7 @@ class Compiler:
             async with self._one_at_a_time:
                 compiled = self._load(path)
                 if compiled is None:
-                    compiled = await self._compile(wasm)
+                    compiled = await self._compile(wasm, command=command)
                     try:
                         self._save(path, compiled)
                     except OSError as exc:  # a full disk, most likely: it is compiled again at the next start
@@ -68,10 +68,10 @@ class Compiler:
                         logger.warning("a compiled module was not kept", exc_info=exc, extra=facts)
         return compiled
 
-    async def _compile(self, wasm: bytes) -> bytes:
+    async def _compile(self, wasm: bytes, *, command: bool) -> bytes:
         began, outcome = time.monotonic(), "limit"
         try:
-            compiled = await _compile_in_child(wasm)
+            compiled = await (_compile_in_child(wasm, "command") if command else _compile_in_child(wasm))
             outcome = "compiled"
         except InvalidWasm:
             outcome = "refused"
@@ -117,9 +117,9 @@ class Compiler:
         return hmac.digest(self._key, name.encode() + b"\0" + compiled, hashlib.sha256)
 
 
-async def _compile_in_child(wasm: bytes) -> bytes:
+async def _compile_in_child(wasm: bytes, kind: str = "agent") -> bytes:
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "caxton.sandbox.compile_child",
+        sys.executable, "-m", "caxton.sandbox.compile_child", kind,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ.get("PATH", "")},
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Compiles one module: WebAssembly on stdin, native code on stdout. Run as a child process with limits on itself.
 
+With the argument `command` it is checked as a WASI command, else as an agent.
+
 A small hostile module can keep the compiler busy for minutes or make it take gigabytes, and wasmtime does not call that
 a vulnerability; so it happens here, where the kernel ends it. Exit code 0: compiled; 3: the reason is on stderr.
 """
@@ -30,10 +32,13 @@ def main() -> int:
     from caxton.sandbox.engine import make_wasmtime_engine
     from caxton.sandbox.module import check_interface
     from caxton.sandbox.trap import printable
+    from caxton.sandbox.wasi_command import check_command
+
+    check = check_command if sys.argv[1:] == ["command"] else check_interface
 
     try:
         module = wasmtime.Module(make_wasmtime_engine(), sys.stdin.buffer.read())
-        check_interface(module)
+        check(module)
     except InvalidWasm as refused:
         sys.stderr.write(refused.reason)
         return REFUSED

@@ -42,6 +42,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "dead-letters:write": _TOUCH,
     "tasks:read": _LOOK,
     "tasks:write": _TOUCH,
+    "mcp:use": _LOOK,  # each tool asks for the action of the REST call that does the same
     "settings:read": _LOOK,
     "settings:write": _TOUCH,
     "tools:read": _LOOK,

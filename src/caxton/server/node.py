@@ -85,6 +85,7 @@ class Node:
             ),
             on_storage_failure=self._storage_failed,
             telemetry=self._settings.telemetry,
+            sources=self._settings.tools,
         )
         rooms.bundle.settings = public(self._settings.effective)
         rooms.bundle.secrets = secrets_of(self._settings.effective)
@@ -126,6 +127,7 @@ class Node:
             except TimeoutError:
                 logger.warning("drain timed out", extra={"action": "server.drain_timeout"})
                 await self._commit_the_rest(rooms)
+        await rooms.broker.aclose()
         rooms.messages.interrupt()
         await http.stop()
         logger.info("node stopped", extra={"action": "server.stopped"})

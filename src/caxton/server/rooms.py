@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from caxton.services.conversations import ConversationService
     from caxton.services.dead_letters import DeadLetterService
     from caxton.services.debugging import DebugService
+    from caxton.services.mcp import Exposure
     from caxton.services.messaging import MessageService
     from caxton.services.recordings import RecordingService
     from caxton.services.sniffing import SniffService
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from caxton.storage.database import Database
     from caxton.storage.lookup import Lookup
     from caxton.telemetry.room import Telemetry
+    from caxton.tools.broker import Broker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,12 +79,14 @@ class Rooms:
     conversation_room: Conversations
     conversations: ConversationService
     workspaces: WorkspaceService
+    exposure: Exposure
     postbox: Postbox
     receipts: Receipts
     log: LogBook
     log_files: LogFiles
     log_writer: LogWriter
     agents: AgentService
+    broker: Broker
     capabilities: CapabilityService
     natives: Sequence[NativeAgent]
     facilitator: Facilitator
@@ -141,6 +145,7 @@ class Rooms:
         self.receipts.load(self.database)
         self.bus.letters.load(self.database)
         self.conversation_room.load(self.database.query)
+        self.exposure.load(self.database.query)
         load_mail(self.database, self.bus, in_flight)
         load_kept(self.database, self.journal)
         return modules
@@ -150,6 +155,7 @@ class Rooms:
         self.refuse()
         self.bus.is_draining = True
         await self.agents.drain()
+        await self.broker.aclose()
         crash_point("stop.drained")
         self.bus.write_down()
         self.receipts.write_down()

@@ -21,6 +21,7 @@ from caxton.bus.recovery import last_seq
 from caxton.bus.upkeep import Upkeep
 from caxton.conversations.room import Conversations
 from caxton.core.errors.server import DataDirUnusable
+from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.logs.book import LogBook
 from caxton.logs.files import LogFiles
 from caxton.logs.pages import MAX_TOTAL_BYTES as MAX_LOG_BYTES
@@ -40,12 +41,14 @@ from caxton.sandbox.engine import Engine
 from caxton.server.lag import LoopLag
 from caxton.server.pump import Pump
 from caxton.server.rooms import Rooms
+from caxton.server.sources import Workshop, make_source
 from caxton.server.status import NodeStatus
 from caxton.services.bundle import BundleService
 from caxton.services.capabilities import CapabilityService
 from caxton.services.conversations import ConversationService
 from caxton.services.dead_letters import DeadLetterService
 from caxton.services.debugging import DebugService
+from caxton.services.mcp import Exposure
 from caxton.services.messaging import MessageService
 from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
@@ -59,10 +62,12 @@ from caxton.storage.inflight import InFlight
 from caxton.storage.lookup import Lookup
 from caxton.telemetry.room import open_telemetry
 from caxton.tools.approvals import Approvals
+from caxton.tools.audit import CallFiles, CallWriter
 from caxton.tools.broker import Broker
 from caxton.tools.catalogue import Catalogue
 from caxton.tools.desk import ToolDesk
 from caxton.tools.store import ToolStore
+from caxton.tools.wasm.slices import Slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +81,7 @@ if TYPE_CHECKING:
     from caxton.recorder.recorder import Recorder
     from caxton.telemetry.room import Telemetry
     from caxton.telemetry.settings import TelemetrySettings
+    from caxton.tools.settings import ToolSettings
 
 
 def build(
@@ -86,10 +92,12 @@ def build(
     conversations: ConversationSettings | None = None, recorder_bytes: int = DEFAULT_RING_BYTES,
     body_bytes: int = DEFAULT_BODY_BYTES, max_recording_bytes: int = MAX_RECORDING_BYTES,
     natives: Sequence[NativeAgent] = (), tools: Tools | None = None, telemetry: TelemetrySettings | None = None,
+    sources: Sequence[ToolSettings] = (),
 ) -> Rooms:  # fmt: skip
     """Build a node on `data_dir`, which must exist. Raises `DataDirUnusable`, `JournalTooNew`, `SandboxUnavailable`.
 
-    `natives` are agents beside those that every node has; `tools` are what guests may call, if there are any.
+    `natives` are agents beside those that every node has; `sources` have the tools that guests may call, `tools` is
+    what they call instead of all that. Raises `InvalidConfig` if a source cannot be made.
     """
     ground = _lay_ground(
         data_dir, SystemClock() if clock is None else clock, on_storage_failure, ballast_bytes, max_log_bytes
@@ -99,6 +107,7 @@ def build(
     house = _house_agents(
         ground, mail.bus, conversations, Store(data_dir / "recordings", ground.clock.wall_us, max_recording_bytes),
         compiler=Compiler(data_dir / "compiled", cache_key), max_instances=max_instances, tools=tools,
+        sources=sources,
     )  # fmt: skip
     disk = _guard_disk(ground, mail.bus, max_journal_bytes)
     rooms = _furnish(ground, mail, house, disk, natives)
@@ -177,26 +186,51 @@ class _House:
     conversations: Conversations
     agents: AgentService
     facilitator: Facilitator
+    broker: Broker
 
 
 def _house_agents(
     ground: _Ground, bus: Bus, conversations: ConversationSettings | None, recordings: Store, *, compiler: Compiler,
-    max_instances: int, tools: Tools | None,
+    max_instances: int, tools: Tools | None, sources: Sequence[ToolSettings],
 ) -> _House:  # fmt: skip
     clock, journal, log, lookups = ground.clock, ground.journal, ground.log, ground.lookups
     room = Conversations(bus, journal, clock, lookups[0].query, partial(warn, log), conversations)
+    broker = _broker(ground, compiler, sources)
     agents = AgentService(
         engine=ground.engine, compiler=compiler, bus=bus, journal=journal, log=log, clock=clock,
-        max_instances=max_instances, recordings=recordings, stored_module=partial(load_module, lookups[1]), tools=tools,
+        max_instances=max_instances, recordings=recordings, stored_module=partial(load_module, lookups[1]),
+        tools=broker if tools is None else tools,
     )  # fmt: skip
     facilitator = Facilitator(bus)
 
     def forget(workspace: str, name: str) -> None:
         facilitator.forget(name)
+        broker.forget(workspace, name)
         room.referee.forget(workspace, name)
 
     agents.on_removed = forget
-    return _House(compiler=compiler, recordings=recordings, conversations=room, agents=agents, facilitator=facilitator)
+    agents.on_granted = broker.grant
+    return _House(
+        compiler=compiler, recordings=recordings, conversations=room, agents=agents, facilitator=facilitator,
+        broker=broker,
+    )  # fmt: skip
+
+
+def _broker(ground: _Ground, compiler: Compiler, sources: Sequence[ToolSettings]) -> Broker:
+    """With a source for each of `sources`, in the workspace that there is."""
+    clock, book = ground.clock, ground.log
+    store = ToolStore(ground.journal, ground.lookups[0].query)
+    writer = CallWriter(CallFiles(ground.data_dir / "tools"))
+    broker = Broker(Catalogue(store, clock), Approvals(clock), store, clock, writer)
+    broker.on_refused = lambda wanted, _outcome, detail: book.warn(
+        wanted.workspace, wanted.agent, f"call_tool {wanted.tool}: {detail}", None
+    )
+    workshop = Workshop(
+        data_dir=ground.data_dir, clock=clock, engine=ground.engine, compiler=compiler, slices=Slices(ground.engine)
+    )
+    for settings in sources:
+        broker.add(DEFAULT_WORKSPACE, settings, make_source(settings, workshop))
+    return broker
 
 
 def _guard_disk(ground: _Ground, bus: Bus, max_journal_bytes: int) -> DiskGuard:
@@ -214,7 +248,7 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
     status = NodeStatus(clock, ground.data_dir)
     upkeep = Upkeep(journal=journal, database=database, ballast=ground.ballast, intake=bus.intake, guard=disk)
     messages = MessageService(bus, postbox, journal, database, agents)
-    tasks = TaskAgent()
+    tasks, exposure = TaskAgent(), Exposure(journal)
     sources = Sources(
         bus=bus, agents=agents, postbox=postbox, journal=journal, database=database, disk=disk, conversations=room,
         recorder=recorder, state=lambda: status.state,
@@ -226,13 +260,15 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
         pump=ground.pump, bus=bus, recorder=recorder, compiler=house.compiler, meter=Meter(), lag=LoopLag(),
         lookups=lookups, conversation_room=room,
         conversations=ConversationService(room, bus, journal, clock, lookups[1], agents, messages),
-        workspaces=WorkspaceService(room, journal), postbox=postbox, receipts=mail.receipts,
+        workspaces=WorkspaceService(room, journal, exposure), exposure=exposure,
+        postbox=postbox, receipts=mail.receipts,
         log=ground.log, log_files=ground.log_files, log_writer=LogWriter(ground.log_files),
-        agents=agents, facilitator=facilitator, capabilities=CapabilityService(bus, facilitator.properties),
+        agents=agents, broker=house.broker, facilitator=facilitator,
+        capabilities=CapabilityService(bus, facilitator.properties),
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages, dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=upkeep, stats=stats, tools=_tools(ground),
+        upkeep=upkeep, stats=stats, tools=ToolService(ToolDesk(house.broker), journal, clock),
         debugging=DebugService(agents, stats, clock, find_module, own),
         bundle=BundleService(
             agents=agents, log=ground.log, recorder=recorder, upkeep=upkeep, data_dir=ground.data_dir,
@@ -242,12 +278,6 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
         status=status,
     )  # fmt: skip
     return status.rooms
-
-
-def _tools(ground: _Ground) -> ToolService:
-    store = ToolStore(ground.journal, ground.lookups[0].query)
-    broker = Broker(Catalogue(store, ground.clock), Approvals(ground.clock), store, ground.clock)
-    return ToolService(ToolDesk(broker), ground.journal, ground.clock)
 
 
 def _find_module(lookup: Lookup, sha256: str) -> bytes | None:

@@ -243,7 +243,7 @@ _CHECKS = (
     _Check("modules", "SELECT sha256, bytes, 0 FROM modules", 1, _module_problem),
 )
 
-_UNCHECKED = ("timers", "subscriptions", "receipts", "names", "quarantine", "workspace_settings")
+_UNCHECKED = ("timers", "subscriptions", "receipts", "names", "quarantine", "workspace_settings", "mcp_exposed")
 """Tables whose rows have no checksum: only that they can be read is seen."""
 
 

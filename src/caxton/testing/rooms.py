@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from caxton.server.rooms import Rooms
     from caxton.storage.database import Row
     from caxton.telemetry.settings import TelemetrySettings
+    from caxton.tools.settings import ToolSettings
 
 PATIENCE_S = 15.0
 """How long a test waits for what must happen; only a failing one waits so long."""
@@ -171,6 +172,7 @@ async def open_node(
     conversations: ConversationSettings | None = None,
     telemetry: TelemetrySettings | None = None,
     tools: Tools | None = None,
+    sources: Sequence[ToolSettings] = (),
 ) -> AsyncGenerator[LocalNode]:
     """A started node; what is not committed when the block is left is lost, as in a crash.
 
@@ -182,7 +184,8 @@ async def open_node(
         natives: agents written in Python, beside those that every node has.
         conversations: as the settings.
         telemetry: as the settings.
-        tools: what guests may call.
+        tools: what guests call instead of the sources' tools.
+        sources: as the tables `[tools.NAME]`.
     """
     _prepare(data_dir, compiled)
     failures: list[Exception] = []
@@ -197,11 +200,13 @@ async def open_node(
         conversations=conversations,
         telemetry=telemetry,
         tools=tools,
+        sources=sources,
     )
     try:
         await rooms.start()
         yield LocalNode(rooms)
     finally:
+        await rooms.broker.aclose()
         rooms.close()
         await anyio.lowlevel.checkpoint()  # tasks that were cancelled come to their end
     assert not failures, failures  # noqa: S101 - that is what it is for
@@ -216,7 +221,7 @@ def _prepare(data_dir: Path, compiled: Path | None) -> None:
 def fill_cache(directory: Path) -> None:
     """Put the compiled form of every guest and example there: compiling in this process takes a hundredth."""
 
-    async def compile_here(wasm: bytes) -> bytes:
+    async def compile_here(wasm: bytes, _kind: str) -> bytes:
         return bytes(wasmtime.Module(make_wasmtime_engine(), wasm).serialize())
 
     async def compile_all() -> None:

@@ -128,6 +128,10 @@ class Broker:
         if self.writer is not None:
             await asyncio.to_thread(self.writer.close)
 
+    def waiting(self) -> list[Job]:
+        """Calls that wait for a person, for room or for their answer."""
+        return list(self._jobs)
+
     # --- calls -----------------------------------------------------------------------------------------------
 
     def call(self, wanted: Wanted) -> bytes | int | Pending:
@@ -293,10 +297,12 @@ class Broker:
         if entry.is_letting_in or self._is_closed:
             return  # what is let in now may end at once, again and again: one loop does for all
         entry.is_letting_in = True
-        while (job := gate.line.first()) is not None and (gate.has_room or gate.is_shut):
-            gate.line.remove(job)
-            self._enter(job)
-        entry.is_letting_in = False
+        try:
+            while (job := gate.line.first()) is not None and (gate.has_room or gate.is_shut):
+                gate.line.remove(job)
+                self._enter(job)
+        finally:
+            entry.is_letting_in = False
 
     # --- the call itself ---------------------------------------------------------------------------------------
 

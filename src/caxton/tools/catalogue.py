@@ -213,9 +213,9 @@ class Catalogue:
 
     def _made(self, entry: Entry, info: ToolInfo, refusal: str | None, before: Tool | None) -> Tool:
         pin = entry.pins.get(info.name)
-        if before is not None and refusal is None and definition(before.info) == definition(info):
-            if before.arguments is not None:
-                before.judge(pin, None)
+        is_known = before is not None and definition(before.info) == definition(info)
+        if before is not None and is_known and refusal is None and before.status != "unusable":
+            before.judge(pin, None)
             return before
         tool = Tool(entry, info)
         if before is not None:

@@ -36,7 +36,7 @@ class Listing:
     def changed(self, entry: Entry) -> None:
         """A source says that its tools may be others now. If it runs, it is asked at once, else when it is needed."""
         entry.mark()
-        if entry.source.view().get("state") == "running":
+        if not self._waiting.get(entry) and entry.source.view().get("state") == "running":
             self.ask(entry, lambda _error: None)
 
     def ask(self, entry: Entry, told: Callable[[str | None], None]) -> bool:

@@ -13,7 +13,8 @@ PATH = "/api/v1/settings"
 
 
 def settings(own: str | None, effective: str = "enforce") -> dict[str, Any]:
-    return {"workspace": "default", "conversations": {"mode": own, "effective_mode": effective}}
+    mode = {"mode": own, "effective_mode": effective}
+    return {"workspace": "default", "conversations": mode, "mcp": {"expose": []}}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,10 @@ def settings(own: str | None, effective: str = "enforce") -> dict[str, Any]:
         ({"conversations": {"mode": "loose"}}, "INVALID_VALUE"),
         ({"conversations": {"mode": "WARN"}}, "INVALID_VALUE"),
         ({"conversations": {"mode": ""}}, "INVALID_VALUE"),
+        ({"mcp": {"expose": "agent:echo"}}, "INVALID_REQUEST"),
+        ({"mcp": {"expose": ["echo"]}, "conversations": {"mode": "warn"}}, "INVALID_VALUE"),
+        ({"mcp": {"expose": ["agent:agent_list"]}}, "INVALID_VALUE"),
+        ({"mcp": {"expose": [f"agent:a{n}" for n in range(201)]}}, "INVALID_VALUE"),
     ],
 )
 async def test_patch_that_breaks_a_rule_changes_nothing(body: Any, code: str, api: Api) -> None:

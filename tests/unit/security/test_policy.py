@@ -42,7 +42,7 @@ def test_the_admin_may_everything_listed() -> None:
 def test_a_viewer_may_look_and_not_touch() -> None:
     allowed = {action for action in ACTIONS if is_allowed(principal("viewer"), action)}
     hidden = {"recordings:read"}  # they hold what agents keep to themselves
-    assert allowed == {action for action in ACTIONS if action.endswith(":read")} - hidden
+    assert allowed == {action for action in ACTIONS if action.endswith((":read", ":use"))} - hidden
 
 
 def test_a_monitor_reads_metrics_and_nothing_else() -> None:

@@ -150,6 +150,8 @@ def test_new_file_gets_every_step(database: Database) -> None:
     assert tables == {
         "modules", "agents", "messages", "dead_letters", "dead_letter_purges", "kv", "timers", "subscriptions",
         "receipts", "names", "quarantine", "conversations", "workspace_settings",
+        "tool_pins", "tool_approvals", "tool_budgets",
+        "mcp_exposed",
     }  # fmt: skip
     assert database.query("PRAGMA user_version") == [(database.schema_version,)]
 

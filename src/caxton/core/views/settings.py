@@ -77,10 +77,18 @@ class ConversationsPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbi
     """`strict`, `enforce`, `warn` or `off`; the default is what the server's own configuration says."""
 
 
+class McpPatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a workspace exposes to MCP clients: what is left out stays, null is the default again."""
+
+    expose: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    """`agent:NAME` and `capability:NAME`: each is a tool of that name. The default is none."""
+
+
 class WorkspacePatch(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Settings of a workspace to change while the server runs."""
 
     conversations: ConversationsPatch = msgspec.field(default_factory=ConversationsPatch)
+    mcp: McpPatch = msgspec.field(default_factory=McpPatch)
 
 
 class LiveConversations(msgspec.Struct, kw_only=True):
@@ -92,8 +100,15 @@ class LiveConversations(msgspec.Struct, kw_only=True):
     """What holds: its own, or else that of the server."""
 
 
+class LiveMcp(msgspec.Struct, kw_only=True):
+    """What a workspace exposes to MCP clients."""
+
+    expose: list[str]
+
+
 class WorkspaceSettings(msgspec.Struct, kw_only=True):
     """The settings of a workspace, all of which can be changed while the server runs."""
 
     workspace: str
     conversations: LiveConversations
+    mcp: LiveMcp

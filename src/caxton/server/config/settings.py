@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from caxton.core.errors.server import InvalidConfig
 from caxton.server.config.effective import effective
+from caxton.server.config.file import TOOLS, read_tables
 from caxton.telemetry.settings import TelemetrySettings
+from caxton.tools.tables import read_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from caxton.conversations.settings import Mode
     from caxton.server.config.effective import EffectiveValue
+    from caxton.tools.settings import ToolSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class Settings:
     conversation_max_age_s: float
     telemetry: TelemetrySettings
     log_level: str
+    tools: tuple[ToolSettings, ...] = ()
     effective: tuple[EffectiveValue, ...] = ()
     """All of them by key, with where they came from."""
 
@@ -88,8 +93,14 @@ def load(overrides: Mapping[str, object], environment: Mapping[str, str] | None 
             max_spans_per_s=values["telemetry.max_spans_per_s"],
         ),
         log_level=values["log.level"],
+        tools=_tools(overrides, os.environ if environment is None else environment),
         effective=found,
     )
+
+
+def _tools(overrides: Mapping[str, object], environment: Mapping[str, str]) -> tuple[ToolSettings, ...]:
+    path, tables = read_tables(overrides.get("config"), environment)
+    return tuple(read_tools(cast("dict[str, object]", tables.get(TOOLS, {})), path))
 
 
 def is_loopback(host: str) -> bool:
