@@ -23,6 +23,7 @@ SQL = ("tests/contract/test_sql_reader.py",)
 TALKS = ("tests/unit/conversations",)
 LOGS = ("tests/unit/logs",)
 OBSERVE = ("tests/unit/observe",)
+DESK = ("tests/contract/test_tools.py",)
 REPLAYS = ("tests/unit/replay", "tests/integration/test_replay.py", "tests/integration/test_cli_replay.py")
 EGRESS = ("tests/unit/egress", "tests/integration/test_egress.py")
 MCP = (
@@ -1218,6 +1219,62 @@ MUTANTS = (
         '                runner.stop_recording("it was switched off")',
         "                pass",
         REPLAYS,
+    ),
+    Mutant(
+        "an approval is told before it is on disk",
+        "services/tools.py",
+        "sha256=view.sha256)\n        await self._journal.commit()\n        return view\n\n    async def quarantine",
+        "sha256=view.sha256)\n        return view\n\n    async def quarantine",
+        DESK,
+    ),
+    Mutant(
+        "a grant is told before it is on disk",
+        "services/tools.py",
+        "principal, **facts)\n        await self._journal.commit()\n",
+        "principal, **facts)\n",
+        DESK,
+    ),
+    Mutant(
+        "a tool of a source that is down is approved as it was",
+        "services/tools.py",
+        "        await self._look(workspace, name)\n        view = self.desk.approve(",
+        "        view = self.desk.approve(",
+        DESK,
+    ),
+    Mutant(
+        "a server that stops still decides about tools",
+        "services/tools.py",
+        "        check_workspace(workspace)\n        if not self._is_open:\n            raise ShuttingDown",
+        "        check_workspace(workspace)",
+        DESK,
+    ),
+    Mutant(
+        "who may only look decides about tools",
+        "security/policy.py",
+        '    "tools:decide": _TOUCH,',
+        '    "tools:decide": _LOOK,',
+        ("tests/unit/api/test_tools.py",),
+    ),
+    Mutant(
+        "who may only look lets calls go on",
+        "security/policy.py",
+        '    "approvals:decide": _TOUCH,',
+        '    "approvals:decide": _LOOK,',
+        ("tests/unit/api/test_tools.py",),
+    ),
+    Mutant(
+        "what is approved is not what was shown",
+        "cli/tools.py",
+        "sha256=detail.tool.sha256 if sha256 is None else sha256",
+        "sha256=sha256",
+        ("tests/integration/test_cli_tools.py",),
+    ),
+    Mutant(
+        "a tool is approved without asking",
+        "cli/tools.py",
+        "    if not yes and sha256 is None and not _is_sure(name):",
+        "    if False:",
+        ("tests/integration/test_cli_tools.py",),
     ),
     Mutant(
         "recordings are for everybody who may look",

@@ -2205,6 +2205,42 @@ REQUIREMENTS: dict[str, Requirement] = {
             "test_dead_letters_and_open_circuits_set_off_alarms",
         ),
     ),
+    "desk:decisions": Requirement(
+        source="docs/reference/tools.md",
+        text="What a person decides about a tool or a call is on disk before it is told, and the log has who did.",
+        tests=(
+            "test_decision_is_on_disk_before_it_is_told_and_in_the_servers_log",
+            "test_granted_call_goes_on_and_is_remembered_on_disk",
+            "test_denied_call_is_refused",
+        ),
+    ),
+    "desk:rights": Requirement(
+        source="docs/reference/tools.md",
+        text="Who may only look decides nothing about tools and calls none.",
+        tests=(
+            "test_who_may_only_look_decides_nothing_and_calls_nothing",
+            "test_who_may_only_look_decides_nothing",
+        ),
+    ),
+    "desk:approve-what-was-shown": Requirement(
+        source="docs/reference/tools.md",
+        text="What is approved is what was shown, and what changed is shown first.",
+        tests=(
+            "test_changed_tool_is_shown_as_it_was_approved_and_as_it_is",
+            "test_approving_shows_what_changed_first",
+            "test_what_is_approved_with_yes_is_what_was_shown",
+            "test_what_is_approved_is_what_was_looked_at",
+            "test_nothing_is_approved_that_nobody_looked_at",
+        ),
+    ),
+    "desk:down": Requirement(
+        source="docs/reference/tools.md",
+        text="A source that is down or hangs hides no others, and can be shut but not approved.",
+        tests=(
+            "test_source_that_is_down_can_be_looked_at_and_shut_but_not_called_or_approved",
+            "test_source_that_hangs_hides_no_tools_of_others",
+        ),
+    ),
     "monitoring:boards": Requirement(
         source=MONITORING,
         text="Boards and alarms ask for what the server gives, and every figure is on a board.",

@@ -46,7 +46,7 @@ def test_units_in_names_are_those_of_the_page() -> None:
 def test_nothing_that_agents_clients_or_messages_bring_along_is_a_label() -> None:
     found = {label for one in METRICS.values() for label in one.labels}
     known = {"workspace", "performative", "outcome", "reason", "kind", "state", "target", "to", "cause", "code"}
-    assert found <= known | {"route", "method", "status", "action", "scope", "version", "signal"}
+    assert found <= known | {"route", "method", "status", "action", "scope", "version", "signal", "source"}
 
 
 def test_bounds_of_the_histogram_are_right() -> None:

@@ -48,6 +48,14 @@ from caxton.core.views.stats import (
 )
 from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
 from caxton.core.views.tasks import TaskBidder, TaskDetail, TaskResult, TaskView
+from caxton.core.views.tools import (
+    ApprovalView,
+    ToolCallView,
+    ToolDetail,
+    ToolSourceView,
+    ToolTest,
+    ToolView,
+)
 from caxton.core.views.traces import TraceEvent, TraceSpan, TraceView
 from caxton.core.views.waits import CauseView, CriticalPath, DeadlockView, PastWait, WaitView
 from caxton.security.policy import ACTIONS, PUBLIC
@@ -111,6 +119,7 @@ BODIES = [
     AgentFigures, AgentStatsView, HandlingView, NodeFigures, StatsView, TimesView, WindowView,
     AgentDebug, BundleView, InHandView, KvDebug, KvEntry, MailboxDebug, MemoryDebug, RateView, ReplicaView,
     StackDebug, StackView, WaitingView,
+    ApprovalView, ToolCallView, ToolDetail, ToolSourceView, ToolTest, ToolView,
 ]  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from caxton.api.stats import stats_routes
 from caxton.api.storage import storage_routes
 from caxton.api.targets import target_routes
 from caxton.api.tasks import task_routes
+from caxton.api.tools import tool_routes
 from caxton.api.tracing import trace_routes
 from caxton.core.errors.error import CaxtonError
 from caxton.core.errors.requests import InvalidRequest, MethodNotAllowed, RouteNotFound
@@ -97,6 +98,7 @@ def all_routes(services: Services, *, version: str, stopping: asyncio.Event, met
         *recording_routes(services.recordings),
         *trace_routes(services.traces),
         *stats_routes(services.stats),
+        *tool_routes(services.tools),
         *debug_routes(services.debugging, services.bundle),
         *mcp_routes(services, Meter() if meter is None else meter, version=version, stopping=stopping),
     ]

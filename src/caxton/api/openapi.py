@@ -50,7 +50,9 @@ _WITH_BODY = (UnsupportedMediaType, RequestTimeout)
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _IN_PATH = {"name": _NAME, "capability": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME}
-"""What stands in braces in a path: an agent's name, a capability, a dead letter's id, a task's id."""
+_IN_PATH |= {"tool": "^[^/]{1,193}$", "approval": "^[0-9a-f]{12}$"}
+"""What stands in braces in a path: an agent's name, a capability, a dead letter's id, a task's id, `SOURCE.TOOL`, the
+id of a call that waits for a person."""
 
 _DESCRIPTION = """Agents are WebAssembly guests; they talk in FIPA-ACL messages over a durable bus.
 

@@ -106,6 +106,16 @@ class ApiRequest:
         return self.scope["path_params"].get("task", "")
 
     @property
+    def tool(self) -> str:
+        """The tool, or source of tools, that the path names, as it is written there."""
+        return self.scope["path_params"].get("tool", "")
+
+    @property
+    def approval(self) -> str:
+        """The question to a person that the path names, as it is written there."""
+        return self.scope["path_params"].get("approval", "")
+
+    @property
     def workspace(self) -> WorkspaceName:
         """The workspace that is meant; raises `InvalidName`."""
         return self.read(WORKSPACE)

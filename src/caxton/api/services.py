@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from caxton.core.views.stats import AgentStatsView, StatsFilter, StatsView
     from caxton.core.views.storage import CompactReport, StorageView, VerifyReport
     from caxton.core.views.tasks import TaskDetail, TaskSpec, TaskView
+    from caxton.core.views.tools import ApprovalView, ToolCallView, ToolDetail, ToolSourceView, ToolTest, ToolView
     from caxton.core.views.traces import TraceFilter, TraceView
     from caxton.core.views.waits import CriticalPath, DeadlockView
     from caxton.logs.filter import LogFilter
@@ -359,6 +360,60 @@ class ServerService(Protocol):
         ...
 
 
+class ToolService(Protocol):
+    """Knows which tools agents may call, and lets people decide about them."""
+
+    async def list(self, workspace: WorkspaceName, *, source: str | None = None) -> list[ToolView]:
+        """All tools, or those of one source, by name. Sources that do not say soon what they have are not waited for.
+
+        Raises `ToolSourceNotFound`.
+        """
+        ...
+
+    async def get(self, workspace: WorkspaceName, name: str) -> ToolDetail:
+        """One tool with all that its source says of it. Raises `ToolNotFound`, `ToolSourceDown`."""
+        ...
+
+    async def test(self, workspace: WorkspaceName, principal: Principal, name: str, arguments: bytes) -> ToolTest:
+        """Call a tool; a call that fails is an answer too. Raises `ToolNotFound`, `ToolSourceDown`, `ShuttingDown`."""
+        ...
+
+    async def approve(
+        self, workspace: WorkspaceName, principal: Principal, name: str, *, sha256: str | None = None
+    ) -> ToolView:
+        """It may be called as it is now, if that is `sha256`; on disk when this returns.
+
+        Raises `ToolNotFound`, `ToolChanged`, `ToolUnusable`, `ToolSourceDown`, `ShuttingDown`: nothing has changed
+        then.
+        """
+        ...
+
+    async def quarantine(self, workspace: WorkspaceName, principal: Principal, name: str) -> ToolView:
+        """It may not be called until somebody approves it; on disk when this returns.
+
+        Raises `ToolNotFound`, `ToolUnusable`, `ToolSourceDown`, `ShuttingDown`.
+        """
+        ...
+
+    async def calls(self, workspace: WorkspaceName, name: str, *, limit: int) -> list[ToolCallView]:
+        """The last calls of a tool, or of all tools of a source, oldest first. Raises `ToolNotFound`."""
+        ...
+
+    def sources(self, workspace: WorkspaceName) -> list[ToolSourceView]:
+        """What has tools, by name."""
+        ...
+
+    def approvals(self, workspace: WorkspaceName) -> list[ApprovalView]:
+        """Calls that wait for a person, oldest first."""
+        ...
+
+    async def answer(
+        self, workspace: WorkspaceName, principal: Principal, approval: str, *, is_granted: bool
+    ) -> ApprovalView:
+        """Let a call go on, or not; on disk when this returns. Raises `ApprovalNotFound`, `ShuttingDown`."""
+        ...
+
+
 class DebugService(Protocol):
     """Looks into agents. Every method raises `AgentNotFound`."""
 
@@ -415,5 +470,6 @@ class Services:
     recordings: RecordingService
     traces: TraceService
     stats: StatsService
+    tools: ToolService
     debugging: DebugService
     bundle: BundleService

@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
-ALIASES = {"agents": "agent", "messages": "message", "conversations": "conversation"}
-"""Nouns that people also write in the plural."""
+ALIASES = {
+    "agents": "agent",
+    "messages": "message",
+    "conversations": "conversation",
+    "tool": "tools",
+    "approval": "approvals",
+}
+"""Nouns that people also write in the plural, or in the singular."""
 
 
 class OutputFormat(StrEnum):

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from caxton.cli import (
     agent,
+    approvals,
     capability,
     config,
     conversation,
@@ -29,6 +30,7 @@ from caxton.cli import (
     status,
     storage,
     task,
+    tools,
     top,
     trace,
 )
@@ -78,7 +80,7 @@ def print_version(cli: Cli) -> None:
 
 for part in (
     server, deploy, agent, capability, message, conversation, task, trace, sniff, dlq, logs, status, storage, config,
-    doctor, top, monitor, debug, profile, replay, mcp,
+    doctor, top, monitor, debug, profile, replay, tools, approvals, mcp,
 ):  # fmt: skip
     part.register(app)
 

@@ -21,6 +21,7 @@ from caxton.client.stats import StatsCalls
 from caxton.client.storage import StorageCalls
 from caxton.client.stream import MAX_EVENT_BYTES, ServerEvent, read_events
 from caxton.client.tasks import TaskCalls
+from caxton.client.tools import ToolCalls
 from caxton.client.tracing import TraceCalls
 from caxton.client.transport import ApiProblem
 from caxton.client.workspaces import WorkspaceCalls
@@ -53,6 +54,7 @@ class CaxtonClient(
     WorkspaceCalls,
     RecordingCalls,
     StatsCalls,
+    ToolCalls,
     DebugCalls,
     ServerCalls,
 ):

@@ -45,6 +45,11 @@ ACTIONS: dict[str, frozenset[str]] = {
     "mcp:use": _LOOK,  # each tool asks for the action of the REST call that does the same
     "settings:read": _LOOK,
     "settings:write": _TOUCH,
+    "tools:read": _LOOK,
+    "tools:test": _TOUCH,
+    "tools:decide": _TOUCH,
+    "approvals:read": _LOOK,
+    "approvals:decide": _TOUCH,
     "storage:read": _LOOK,
     "storage:write": _TOUCH,
     "debug:read": _LOOK,

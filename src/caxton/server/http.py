@@ -243,6 +243,7 @@ def http_door(settings: Settings, rooms: Rooms, verifier: Verifier) -> HttpServe
         recordings=rooms.recording_service,
         traces=rooms.traces,
         stats=rooms.stats,
+        tools=rooms.tools,
         debugging=rooms.debugging, bundle=rooms.bundle,
     )  # fmt: skip
     app = build_app(

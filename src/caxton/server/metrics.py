@@ -15,6 +15,7 @@ from caxton.core.errors.limits import RateLimited
 from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
 from caxton.observe.metrics import Metric, powers, render
 from caxton.telemetry.settings import SIGNALS
+from caxton.tools import figures as tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -288,6 +289,45 @@ CATALOGUE: tuple[Figure, ...] = (
             kind.code: m.rooms.agents.counted.circuits.refused[kind.code] for kind in (CircuitOpen, BulkheadFull)
         },
         "code",
+    ),
+    # --- tools -----------------------------------------------------------------------------------------------
+    _times(
+        "mcp_client_operation_duration_seconds",
+        "Of one call of a tool that its source was asked. The sum is an estimate.",
+        lambda m: tools.durations(m.rooms.tools.desk.catalogue),
+        "workspace", "source",
+    ),
+    _counter(
+        "tool_calls_total", "Calls of tools by what came of them.",
+        lambda m: tools.calls(m.rooms.tools.desk.catalogue), "workspace", "source", "outcome",
+    ),
+    _counter(
+        "tool_calls_unrecorded_total", "Calls of tools of which no record is on disk.",
+        lambda m: m.rooms.tools.desk.unrecorded,
+    ),
+    _gauge(
+        "tool_calls_under_way", "Calls that a source has not answered.",
+        lambda m: tools.under_way(m.rooms.tools.desk.catalogue), "workspace", "source",
+    ),
+    _gauge(
+        "tool_calls_queued", "Calls that wait for others of the same source to end.",
+        lambda m: tools.queued(m.rooms.tools.desk.catalogue), "workspace", "source",
+    ),
+    _gauge(
+        "tool_circuit_state", "1 for the state of a source's circuit.",
+        lambda m: tools.circuits(m.rooms.tools.desk.catalogue), "workspace", "source", "state",
+    ),
+    _counter(
+        "tool_circuit_transitions_total", "States that circuits of sources entered.",
+        lambda m: tools.transitions(m.rooms.tools.desk.catalogue), "workspace", "source", "to",
+    ),
+    _gauge(
+        "tools", "Tools by whether they may be called.",
+        lambda m: tools.tools(m.rooms.tools.desk.catalogue), "workspace", "source", "state",
+    ),
+    _gauge(
+        "tool_approvals_waiting", "Calls of tools that wait for a person.",
+        lambda m: m.rooms.tools.desk.approvals_waiting,
     ),
     # --- journal and disk ------------------------------------------------------------------------------------
     _times(

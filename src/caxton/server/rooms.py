@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from caxton.services.recordings import RecordingService
     from caxton.services.sniffing import SniffService
     from caxton.services.stats import StatsService
+    from caxton.services.tools import ToolService
     from caxton.services.tracing import TraceService
     from caxton.services.workspaces import WorkspaceService
     from caxton.storage.database import Database
@@ -102,6 +103,7 @@ class Rooms:
     recordings: Store
     recording_service: RecordingService
     stats: StatsService
+    tools: ToolService
     telemetry: Telemetry | None = None
     """None if nothing is exported."""
     native_receivers: list[Receiver] = field(default_factory=list["Receiver"])
@@ -171,6 +173,7 @@ class Rooms:
         self.conversations.refuse()
         self.workspaces.refuse()
         self.debugging.refuse()
+        self.tools.refuse()
 
     def close(self) -> None:
         """Free everything. What was not committed is lost, as in a crash: `drain` first."""

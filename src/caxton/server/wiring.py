@@ -53,6 +53,7 @@ from caxton.services.messaging import MessageService
 from caxton.services.recordings import RecordingService
 from caxton.services.sniffing import SniffService
 from caxton.services.stats import Sources, StatsService
+from caxton.services.tools import ToolService
 from caxton.services.tracing import TraceService
 from caxton.services.workspaces import WorkspaceService
 from caxton.storage.ballast import BALLAST_BYTES, LOW_BYTES, Ballast
@@ -64,6 +65,7 @@ from caxton.tools.approvals import Approvals
 from caxton.tools.audit import CallFiles, CallWriter
 from caxton.tools.broker import Broker
 from caxton.tools.catalogue import Catalogue
+from caxton.tools.desk import ToolDesk
 from caxton.tools.store import ToolStore
 from caxton.tools.wasm.slices import Slices
 
@@ -266,7 +268,8 @@ def _furnish(ground: _Ground, mail: _Mail, house: _House, disk: DiskGuard, nativ
         natives=[Management(bus, agents.state), facilitator, tasks, *natives], tasks=TaskService(bus, journal, tasks),
         messages=messages, dead_letters=DeadLetterService(bus, postbox, journal, database, clock),
         sniff=SniffService(bus, journal, database), traces=TraceService(bus, clock, agents, messages), disk=disk,
-        upkeep=upkeep, stats=stats, debugging=DebugService(agents, stats, clock, find_module, own),
+        upkeep=upkeep, stats=stats, tools=ToolService(ToolDesk(house.broker), journal, clock),
+        debugging=DebugService(agents, stats, clock, find_module, own),
         bundle=BundleService(
             agents=agents, log=ground.log, recorder=recorder, upkeep=upkeep, data_dir=ground.data_dir,
             view=status.view, reasons=status.reasons, metrics=status.metrics,

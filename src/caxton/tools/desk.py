@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from caxton.core.views.tools import ApprovalView
     from caxton.tools.audit import CallRecord
     from caxton.tools.broker import Broker
-    from caxton.tools.catalogue import Entry, Tool
+    from caxton.tools.catalogue import Catalogue, Entry, Tool
+    from caxton.tools.wanted import Pending, Wanted
 
 
 class ToolDesk:
@@ -66,6 +67,26 @@ class ToolDesk:
             decided_by=(pin.decided_by or None) if pin is not None else None,
             approval=tool.source.settings.approval, cost=tool.cost,
         )  # fmt: skip
+
+    def test(self, wanted: Wanted) -> bytes | int | Pending:
+        """See `Broker.test`."""
+        return self._broker.test(wanted)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All sources and tools, for the metrics."""
+        return self._catalogue
+
+    @property
+    def approvals_waiting(self) -> int:
+        """Calls that wait for a person, in all workspaces."""
+        return len(self._broker.approvals)
+
+    @property
+    def unrecorded(self) -> int:
+        """Calls of which no record is on disk."""
+        writer = self._broker.writer
+        return self._broker.unrecorded + (0 if writer is None else writer.unwritten)
 
     def approve(self, workspace: str, full: str, by: str, sha256: str | None = None) -> ToolView:
         """See `Catalogue.approve`."""

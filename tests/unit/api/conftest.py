@@ -155,6 +155,7 @@ class Api:
             "stats",
             "debugging",
             "bundle",
+            "tools",
         )
         rooms = {name: cast("Any", Current(self, name)) for name in names}
         self._app: Asgi = build_app(

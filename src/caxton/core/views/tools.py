@@ -110,3 +110,44 @@ class ApprovalView(msgspec.Struct, kw_only=True):
     created_at: str
     expires_at: str
     """When it is refused, unless somebody answers."""
+
+
+class ToolTest(msgspec.Struct, kw_only=True):
+    """What came of a call that a person made."""
+
+    tool: str
+    outcome: str
+    """As in ToolCallView."""
+    detail: str
+    """Why there is no result."""
+    took_ms: float
+    result: dict[str, Any] | None
+    """What an agent would get: `content`, `structuredContent`, `isError`."""
+
+
+class ToolList(msgspec.Struct, kw_only=True):
+    """All tools of a workspace, or of one source, by name."""
+
+    tools: list[ToolView]
+    total: int
+
+
+class ToolSourceList(msgspec.Struct, kw_only=True):
+    """All sources of tools, by name."""
+
+    sources: list[ToolSourceView]
+    total: int
+
+
+class ToolCallList(msgspec.Struct, kw_only=True):
+    """The last calls of a tool or source, oldest first."""
+
+    calls: list[ToolCallView]
+    total: int
+
+
+class ApprovalList(msgspec.Struct, kw_only=True):
+    """Calls that wait for a person, oldest first."""
+
+    approvals: list[ApprovalView]
+    total: int

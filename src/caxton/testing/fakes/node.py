@@ -22,6 +22,7 @@ from caxton.testing.fakes.sniff import FakeSniff
 from caxton.testing.fakes.stats import FakeStats
 from caxton.testing.fakes.storage import FakeStorage
 from caxton.testing.fakes.tasks import FakeTasks
+from caxton.testing.fakes.tools import FakeTools
 from caxton.testing.fakes.tracing import FakeTraces
 from caxton.testing.fakes.workspaces import FakeWorkspaces
 
@@ -46,6 +47,7 @@ class FakeNode:
     stats: FakeStats = field(init=False)
     debugging: FakeDebugging = field(init=False)
     bundle: FakeBundle = field(default_factory=FakeBundle)
+    tools: FakeTools = field(default_factory=FakeTools)
 
     def __post_init__(self) -> None:
         self.messages = FakeMessages(self.agents)
@@ -67,5 +69,5 @@ class FakeNode:
             logs=self.logs, sniff=self.sniff, storage=self.storage, server=self.server,
             workspaces=self.workspaces, traces=self.traces, stats=self.stats,
             debugging=self.debugging, bundle=self.bundle,
-            recordings=self.recordings,
+            recordings=self.recordings, tools=self.tools,
         )  # fmt: skip
