@@ -49,8 +49,10 @@ _WITH_BODY = (UnsupportedMediaType, RequestTimeout)
 """What any operation may answer that reads a body."""
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-_IN_PATH = {"name": _NAME, "capability": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME}
-_IN_PATH |= {"tool": "^[^/]{1,193}$", "approval": "^[0-9a-f]{12}$"}
+_IN_PATH = {
+    "name": _NAME, "capability": _NAME, "id": "^[1-9][0-9]{0,17}$", "task": _NAME,
+    "tool": "^[^/]{1,193}$", "approval": "^[0-9a-f]{12}$",
+}  # fmt: skip
 """What stands in braces in a path: an agent's name, a capability, a dead letter's id, a task's id, `SOURCE.TOOL`, the
 id of a call that waits for a person."""
 
