@@ -18,6 +18,7 @@ from caxton.sandbox.codes import TIMED_OUT
 from caxton.sandbox.guest import Guest
 from caxton.testing.guests import SLOW_ROUNDS, STARTS_ONCE, assemble, example, guest, guest_text
 from caxton.testing.rooms import open_node, until
+from caxton.tools.wanted import Pending
 from tests.integration.conversation_talks import hold_contract_net, hold_job, hold_subscription
 from tests.integration.replayed import RecordedNode, Replayer, recorded, replayer
 
@@ -221,13 +222,25 @@ class Dice:
     def __init__(self) -> None:
         self.asked = 0
 
-    def call(self, _wanted: Wanted, /) -> bytes | int:
+    def call(self, _wanted: Wanted, /) -> bytes | int | Pending:
         self.asked += 1
         return b'{"thrown":%d}' % self.asked if self.asked % 3 else TIMED_OUT
 
 
+class LateDice(Dice):
+    """The same, but it takes a turn of the event loop, in which the agent waits."""
+
+    def call(self, wanted: Wanted, /) -> Pending:
+        pending = Pending()
+        answer = super().call(wanted)
+        assert isinstance(answer, int | bytes)
+        asyncio.get_running_loop().call_soon(pending.settle, answer)
+        return pending
+
+
+@pytest.mark.parametrize("kind", [Dice, LateDice])
 async def test_answers_of_tools_are_recorded_and_no_tool_is_called_again(
-    tmp_path: Path, compiled_dir: Path, again: Replayer
+    tmp_path: Path, compiled_dir: Path, again: Replayer, kind: type[Dice]
 ) -> None:
     thrower = assemble(
         guest_text(
@@ -240,7 +253,7 @@ async def test_answers_of_tools_are_recorded_and_no_tool_is_called_again(
             more=r'(data (i32.const 16) "{\"tool\":\"dice\"}")',
         )
     )
-    dice = Dice()
+    dice = kind()
     async with open_node(tmp_path / "node", compiled=compiled_dir, tools=dice) as node:
         await node.deploy("thrower", thrower, record=True)
         for n in range(4):
