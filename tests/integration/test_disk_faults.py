@@ -190,7 +190,10 @@ def test_failed_fsync_of_a_checkpoint_is_not_forgotten(tmp_path: Path, disk: Fau
     assert database.failures["io"] >= 1
 
 
-def test_failed_fsync_while_nobody_commits_is_not_forgotten_either(tmp_path: Path, disk: FaultVfs) -> None:
+def test_failed_fsync_while_nobody_commits_is_not_forgotten_either(
+    tmp_path: Path, disk: FaultVfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "CHECKPOINT_PAGES", 1000)
     database = Database(tmp_path / "journal.db", vfs=disk.name)
     outcomes: list[Exception | None] = []
     step(database, outcomes)
@@ -213,8 +216,9 @@ def test_failed_fsync_while_nobody_commits_is_not_forgotten_either(tmp_path: Pat
 _PUT = "INSERT INTO kv (workspace, agent, key, value) VALUES ('default', 'a', ?, ?)"
 
 
-def test_acknowledgements_wait_for_a_slow_disk(tmp_path: Path, disk: FaultVfs) -> None:
+def test_acknowledgements_wait_for_a_slow_disk(tmp_path: Path, disk: FaultVfs, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many transactions as the disk has synced are told, never more; the rest waits in line."""
+    monkeypatch.setattr(storage, "CHECKPOINT_PAGES", 1000)  # none in between, whose syncs would count
     may_sync, syncing = threading.Semaphore(0), threading.Semaphore(0)
 
     def wait(_number: int, _file: str) -> None:
