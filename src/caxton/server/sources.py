@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 MAX_SECRET_BYTES = 64 << 10
 
+_AROUND_BYTES = 64 << 10
+"""What is too large is found out by who reads answers, not by the way out, which can only say that there is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
@@ -102,16 +105,17 @@ def _stdio(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str
 
 
 def _http(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]) -> Source:
+    care = _care(settings)
     policy = _policy(settings, hosts_of_url(settings.url, *settings.allowed_hosts), secrets)
     headers = dict(fill(tuple(settings.headers.items()), secrets)[0])
 
     def open_transport() -> httpx2.AsyncBaseTransport:
         from caxton.egress.transport import capped_transport
 
-        return capped_transport(policy)
+        return capped_transport(policy, most=care.most_bytes + _AROUND_BYTES)
 
     return HttpSource(
-        settings.name, settings.url, workshop.clock, _care(settings), headers=headers, open_transport=open_transport,
+        settings.name, settings.url, workshop.clock, care, headers=headers, open_transport=open_transport,
         tell=partial(_noise, settings.name),
     )  # fmt: skip
 
@@ -119,6 +123,8 @@ def _http(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]
 def _wasm(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]) -> Source:
     if settings.interface != "wasi":
         raise InvalidConfig(f"tools.{settings.name}", "this version runs modules with interface = 'wasi' only")
+    if settings.allowed_hosts:
+        raise InvalidConfig(f"tools.{settings.name}", "allowed_hosts: modules have no way out in this version")
     allowed = Allowed(
         environment=dict(fill(tuple(settings.env.items()), secrets)[0]),
         directories=tuple(

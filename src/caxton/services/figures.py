@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ class Tally:
 
 def tally(records: Sequence[Record], window: WindowView, workspace: str) -> Tally:
     """Add `records` up, which are in the order in which they happened."""
-    agents, everything = defaultdict[str, _Sum](_Sum), _Sum()
+    agents, others = defaultdict[str, _Sum](_Sum), _Sum()
     incidents: list[Record] = []
     for record in records:
         kind = record.kind
@@ -75,21 +76,30 @@ def tally(records: Sequence[Record], window: WindowView, workspace: str) -> Tall
             incidents.append(record)
         if kind not in _HANDED_OVER:
             continue
-        sums = (everything, agents[record.receiver]) if record.workspace == workspace else (everything,)
+        one = agents[record.receiver] if record.workspace == workspace else others
         took_us = record.ended_us - record.handed_us
-        for one in sums:
-            if kind == TOOL:
-                one.tools_us.append(took_us)
-                continue
-            one.handled_us.append(took_us)
-            if record.message_id:
-                one.waited_us.append(record.handed_us - record.sent_us)
-            one.failed += kind in _FAILED
+        if kind == TOOL:
+            one.tools_us.append(took_us)
+            continue
+        one.handled_us.append(took_us)
+        if record.message_id:
+            one.waited_us.append(record.handed_us - record.sent_us)
+        if kind in _FAILED:
+            one.failed += 1
     last = [seen(record) for record in reversed(incidents[-MAX_INCIDENTS:])]
     return Tally(
         window=window, agents={name: _ended(one, window) for name, one in agents.items()},
-        none=_ended(_Sum(), window), all=_ended(everything, window), incidents=last,
+        none=_ended(_Sum(), window), all=_ended(_together([*agents.values(), others]), window), incidents=last,
     )  # fmt: skip
+
+
+def _together(sums: Sequence[_Sum]) -> _Sum:
+    return _Sum(
+        tools_us=list(chain.from_iterable(one.tools_us for one in sums)),
+        handled_us=list(chain.from_iterable(one.handled_us for one in sums)),
+        waited_us=list(chain.from_iterable(one.waited_us for one in sums)),
+        failed=sum(one.failed for one in sums),
+    )
 
 
 def _ended(sums: _Sum, window: WindowView) -> Ended:

@@ -38,7 +38,7 @@ MAX_BREAKER_THRESHOLD = 1_000
 
 MAX_BREAKER_PROBES = 100
 
-BUILTINS = ("state", "http", "files", "time", "sql", "agents")
+BUILTINS = ("state", "http", "files", "time", "sql")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
