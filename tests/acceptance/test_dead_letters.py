@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,9 +14,9 @@ from caxton.client import ApiProblem, CaxtonClient
 from caxton.core.views.agents import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import assemble, example, guest_text
+from tests.acceptance.served import environment, served
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
 WAIT_S = 30
@@ -30,17 +26,16 @@ BURNS = assemble(guest_text(handle="(call $burn) i32.const 0", more="(func $burn
 
 
 class Served:
-    """A server process, a client of it, and the command line."""
+    """A client of a server, and the command line."""
 
-    def __init__(self, process: subprocess.Popen[str], client: CaxtonClient, place: Path, url: str) -> None:
-        self.process, self.client, self._place, self._url = process, client, place, url
+    def __init__(self, place: Path, client: CaxtonClient) -> None:
+        self.client, self._place = client, place
 
     def caxton(self, *arguments: str) -> tuple[int, Any]:
         """Exit code and JSON of a command."""
-        token = (self._place / "data" / "admin.token").read_text(encoding="ascii").strip()
         done = subprocess.run(
-            [sys.executable, "-m", "caxton", *arguments, "-o", "json", "--server", self._url],
-            env=_environment(self._place) | {"CAXTON_TOKEN": token, "CAXTON_SERVER": self._url},
+            [sys.executable, "-m", "caxton", *arguments, "-o", "json", "--server", self.client.server],
+            env=environment(self._place, self.client),
             stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=WAIT_S,
         )  # fmt: skip
         return done.returncode, json.loads(done.stdout or done.stderr)
@@ -57,32 +52,10 @@ def request(n: int) -> AclMessage:
     return AclMessage(performative="request", receiver="a", content=content, conversation_id=f"c-{n}")
 
 
-def _environment(place: Path) -> dict[str, str]:
-    return {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-@contextmanager
-def served(place: Path) -> Generator[Served]:
-    """`caxton serve` on a free port. Killed with the block, as by kill -9."""
-    arguments = ["-m", "caxton", "serve", "--port", "0", "--data-dir", str(place / "data")]
-    with subprocess.Popen(
-        [sys.executable, *arguments], env=_environment(place), encoding="utf-8",
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            url = re.search(r"http://\S+", process.stdout.readline())
-            assert url is not None
-            token = (place / "data" / "admin.token").read_text(encoding="ascii").strip()
-            with CaxtonClient(url[0], token) as client:
-                yield Served(process, client, place, url[0])
-        finally:
-            process.send_signal(signal.SIGKILL)
-
-
 def test_letters_of_a_guest_that_traps_are_looked_at_replayed_once_and_purged(tmp_path: Path) -> None:
-    with served(tmp_path) as node:
-        node.client.deploy(AgentSpec(name="a"), BURNS)
+    with served(tmp_path) as (_, client):
+        node = Served(tmp_path, client)
+        client.deploy(AgentSpec(name="a"), BURNS)
         for n in (1, 2):
             node.kill_message(n)
         code, page = node.caxton("dlq", "list", "--agent", "a")
@@ -94,7 +67,8 @@ def test_letters_of_a_guest_that_traps_are_looked_at_replayed_once_and_purged(tm
         node.client.replace(AgentSpec(name="a"), example("echo"))
         code, receipt = node.caxton("dlq", "replay", first["id"])
         assert (code, receipt["status"], receipt["replayed_by"]) == (0, "replayed", "admin")
-    with served(tmp_path) as node:  # after kill -9
+    with served(tmp_path) as (_, client):  # after kill -9
+        node = Served(tmp_path, client)
         code, again = node.caxton("dlq", "replay", first["id"])
         assert (code, again) == (0, receipt | {"status": "already-replayed"})
         code, done = node.caxton("dlq", "replay", "--all")

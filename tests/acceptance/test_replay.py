@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from caxton.core.views.agents import AgentSpec
 from caxton.testing.guests import example
-from tests.acceptance.served import served
+from tests.acceptance.served import environment, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,14 +18,9 @@ if TYPE_CHECKING:
 
 
 def command(place: Path, client: CaxtonClient, *options: str, answers: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {
-        "HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path),
-        "PYTHONIOENCODING": "utf-8", "CAXTON_SERVER": client.server,
-        "CAXTON_TOKEN": (place / "data" / "admin.token").read_text(encoding="ascii").strip(),
-    }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-m", "caxton", *options], check=False, timeout=60, input=answers,
-        env=environment, encoding="utf-8", capture_output=True, cwd=place,
+        env=environment(place, client), encoding="utf-8", capture_output=True, cwd=place,
     )  # fmt: skip
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from caxton.core.views.agents import AgentSpec
 from caxton.testing.guests import example
-from tests.acceptance.served import served
+from tests.acceptance.served import environment, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +20,9 @@ WAIT_S = 30
 
 
 def sniff(place: Path, client: CaxtonClient, *options: str) -> subprocess.Popen[str]:
-    environment = {
-        "HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path),
-        "PYTHONIOENCODING": "utf-8", "CAXTON_SERVER": client.server,
-        "CAXTON_TOKEN": (place / "data" / "admin.token").read_text(encoding="ascii").strip(),
-    }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-m", "caxton", "sniff", *options],
-        env=environment, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(place, client), encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 

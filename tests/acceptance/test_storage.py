@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from caxton.core.errors.error import CaxtonError
 from caxton.core.views.agents import AgentSpec
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import guest
+from tests.acceptance.served import client_of, environment
 from tests.patience import until
 
 if TYPE_CHECKING:
@@ -41,16 +41,10 @@ def served(
     """A server on a free port, and a client of it. `seen_at` says by its pid where its data directory is for us."""
     data = place / "data" if data is None else data
     arguments = [*command, "serve", "--port", "0", "--data-dir", str(data)]
-    environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
     pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, env=environment, encoding="utf-8", stdout=pipe, stderr=pipe) as process:
+    with subprocess.Popen(arguments, env=environment(place), encoding="utf-8", stdout=pipe, stderr=pipe) as process:
         try:
-            assert process.stdout is not None
-            url = re.search(r"http://\S+", process.stdout.readline())
-            assert url is not None, process.communicate()[1]
-            there = data if seen_at is None else seen_at(process.pid)
-            token = (there / "admin.token").read_text(encoding="ascii").strip()
-            with CaxtonClient(url[0], token) as client:
+            with client_of(process, data if seen_at is None else seen_at(process.pid)) as client:
                 yield process, client
         finally:
             process.kill()
@@ -107,9 +101,8 @@ def test_server_whose_journal_is_removed_acknowledges_nothing_more_and_ends_with
 
 
 def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [*SERVE, *arguments], env=environment, capture_output=True, encoding="utf-8", timeout=WAIT_S, check=False
+        [*SERVE, *arguments], env=environment(place), capture_output=True, encoding="utf-8", timeout=WAIT_S, check=False
     )
 
 

@@ -5,27 +5,28 @@ The commands are those of docs/howto/three-in-the-morning.md, and what they prin
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from caxton.client import CaxtonClient
 from caxton.core.views.agents import AgentSpec, CircuitBreaker
 from caxton.messages.message import AclMessage
 from caxton.testing.guests import assemble, guest_text
+from tests.acceptance.served import environment, served
 from tests.docs.tables import read_page
 from tests.prometheus import FETCH_S, prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
+
+    from caxton.client import CaxtonClient
 
 PAGE = read_page("howto/three-in-the-morning.md")
 TRANSCRIPT = [
@@ -33,8 +34,6 @@ TRANSCRIPT = [
     for command, printed in re.findall(r"(?m)^\$ caxton ((?:.+\\\n)*.+)\n((?:(?!\$ |```).*\n)*)", PAGE)
 ]
 """Commands, and what the page says that they print."""
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def told(text: str) -> str:
@@ -81,14 +80,10 @@ class Night:
 
     def caxton(self, command: str) -> str:
         """What a command prints; it must succeed."""
-        environment = {
-            "HOME": str(self.place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path),
-            "PYTHONIOENCODING": "utf-8", "COLUMNS": "100", "CAXTON_SERVER": self.client.server,
-            "CAXTON_TOKEN": (self.place / "data" / "admin.token").read_text(encoding="ascii").strip(),
-        }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "caxton", *shlex.split(command)],
-            env=environment, encoding="utf-8", capture_output=True, timeout=60, check=False,
+            env=environment(self.place, self.client) | {"COLUMNS": "100"},
+            encoding="utf-8", capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -116,24 +111,11 @@ class Night:
 @contextmanager
 def night(place: Path) -> Generator[Night]:
     """Five agents on a server with a slow database."""
-    arguments = ["-m", "tests.acceptance.slow_database", "serve", "--port", "0", "--data-dir", str(place / "data")]
-    environment = {"HOME": str(place), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, encoding="utf-8", stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            url = re.search(r"http://\S+", process.stdout.readline())
-            assert url is not None
-            token = (place / "data" / "admin.token").read_text(encoding="ascii").strip()
-            with CaxtonClient(url[0], token) as client:
-                for name, wasm in AGENTS.items():
-                    breaker = CircuitBreaker(threshold=2, timeout="10m")
-                    client.deploy(AgentSpec(name=name, circuit_breaker=breaker), wasm)
-                yield Night(place, client)
-        finally:
-            process.kill()
+    with served(place, module="tests.acceptance.slow_database") as (_, client):
+        for name, wasm in AGENTS.items():
+            breaker = CircuitBreaker(threshold=2, timeout="10m")
+            client.deploy(AgentSpec(name=name, circuit_breaker=breaker), wasm)
+        yield Night(place, client)
 
 
 def shape(text: str) -> list[str]:

@@ -6,31 +6,22 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import apsw
-import pytest
 
-from caxton.cli.contexts import Context, Contexts, write_contexts
 from caxton.core.views.storage import VerifyFinding, VerifyReport
 from caxton.storage.database import Database
 from tests.cli_runner import caxton
-from tests.integration.fake_node import ADMIN_PROOF, VIEWER_PROOF, RunningNode, running_node
+from tests.integration.cli_node import node
+from tests.integration.fake_node import VIEWER_PROOF, RunningNode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
 
-__all__ = ["caxton"]
+__all__ = ["caxton", "node"]
 
 STORAGE = 74
-
-
-@pytest.fixture
-def node(caxton: CliRunner) -> Iterator[RunningNode]:
-    with running_node() as node:
-        write_contexts(Contexts(current="local", contexts={"local": Context(server=node.url, token=ADMIN_PROOF)}))
-        yield node
 
 
 def test_status_tells_room_rows_and_state(caxton: CliRunner, node: RunningNode) -> None:

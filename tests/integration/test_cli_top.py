@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caxton.cli.contexts import Context, Contexts, write_contexts
 from caxton.testing.fakes.stats import handling, times_view
 from tests.cli_runner import caxton
-from tests.integration.fake_node import ADMIN_PROOF, RunningNode, running_node
+from tests.integration.cli_node import node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from caxton.testing.fakes.node import FakeNode
     from tests.cli_runner import CliRunner
+    from tests.integration.fake_node import RunningNode
 
-__all__ = ["caxton"]
-
-
-@pytest.fixture
-def node(caxton: CliRunner) -> Iterator[RunningNode]:
-    with running_node() as node:
-        write_contexts(Contexts(current="local", contexts={"local": Context(server=node.url, token=ADMIN_PROOF)}))
-        yield node
+__all__ = ["caxton", "node"]
 
 
 def deployed(caxton: CliRunner, *names: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from caxton.testing.fakes.tracing import FakeTraces
 from tests.cli_runner import caxton
 from tests.integration.test_cli import node, shared_node
 from tests.unit.services.talks import START_US, record
+from tests.zone import time_zone
 
 if TYPE_CHECKING:
     from caxton.testing.fakes.node import FakeNode
@@ -141,30 +141,16 @@ def test_lines_and_bars_are_shown_and_which_time_that_is(caxton: CliRunner, know
     assert "times are UTC\n" in outcome.err
 
 
-def test_times_are_local_unless_asked_otherwise(
-    caxton: CliRunner, known: RunningNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "XST-05:30")
-    time.tzset()
-    try:
+def test_times_are_local_unless_asked_otherwise(caxton: CliRunner, known: RunningNode) -> None:
+    with time_zone("XST-05:30"):
         outcome = caxton("trace", "--conversation-id", "abc123")
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     assert outcome.out.startswith("[05:29:00.000] ")
     assert "times are XST (UTC+05:30); --utc shows UTC" in outcome.err
 
 
-def test_machine_that_keeps_utc_is_not_told_how_to_see_utc(
-    caxton: CliRunner, known: RunningNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    try:
+def test_machine_that_keeps_utc_is_not_told_how_to_see_utc(caxton: CliRunner, known: RunningNode) -> None:
+    with time_zone("UTC"):
         outcome = caxton("trace", "--conversation-id", "abc123")
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     assert "times are UTC\n" in outcome.err
     assert "--utc" not in outcome.err
 

@@ -18,7 +18,8 @@ from caxton.storage.database import Database
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.faults import FaultVfs, io_error
 from caxton.testing.handlers import say
-from tests.unit.bus.rig import Rig, StepDatabase
+from tests.integration.honest_database import HonestDatabase
+from tests.unit.bus.rig import Rig
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
@@ -88,20 +89,6 @@ async def work(rig: Rig, story: Story) -> None:
                 assert isinstance(commit.exception(), StorageFailed)
                 story.failed.append(message.message_id)
     story.errors = rig.storage_errors
-
-
-class HonestDatabase(StepDatabase):
-    """Hands errors of the disk to the journal, as the writer thread does."""
-
-    def let_go(self) -> Any:
-        statements, done = self.asked.pop(0)
-        try:
-            self._transaction(statements)
-        except Exception as exc:
-            done(exc)
-        else:
-            done(None)
-        return statements
 
 
 def play(path: Path, disk: FaultVfs) -> Story:

@@ -18,10 +18,11 @@ from caxton.storage.database import Database, DiskFull
 from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.faults import FaultVfs
 from caxton.testing.handlers import say
+from tests.integration.honest_database import HonestDatabase
 from tests.unit.bus.rig import Rig, StepDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Coroutine, Generator
     from pathlib import Path
 
     from caxton.bus.turn import Turn
@@ -31,23 +32,6 @@ if TYPE_CHECKING:
 
 KIB = 1024
 ROUNDS, FULL_ROUNDS = 14, 6
-
-
-class HonestDatabase(StepDatabase):
-    """Hands errors of the disk to the journal, and does the rest of the writer thread's work at once."""
-
-    def let_go(self) -> list[Statement]:
-        statements, done = self.asked.pop(0)
-        try:
-            self._transaction(statements)
-        except Exception as exc:
-            done(exc)
-        else:
-            done(None)
-        return statements
-
-    def run(self, work: Callable[[Any], Any], done: Callable[[Any], None]) -> None:
-        done(work(self._connection))
 
 
 class ModelBallast(Ballast):

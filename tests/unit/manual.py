@@ -1,4 +1,4 @@
-"""A clock that the test turns, and an event loop that follows it: fixtures, for a conftest to import."""
+"""A clock that the test turns, and an event loop that follows it: fixtures, to import."""
 
 from __future__ import annotations
 

@@ -6,26 +6,23 @@ failure is the agent's, as a circuit breaker sees it.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from caxton.bus.envelope import MAX_ATTEMPTS
 from caxton.bus.turn import Turn
 from caxton.core.errors.receivers import BulkheadFull, CircuitOpen
-from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.handlers import FakeCrash, FakeHandler
 from tests.unit.agents.test_circuit import Guarded
 from tests.unit.agents.test_circuit import settings as circuit_settings
 from tests.unit.bus.rig import Rig
+from tests.unit.loop_machine import LoopMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from caxton.bus.mailbox import Mailbox
     from caxton.messages.message import AclMessage
     from caxton.testing.handlers import Outcome
@@ -37,16 +34,11 @@ TIMEOUTS_S = (0.5, 5.0, 60.0)
 WAITING = 3
 
 
-class CircuitMachine(RuleBasedStateMachine):
+class CircuitMachine(LoopMachine):
     """Rules are what may happen; invariants are what the manual promises."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = ManualClock()
-        self.loop = ManualLoop(self.clock)
-        self.folder = tempfile.TemporaryDirectory()
-        self.errors: list[BaseException] = []
-        self.loop.set_exception_handler(self._callback_failed)
         self.mode, self.posted, self.waiting = "fails", 0, 0
         self.probes = 1
         self.began: dict[FakeHandler, int] = {}
@@ -61,15 +53,6 @@ class CircuitMachine(RuleBasedStateMachine):
         for box in agent.receiver.mailboxes:
             rig.bus.queues.open(box, self._handler(rig, box))
         return rig, agent
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        result = self.loop.run_until_complete(work)
-        if self.errors:
-            raise self.errors[0]
-        return result
-
-    def _callback_failed(self, _loop: object, context: dict[str, Any]) -> None:
-        self.errors.append(context.get("exception") or AssertionError(context["message"]))
 
     # --- the agent ---------------------------------------------------------------------------------------------
 
@@ -225,8 +208,7 @@ class CircuitMachine(RuleBasedStateMachine):
         assert bus.failures >= MAX_ATTEMPTS * bus.letters.count, "no attempt was counted that was not made"
         self.agent.circuit.close()
         self.rig.close()
-        self.loop.close()
-        self.folder.cleanup()
+        super().teardown()
 
 
 TestCircuit = CircuitMachine.TestCase

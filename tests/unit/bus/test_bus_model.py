@@ -8,7 +8,6 @@ state, so "settled" and its effects can be compared on disk after every step.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -16,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from caxton.bus.dead_letters import EXPIRED, FAILED, POISON
 from caxton.bus.envelope import DEFAULT_PRIORITY, MAX_ATTEMPTS
@@ -26,13 +25,11 @@ from caxton.core.errors.messages import MessageIdConflict
 from caxton.core.errors.receivers import MailboxFull
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.security.principal import Principal
-from caxton.testing.clock import ManualClock, ManualLoop
 from caxton.testing.handlers import FakeCrash, FakeHandler, say
 from tests.unit.bus.rig import Rig
+from tests.unit.loop_machine import LoopMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from caxton.bus.mailbox import Receiver
     from caxton.messages.message import AclMessage
     from caxton.testing.handlers import Outcome
@@ -53,17 +50,12 @@ JUMPS_S = (0, 3600, -3600, 315_360_000, -315_360_000)
 ADA = Principal("ada", frozenset({"admin"}))
 
 
-class BusMachine(RuleBasedStateMachine):
+class BusMachine(LoopMachine):
     """Rules are what may happen to a node; invariants are the delivery contract."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = ManualClock()
         self.began_us = self.clock.wall_us()
-        self.loop = ManualLoop(self.clock)
-        self.loop.set_exception_handler(self._callback_failed)
-        self.errors: list[BaseException] = []
-        self.folder = tempfile.TemporaryDirectory()
         self.posted: dict[Id, dict[str, Any]] = {}
         self.acknowledged: set[Id] = set()
         self.running: set[str] = set(AGENTS)
@@ -85,20 +77,10 @@ class BusMachine(RuleBasedStateMachine):
         self._start(*AGENTS)
         return self.rig
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        result = self.loop.run_until_complete(work)
-        if self.errors:
-            raise self.errors[0]
-        return result
-
-    def _callback_failed(self, _loop: object, context: dict[str, Any]) -> None:
-        self.errors.append(context.get("exception") or AssertionError(context["message"]))
-
     def teardown(self) -> None:
         self.run(self._come_to_rest())
         self.rig.close()
-        self.loop.close()
-        self.folder.cleanup()
+        super().teardown()
 
     # --- rules -------------------------------------------------------------------------------------------------
 

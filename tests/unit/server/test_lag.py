@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from caxton.server.lag import EVERY_S, LoopLag
-from caxton.testing.clock import ManualClock, ManualLoop
+from tests.unit.manual import anyio_backend, clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+    from caxton.testing.clock import ManualClock
 
 
-@pytest.fixture
-def anyio_backend(clock: ManualClock) -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"loop_factory": lambda: ManualLoop(clock)}
+__all__ = ["anyio_backend", "clock"]
 
 
 @pytest.fixture

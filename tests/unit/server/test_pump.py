@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
-
-import pytest
+from typing import TYPE_CHECKING, cast
 
 from caxton.server.pump import QUIET_S, SLICE_S, Pump
-from caxton.testing.clock import ManualClock, ManualLoop
+from tests.unit.manual import anyio_backend, clock
 
 if TYPE_CHECKING:
     from caxton.bus.bus import Bus
     from caxton.sandbox.engine import Engine
+    from caxton.testing.clock import ManualClock
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def anyio_backend(clock: ManualClock) -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"loop_factory": lambda: ManualLoop(clock)}
+__all__ = ["anyio_backend", "clock"]
 
 
 class Ticks:
