@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from caxton.api.app import build_app
 from caxton.core.ids import DEFAULT_WORKSPACE
 from caxton.core.views.agents import AgentSpec
@@ -28,13 +30,18 @@ TOOLS = ("test_simple_text", "test_error_handling")
 
 
 @cache
-def suite() -> tuple[str, str]:
-    """The node that runs it, and its program. Who cannot have it is told what to do."""
-    found = subprocess.run(
+def _fetched() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [ROOT / "scripts" / "get-mcp-conformance"],
         capture_output=True, encoding="utf-8", timeout=FETCH_S, check=False,
     )  # fmt: skip
-    assert found.returncode == 0, found.stderr
+
+
+def suite() -> tuple[str, str]:
+    """The node that runs it, and its program. Skips the test where it cannot be had, and says what to do."""
+    found = _fetched()
+    if found.returncode:
+        pytest.skip(f"NOT TESTED, for want of the MCP conformance suite: {found.stderr.strip()}")
     node, program = found.stdout.split()
     return node, program
 
