@@ -46,7 +46,11 @@ def address(place: Path) -> str:
 
 
 async def test_agents_that_crash_and_requests_that_fail_set_off_alarms(tmp_path: Path) -> None:
+    config = tmp_path / ".config" / "caxton" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[tools.clock]\ntype = "builtin"\nbuiltin = "time"\n')
     with served(tmp_path) as (_, client):
+        client.test_tool("clock.now", {})
         client.deploy(AgentSpec(name="echo"), example("echo"))
         client.deploy(AgentSpec(name="crasher"), guest("trap_unreachable"))
         async with prometheus(tmp_path, address(tmp_path), monitor_token(tmp_path)) as watch:
