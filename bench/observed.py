@@ -2,7 +2,7 @@
 
 The ring of `bench/throughput.py`, in turn with everything `off`; with the `recorder`, its bodies included; with
 `telemetry` as well, that is export of traces, metrics and logs to a collector (a process that takes and throws away,
-on loopback) and a scrape of all metrics every five seconds, three times as often as `ops/` has it; and with somebody
+on loopback) and a scrape of all metrics every second, fifteen times as often as `ops/` has it; and with somebody
 who is `looking` at `caxton top`, for whom the figures are made every two seconds. `median` and `p99` are microseconds a
 message over windows of a tenth of a second; `kept` is the throughput as a part of that with everything off, of the
 medians of all rounds.
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each way, in turn")
     parser.add_argument("--warm-up", type=float, default=2.0, help="seconds")
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--scrape-every", type=float, default=5.0, help="seconds")
+    parser.add_argument("--scrape-every", type=float, default=1.0, help="seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args()
     pinned, busy = pin(options.core), busy_cores(0.5)

@@ -96,6 +96,35 @@ async def test_tool_in_the_sandbox_is_compiled_started_and_asked(tmp_path: Path,
         assert "3" in found["content"][0]["text"]
 
 
+async def test_sandboxed_tool_reads_what_its_table_grants_and_nothing_else(tmp_path: Path, compiled_dir: Path) -> None:
+    granted, other = tmp_path / "granted", tmp_path / "other"
+    for folder in (granted, other):
+        folder.mkdir()
+        (folder / "a.txt").write_text("one two three")
+    table = {**WORDS_TOOL, "allowed_dirs": [{"path": str(granted), "mode": "ro"}]}
+    async with node_with(tmp_path, compiled_dir, words=table) as node:
+        for name, folder in (("may", granted), ("may-not", other)):
+            wasm = caller("words.count_file", path=str(folder / "a.txt"))
+            await node.deploy(name, wasm, tools=ToolGrant(required=["words.*"]))
+        found, refused = await ask(node, "may"), await ask(node, "may-not")
+        assert isinstance(found, dict)
+        assert found["structuredContent"]["words"] == 3
+        assert isinstance(refused, dict)
+        assert refused["isError"]
+
+
+async def test_state_that_one_agent_keeps_another_finds_after_a_restart(tmp_path: Path, compiled_dir: Path) -> None:
+    table = {"type": "builtin", "builtin": "state"}
+    async with node_with(tmp_path, compiled_dir, state=table) as node:
+        await node.deploy("keeps", caller("state.set", key="k", value=[1, 2]), tools=ToolGrant(required=["state.*"]))
+        assert isinstance(await ask(node, "keeps"), dict)
+    async with node_with(tmp_path, compiled_dir, state=table) as node:
+        await node.deploy("finds", caller("state.get", key="k"), tools=ToolGrant(required=["state.get"]))
+        found = await ask(node, "finds")
+        assert isinstance(found, dict)
+        assert found["structuredContent"] == {"found": True, "value": [1, 2]}
+
+
 async def tools_of(node: LocalNode, source: str) -> list[str]:
     desk = ToolDesk(node.rooms.broker)
     await desk.ask("default", source)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,6 @@ from caxton.egress.hosts import hosts_of_url, parse_hosts
 from caxton.egress.placeholders import fill
 from caxton.egress.policy import Policy
 from caxton.egress.refused import Refused
-from caxton.sandbox.wasi_command import Allowed, CommandModule
-from caxton.sandbox.wasi_files import Granted
 from caxton.tools.builtin.clock import time_source
 from caxton.tools.builtin.files import FilesSettings, files_source
 from caxton.tools.builtin.http import HttpSource as FetchSource
@@ -27,7 +24,7 @@ from caxton.tools.builtin.state import StateSettings, state_source
 from caxton.tools.mcp.http import HttpSource
 from caxton.tools.mcp.stdio import Command, StdioSource
 from caxton.tools.mcp.supervised import Care
-from caxton.tools.wasm.wasi_source import WasiSettings, WasiSource
+from caxton.tools.wasm.opening import open_wasi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from caxton.core.clock import Clock
     from caxton.egress.hosts import AllowList
     from caxton.sandbox.compile import Compiler
-    from caxton.sandbox.engine import Engine
     from caxton.tools.settings import ToolSettings
     from caxton.tools.source import Source
     from caxton.tools.wasm.slices import Slices
@@ -56,7 +52,6 @@ class Workshop:
 
     data_dir: Path
     clock: Clock
-    engine: Engine
     compiler: Compiler
     slices: Slices
 
@@ -125,29 +120,10 @@ def _wasm(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]
         raise InvalidConfig(f"tools.{settings.name}", "this version runs modules with interface = 'wasi' only")
     if settings.allowed_hosts:
         raise InvalidConfig(f"tools.{settings.name}", "allowed_hosts: modules have no way out in this version")
-    allowed = Allowed(
-        environment=dict(fill(tuple(settings.env.items()), secrets)[0]),
-        directories=tuple(
-            Granted(path=Path(one.path), name=Path(one.path).name, is_writable=one.mode == "rw")
-            for one in settings.allowed_dirs
-        ),
-        memory_bytes=settings.memory_bytes,
-        cpu_time_s=settings.cpu_time_s,
+    env = dict(fill(tuple(settings.env.items()), secrets)[0])
+    return open_wasi(
+        replace(settings, env=env), workshop.slices, workshop.compiler, hear=partial(_noise, settings.name, "module")
     )
-    path = Path(settings.module)
-
-    async def load() -> CommandModule:
-        wasm = await asyncio.to_thread(path.read_bytes)
-        return CommandModule(workshop.engine, await workshop.compiler.compile(wasm, command=True))
-
-    return WasiSource(
-        settings.name, load, workshop.slices,
-        WasiSettings(
-            allowed=allowed, concurrency=settings.concurrency, max_result_bytes=settings.max_result_bytes,
-            idle_timeout_s=settings.idle_timeout_s,
-        ),
-        hear=partial(_noise, settings.name, "module"),
-    )  # fmt: skip
 
 
 def _builtin(settings: ToolSettings, workshop: Workshop, secrets: Mapping[str, str]) -> Source:

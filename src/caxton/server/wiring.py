@@ -225,9 +225,7 @@ def _broker(ground: _Ground, compiler: Compiler, sources: Sequence[ToolSettings]
     broker.on_refused = lambda wanted, _outcome, detail: book.warn(
         wanted.workspace, wanted.agent, f"call_tool {wanted.tool}: {detail}", None
     )
-    workshop = Workshop(
-        data_dir=ground.data_dir, clock=clock, engine=ground.engine, compiler=compiler, slices=Slices(ground.engine)
-    )
+    workshop = Workshop(data_dir=ground.data_dir, clock=clock, compiler=compiler, slices=Slices(ground.engine))
     for settings in sources:
         broker.add(DEFAULT_WORKSPACE, settings, make_source(settings, workshop))
     return broker
